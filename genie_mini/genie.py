@@ -1,0 +1,132 @@
+"""Genie: the video tokenizer, the latent action model and the dynamics model together (paper, Section 2)."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from genie_mini.dynamics import DynamicsConfig, DynamicsModel
+from genie_mini.latent_action import LatentActionConfig, LatentActionModel
+from genie_mini.presets import PRESETS, GenieConfig
+from genie_mini.quantizer import QuantizerConfig
+from genie_mini.session import PlaySession
+from genie_mini.tokenizer import TokenizerConfig, VideoTokenizer
+
+WEIGHTS = Path(__file__).parent / "weights"
+PARTS = ("tokenizer", "latent_action_model", "dynamics")
+
+
+class Genie(nn.Module):
+    """A world that was learnt from video alone.
+
+    Attributes:
+        tokenizer: `VideoTokenizer`. latent_action_model: `LatentActionModel`. dynamics: `DynamicsModel`.
+        config: the `GenieConfig` that fixes their shapes.
+    """
+
+    def __init__(self, config: GenieConfig):
+        super().__init__()
+        self.config = config
+        self.tokenizer = VideoTokenizer(config.tokenizer)
+        self.latent_action_model = LatentActionModel(config.latent_action)
+        self.dynamics = DynamicsModel(config.dynamics)
+
+    @classmethod
+    def from_preset(cls, name: str) -> "Genie":
+        """An untrained Genie: "pocket", "mini", "coinrun" or "paper" (build the last under `torch.device("meta")`)."""
+        if name not in PRESETS:
+            raise ValueError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+        return cls(PRESETS[name]()).eval()
+
+    @classmethod
+    def from_pretrained(cls, name_or_folder: str | Path = "mini") -> "Genie":
+        """Load trained weights: those that ship with the package, by name, or a folder that training wrote.
+
+        Raises:
+            ValueError: the folder or one of its files is missing, damaged, or does not belong to this configuration.
+        """
+        folder = WEIGHTS / name_or_folder if (WEIGHTS / name_or_folder).is_dir() else Path(name_or_folder)
+        if not folder.is_dir():
+            shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
+            raise ValueError(f"no weights called {str(name_or_folder)!r}: give one of {shipped}, or a folder of trained weights")
+        config = load_config(folder / "config.json")
+        try:
+            genie = cls(config)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{folder / 'config.json'} is not the configuration of a Genie: {error}") from error
+        for part in PARTS:
+            load_weights(getattr(genie, part), folder / f"{part}.safetensors")
+        return genie.eval()
+
+    def save(self, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
+        """Write configuration and weights into a folder; each file whole or not at all."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / "config.json", json.dumps(asdict(self.config), indent=1).encode() + b"\n")
+        for part in PARTS:
+            save_weights(getattr(self, part), folder / f"{part}.safetensors", dtype)
+
+    def play(self, prompt: Tensor, seed: int = 0) -> PlaySession:
+        """Start a world from a picture, (height, width, 3), or from a few, (T, height, width, 3), float in [0, 1]."""
+        return PlaySession(self, prompt, seed)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old one or the new one, never half of it."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def save_weights(module: nn.Module, path: Path, dtype: torch.dtype) -> None:
+    """Write a network as safetensors; floating-point tensors in this dtype."""
+    tensors = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in module.state_dict().items()
+    }
+    write_whole(path, safetensors.torch.save(tensors))
+
+
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Fill a network from a safetensors file, or raise a ValueError that says what is wrong with the file."""
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: a trained Genie has config.json and {', '.join(PARTS)}.safetensors") from None
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if expected != found:
+        name = min(set(expected.items()) ^ set(found.items()))[0]
+        raise ValueError(
+            f"{path} belongs to another network: {name} is {found.get(name, 'absent')} in the file "
+            f"and {expected.get(name, 'absent')} in the configuration"
+        )
+    module.load_state_dict(tensors)
+
+
+def load_config(path: Path) -> GenieConfig:
+    """Read a configuration that `Genie.save` wrote, or raise a ValueError that says what is wrong with it."""
+    try:
+        content = json.loads(path.read_text())
+        parts = {}
+        for name, kind in (("tokenizer", TokenizerConfig), ("latent_action", LatentActionConfig), ("dynamics", DynamicsConfig)):
+            fields = {key: tuple(value) if isinstance(value, list) else value for key, value in content[name].items()}
+            if "quantizer" in fields:
+                fields["quantizer"] = QuantizerConfig(**fields["quantizer"])
+            parts[name] = kind(**fields)
+        return GenieConfig(**parts)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: {path.parent} holds no trained Genie") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not the configuration of a Genie: {error}") from error

@@ -1,0 +1,123 @@
+"""Vector quantisation with cosine similarity: a continuous vector becomes the number of the nearest codebook row.
+
+Used twice, with 1024 codes by the video tokenizer and with 8 by the latent action model (paper, Section 2.1; the loss is
+that of VQ-VAE, van den Oord et al. 2017; comparing directions instead of points follows Yu et al. 2022).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_ROW_LENGTH = 0.3
+
+
+@dataclass(frozen=True)
+class QuantizerConfig:
+    """Shape and habits of a codebook.
+
+    Attributes:
+        num_codes: rows of the codebook.
+        code_width: features of a code.
+        commitment: weight of the loss that draws vectors to their codes (beta in VQ-VAE).
+        reset_after: a code that nobody chose for about this many training batches takes over the direction of some vector
+            of the present batch.
+    """
+
+    num_codes: int
+    code_width: int = 32
+    commitment: float = 0.25
+    reset_after: int = 50
+
+
+class Quantizer(nn.Module):
+    """A codebook on the unit sphere.
+
+    `age` (num_codes,) counts training batches since a code was last chosen.
+    """
+
+    def __init__(self, config: QuantizerConfig):
+        super().__init__()
+        self.config = config
+        # Only directions count. Short rows turn faster: a step of the optimiser is a larger part of their length.
+        self.codebook = nn.Parameter(_ROW_LENGTH * F.normalize(torch.randn(config.num_codes, config.code_width), dim=-1))
+        # Codes start old, so that those which the first batch does not choose are placed among its vectors at once.
+        self.register_buffer("age", torch.full((config.num_codes,), config.reset_after))
+
+    def directions(self) -> Tensor:
+        """The codes as unit vectors, (num_codes, code_width)."""
+        return F.normalize(self.codebook, dim=-1)
+
+    def lookup(self, indices: Tensor) -> Tensor:
+        """Codes of these numbers: (...) int64 -> (..., code_width), of mean square one.
+
+        At unit length each feature would be small beside the embeddings that the code is added to, and be overlooked.
+        """
+        if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < self.config.num_codes:
+            raise ValueError(
+                f"tokens or actions must lie in [0, {self.config.num_codes}), got {int(indices.min())} to {int(indices.max())}"
+            )
+        return self.directions()[indices] * self.config.code_width**0.5
+
+    def nearest(self, vectors: Tensor) -> Tensor:
+        """Number of the code with the largest cosine similarity: (..., code_width) -> (...) int64."""
+        return (vectors @ self.directions().t()).argmax(dim=-1)
+
+    def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Quantise, and let gradients pass straight through.
+
+        Args:
+            vectors: (..., code_width), of any length.
+
+        Returns:
+            The codes (..., code_width) of mean square one, whose gradient goes to the vectors as if nothing had been rounded; the numbers
+            (...) int64; and the loss that pulls codes and vectors together (a scalar).
+        """
+        vectors = F.normalize(vectors.float(), dim=-1)
+        with torch.no_grad():
+            indices = self.nearest(vectors)
+        codes = self.directions()[indices]
+        loss = F.mse_loss(codes, vectors.detach()) + self.config.commitment * F.mse_loss(vectors, codes.detach())
+        loss = loss * self.config.code_width  # the squared distance on the sphere, however many features a code has
+        return (vectors + (codes - vectors).detach()) * self.config.code_width**0.5, indices, loss
+
+    def assign(self, vectors: Tensor, temperature: float) -> Tensor:
+        """How much each vector belongs to each code: softmax of the cosine similarities.
+
+        Args:
+            vectors: (..., code_width), of any length.
+            temperature: the smaller, the closer to a choice of one code.
+
+        Returns:
+            (..., num_codes), each row summing to one.
+        """
+        return (F.normalize(vectors.float(), dim=-1) @ self.directions().t() / temperature).softmax(dim=-1)
+
+    def mix(self, shares: Tensor) -> Tensor:
+        """The codes in these shares: (..., num_codes) -> (..., code_width), scaled like `lookup`."""
+        return shares @ self.directions() * self.config.code_width**0.5
+
+    @torch.no_grad()
+    def reset_dead_codes(self, vectors: Tensor, indices: Tensor) -> int:
+        """Give codes that have not been chosen for long a new direction; call once a training step.
+
+        Args:
+            vectors: (..., code_width), the batch as it came from the encoder.
+            indices: (...) int64, the codes chosen for it.
+
+        Returns:
+            How many codes were moved.
+        """
+        chosen = torch.bincount(indices.flatten(), minlength=self.config.num_codes) > 0
+        self.age.add_(1).masked_fill_(chosen, 0)
+        dead = (self.age >= self.config.reset_after).nonzero().flatten()
+        if dead.numel():
+            vectors = F.normalize(vectors.float().flatten(0, -2), dim=-1)
+            # Prefer vectors that their code describes badly: that is where another code is worth most.
+            distance = 1 - (vectors * self.directions()[indices.flatten()]).sum(-1)
+            weights = distance.clamp(min=0) + 1e-4
+            picked = torch.multinomial(weights, dead.numel(), replacement=dead.numel() > weights.numel())
+            self.codebook[dead] = _ROW_LENGTH * vectors[picked]
+            self.age[dead] = 0
+        return dead.numel()

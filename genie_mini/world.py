@@ -1,0 +1,295 @@
+"""The world: a side-scrolling platformer, generated from seeds, that stands in for the videos Genie was trained on.
+
+The models only ever see pictures of it. Its true actions and positions come out in a structure of their own (`Truth`),
+which scores the models and which no training function accepts.
+
+All lengths are pixels of the 64x64 screen, all speeds pixels a frame, at 10 frames a second. Everything moves on a
+coarse grid (the player four pixels sideways, the camera with it, the hills behind at half the speed), as in a game of the
+8-bit years: a learner with 1024 codes for an 8x8 patch then meets each picture of a tile in few positions.
+"""
+
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+
+from genie_mini.drawing import COIN, EMPTY, PLAYER_SCREEN_X, SCREEN, SOLID, TILE, draw_level, render
+from genie_mini.levels import COLUMNS, FIRST, LAST, ROWS, build_level
+
+ACTIONS = ("nothing", "left", "right", "jump")
+NOTHING, LEFT, RIGHT, JUMP = range(len(ACTIONS))
+FRAMES_PER_SECOND = 10
+SIZES = (32, 64)
+HELD_OUT_SEED = 2**40  # level seeds from here on are for scoring only; training never reaches them
+
+_WALK = 4
+_CREATURE_WALK = 2
+_GRAVITY = 2
+_JUMP_SPEED = -8
+_FASTEST_FALL = 8
+_ACTION_SHARES = np.array([0.18, 0.33, 0.33, 0.16])  # how often the recording policy picks each action
+
+
+class Simulation:
+    """Many levels advancing together, one frame a step.
+
+    Args:
+        seeds: one level seed for each simulation, a sequence of n integers.
+        columns: the tile column where each player starts, (n,); None starts all at column 3, the level's beginning.
+
+    Attributes:
+        x, y: (n,) the player's top left corner, pixels. speed: (n,) downwards, pixels a frame. camera: (n,) pixels.
+        facing: (n,) 0 left, 1 right. walking: (n,) bool, whether the last action was a step. on_ground: (n,) bool.
+        coins: (n,) coins taken so far.
+    """
+
+    def __init__(self, seeds, columns=None):
+        levels = [build_level(seed) for seed in seeds]
+        self.tiles = np.stack([level[0] for level in levels])
+        self.palette = np.array([level[1] for level in levels])
+        self.hills = np.array([level[2] for level in levels])
+        self.creature_x = np.stack([level[3] for level in levels]) * TILE
+        self.creature_y = np.stack([level[4] for level in levels]) * TILE
+        self.creature_step = np.where(self.creature_x % 16 == 0, _CREATURE_WALK, -_CREATURE_WALK)
+        self.drawn = draw_level(self.tiles)
+        self._levels = np.arange(len(levels))
+
+        columns = np.full(len(levels), FIRST) if columns is None else np.asarray(columns)
+        self.x = columns * TILE
+        solid_below = SOLID[self.tiles[self._levels, :, columns]]
+        self.y = (ROWS - np.argmin(solid_below[:, ::-1], axis=1) - 1) * TILE  # on the ground, under any bricks
+        self.speed = np.zeros(len(levels), dtype=int)
+        self.facing = np.ones(len(levels), dtype=int)
+        self.walking = np.zeros(len(levels), dtype=bool)
+        self.on_ground = np.ones(len(levels), dtype=bool)
+        self.coins = np.zeros(len(levels), dtype=int)
+
+    @property
+    def camera(self):
+        """(n,) left edge of the screen in the level, pixels."""
+        return self.x - PLAYER_SCREEN_X
+
+    def _solid_at(self, x, y):
+        """Whether an 8x8 body with its corner at (x, y) would touch a solid tile or the ends of the level."""
+        rows = np.stack([y // TILE, (y + TILE - 1) // TILE])
+        columns = np.stack([x // TILE, (x + TILE - 1) // TILE])
+        outside = (x < FIRST * TILE) | (x > LAST * TILE)
+        columns = np.clip(columns, 0, COLUMNS - 1)
+        inside = rows >= 0  # above the screen there is only air
+        touched = SOLID[self.tiles[self._levels, np.clip(rows, 0, ROWS - 1)[:, None], columns[None]]] & inside[:, None]
+        return touched.any(axis=(0, 1)) | outside
+
+    def step(self, actions):
+        """Advance every level by one frame (a tenth of a second).
+
+        Args:
+            actions: (n,) integers into `ACTIONS`.
+        """
+        actions = np.asarray(actions)
+        if actions.shape != self.x.shape or not np.isin(actions, range(len(ACTIONS))).all():
+            raise ValueError(f"actions must be {len(self.x)} integers from 0 to {len(ACTIONS) - 1}, got {actions!r}")
+        sideways = np.where(actions == LEFT, -_WALK, np.where(actions == RIGHT, _WALK, 0))
+        # Against a wall nothing happens, not even a turn: what an action does is always to be seen in the same way.
+        sideways = np.where(self._solid_at(self.x + sideways, self.y), 0, sideways)
+        self.walking = sideways != 0
+        self.facing = np.where(self.walking, sideways > 0, self.facing).astype(int)
+        self.x = self.x + sideways
+
+        jumps = (actions == JUMP) & self.on_ground
+        self.speed = np.where(jumps, _JUMP_SPEED, np.minimum(self.speed + _GRAVITY, _FASTEST_FALL))
+        target = self.y + self.speed
+        blocked = self._solid_at(self.x, target)
+        falling = self.speed > 0
+        # A blocked fall ends on the tile's top, a blocked rise below the tile.
+        stopped = np.where(falling, (target - 1) // TILE * TILE, (target // TILE + 1) * TILE)
+        self.y = np.where(blocked, stopped, target)
+        self.on_ground = blocked & falling
+        self.speed = np.where(blocked, 0, self.speed)
+
+        self._walk_creatures()
+        self._take_coins()
+
+    def _walk_creatures(self):
+        """Every creature goes on until its way is blocked or ends, then turns round: no player needed."""
+        levels = self._levels[:, None]
+        ahead = self.creature_x + self.creature_step
+        edge = np.where(self.creature_step > 0, ahead + TILE - 1, ahead)
+        column = np.clip(edge // TILE, 0, COLUMNS - 1)
+        row = self.creature_y // TILE
+        free = ~SOLID[self.tiles[levels, row, column]] & SOLID[self.tiles[levels, row + 1, column]]
+        free &= (edge >= 0) & (edge < COLUMNS * TILE)
+        self.creature_x = np.where(free, ahead, self.creature_x)
+        self.creature_step = np.where(free, self.creature_step, -self.creature_step)
+
+    def _take_coins(self):
+        """Remove the coins that the player's body covers by half or more."""
+        column, row = (self.x + TILE // 2) // TILE, (self.y + TILE // 2) // TILE
+        for reach in (0, -1):  # the tile at the body's middle and, while between two columns, the one before
+            at = np.clip(np.where(self.x % TILE == 0, column, column + reach), 0, COLUMNS - 1)
+            taken = np.flatnonzero((row >= 0) & (self.tiles[self._levels, np.clip(row, 0, ROWS - 1), at] == COIN))
+            self.tiles[taken, row[taken], at[taken]] = EMPTY
+            for level in taken:
+                top, left = row[level] * TILE, at[level] * TILE
+                self.drawn[level, top : top + TILE, left : left + TILE] = 0
+            self.coins[taken] += 1
+
+    def frames(self, size=SCREEN):
+        """Draw the present moment: (n, size, size, 3) uint8."""
+        return shrink(render(self), size)
+
+
+def shrink(frames, size):
+    """Bring 64x64 pictures, (..., 64, 64, 3) uint8, to `size` (32 or 64) by averaging squares of four pixels."""
+    if size not in SIZES:
+        raise ValueError(f"the world is drawn at {SIZES[0]} or {SIZES[1]} pixels, got size={size!r}")
+    if size == SCREEN:
+        return frames
+    wide = frames.astype(np.uint16)
+    mean = (wide[..., ::2, ::2, :] + wide[..., 1::2, ::2, :] + wide[..., ::2, 1::2, :] + wide[..., 1::2, 1::2, :] + 2) // 4
+    return mean.astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What the simulator knows of recorded clips and the videos do not say. It scores the models; it never trains them.
+
+    Attributes:
+        actions: (clips, frames - 1) int64 into `ACTIONS`; actions[:, t] leads from frame t to t + 1.
+        positions: (clips, frames, 2) int64, the player's x and y in the level, pixels of the 64x64 screen.
+        on_ground: (clips, frames) bool.
+        outcomes: (clips, frames - 1) int64, a bit mask: bit a is set if action a would have led to the same next picture.
+    """
+
+    actions: np.ndarray
+    positions: np.ndarray
+    on_ground: np.ndarray
+    outcomes: np.ndarray
+
+
+def random_actions(rng, clips, steps):
+    """Draw the recording policy's actions, (clips, steps) int64.
+
+    Half the clips draw every action anew; the other half keep the last one with probability 0.7. With repeats alone,
+    latent actions came to mean "keep going" and "turn round"; without any, the player never gets anywhere.
+    """
+    fresh = rng.choice(len(ACTIONS), size=(clips, steps), p=_ACTION_SHARES)
+    keep = rng.random((clips, steps)) < np.where(rng.random((clips, 1)) < 0.5, 0.7, 0.0)
+    keep[:, 0] = False
+    last_fresh = np.maximum.accumulate(np.where(keep, 0, np.arange(steps)), axis=1)
+    return np.take_along_axis(fresh, last_fresh, axis=1)
+
+
+def _outcomes(simulation, actions):
+    """For each level, the bit mask of actions that end in the same next picture as the one taken, (n,) int64."""
+    results = []
+    for action in range(len(ACTIONS)):
+        trial = _Trial(simulation)
+        trial.step(np.full(len(actions), action))
+        # The picture shows the place, the facing, and the pose, which depends on the speed's sign in the air.
+        pose = np.where(trial.on_ground, trial.walking, np.where(trial.speed < 0, 2, 3))
+        results.append(np.stack([trial.x, trial.y, trial.facing, pose], axis=1))
+    results = np.stack(results)
+    taken = results[actions, np.arange(len(actions))]
+    same = (results == taken).all(axis=2)
+    return (same * (1 << np.arange(len(ACTIONS)))[:, None]).sum(axis=0)
+
+
+class _Trial(Simulation):
+    """A simulation that looks one step ahead: the player moves; creatures, coins and the original stay as they are."""
+
+    def __init__(self, original):
+        self.__dict__.update(original.__dict__)
+
+    def _walk_creatures(self):
+        pass
+
+    def _take_coins(self):
+        pass
+
+
+def record(num_clips, num_frames=16, *, size=SCREEN, seed=0, held_out=False, actions=None, from_start=False):
+    """Film the recording policy at play, each clip in a level of its own.
+
+    Args:
+        num_clips, num_frames: how many clips, and frames in each (1.6 seconds are 16).
+        size: 32 or 64 pixels.
+        seed: an integer or a list of them; clips with another seed come from other levels (and other actions).
+        held_out: draw from the levels that training never sees.
+        actions: (num_clips, num_frames - 1) real actions to play instead of the policy's.
+        from_start: film from each level's beginning instead of from a random moment in it.
+
+    Returns:
+        frames: (num_clips, num_frames, size, size, 3) float32 in [0, 1].
+        truth: the `Truth` about them.
+    """
+    if num_clips < 1 or num_frames < 1:
+        raise ValueError(f"record needs at least one clip of one frame, got {num_clips} clips of {num_frames}")
+    rng = np.random.default_rng([*np.atleast_1d(seed), int(held_out)])
+    seeds = rng.integers(HELD_OUT_SEED, size=num_clips) + (HELD_OUT_SEED if held_out else 0)
+    columns = None if from_start else rng.integers(FIRST, LAST + 1, size=num_clips)
+    simulation = Simulation(seeds, columns)
+    lead_in = 0 if from_start else 12
+    start = rng.integers(lead_in + 1, size=num_clips)  # so that clips begin in mid-jump too
+    warm_up = random_actions(rng, num_clips, lead_in) if lead_in else np.empty((num_clips, 0), dtype=int)
+    for step in range(lead_in):
+        simulation.step(np.where(step < start, warm_up[:, step], NOTHING))
+    if actions is None:
+        actions = random_actions(rng, num_clips, num_frames - 1) if num_frames > 1 else np.empty((num_clips, 0), int)
+    actions = np.asarray(actions)
+    if actions.shape != (num_clips, num_frames - 1) or not np.isin(actions, range(len(ACTIONS))).all():
+        raise ValueError(f"actions must be ({num_clips}, {num_frames - 1}) integers from 0 to {len(ACTIONS) - 1}")
+    frames = np.empty((num_clips, num_frames, size, size, 3), dtype=np.float32)
+    positions = np.empty((num_clips, num_frames, 2), dtype=np.int64)
+    on_ground = np.empty((num_clips, num_frames), dtype=bool)
+    outcomes = np.empty((num_clips, num_frames - 1), dtype=np.int64)
+    for t in range(num_frames):
+        frames[:, t] = simulation.frames(size)
+        positions[:, t, 0], positions[:, t, 1], on_ground[:, t] = simulation.x, simulation.y, simulation.on_ground
+        if t < num_frames - 1:
+            outcomes[:, t] = _outcomes(simulation, actions[:, t])
+            simulation.step(actions[:, t])
+    frames /= 255.0
+    return frames, Truth(np.asarray(actions, dtype=np.int64), positions, on_ground, outcomes)
+
+
+class Platformer(gymnasium.Env):
+    """One level as a Gymnasium environment with the real actions (registered as `genie_mini/Platformer-v0`).
+
+    Observations are (size, size, 3) uint8 pictures; the reward is the number of coins taken in the step; the episode
+    ends at the level's right edge. `reset(seed=...)` chooses the level.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
+
+    def __init__(self, size=SCREEN, render_mode=None):
+        if size not in SIZES:
+            raise ValueError(f"the world is drawn at {SIZES[0]} or {SIZES[1]} pixels, got size={size!r}")
+        self.size = size
+        self.render_mode = render_mode
+        self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
+        self._simulation = None
+
+    def reset(self, *, seed=None, options=None):
+        """Begin the level of this seed (a random one without), and return its first picture."""
+        super().reset(seed=seed)
+        level = seed if seed is not None else int(self.np_random.integers(HELD_OUT_SEED))
+        self._simulation = Simulation([level])
+        return self.render(), self._info()
+
+    def step(self, action):
+        """Play one real action for a tenth of a second."""
+        if self._simulation is None:
+            raise gymnasium.error.ResetNeeded("call reset() before the first step()")
+        before = self._simulation.coins[0]
+        self._simulation.step(np.array([action]))
+        reward = float(self._simulation.coins[0] - before)
+        finished = bool(self._simulation.x[0] >= LAST * TILE)
+        return self.render(), reward, finished, False, self._info()
+
+    def render(self):
+        """The present picture, (size, size, 3) uint8."""
+        return self._simulation.frames(self.size)[0]
+
+    def _info(self):
+        return {"x": int(self._simulation.x[0]), "y": int(self._simulation.y[0]), "coins": int(self._simulation.coins[0])}

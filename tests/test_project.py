@@ -1,0 +1,104 @@
+"""The one dependency list, its pins, the conda file, and the one test command agree with each other."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def pins():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line.split("#")[0].strip() for line in lines]
+    parsed = [re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line) or line for line in lines if line]
+    wrong = [line for line in parsed if isinstance(line, str)]
+    assert not wrong, f"not of the form name==version: {wrong}"
+    return {canonicalize_name(match[1]): match[2] for match in parsed}
+
+
+def test_every_dependency_is_pinned_within_its_range():
+    extras = PROJECT["optional-dependencies"]
+    requirements = [
+        Requirement(line) for line in [*PROJECT["dependencies"], *extras["book"], *extras["test"]]
+    ]
+    pinned = pins()
+    for requirement in requirements:
+        pin = pinned.get(canonicalize_name(requirement.name))
+        assert pin, f"{requirement.name} is in pyproject.toml but not in constraints.txt"
+        assert requirement.specifier.contains(pin), f"{requirement} does not admit the pinned {pin}"
+
+
+def test_constraints_serve_every_system():
+    for name, pin in pins().items():
+        assert "+" not in pin, f"{name}=={pin} has a local version, which no package index serves"
+        assert not re.match(r"nvidia|cuda|triton", name), f"{name} exists only for machines with a CUDA GPU"
+
+
+def test_installed_versions_are_the_pinned_ones():
+    different = {}
+    for name, pin in pins().items():
+        try:
+            installed = version(name).split("+")[0]
+        except PackageNotFoundError:  # for another operating system
+            continue
+        if installed != pin and name != "setuptools":  # torch wants some setuptools; conda brings its own
+            different[name] = (installed, pin)
+    assert not different, f"installed and pinned versions differ (delete .venv?): {different}"
+
+
+def test_environment_yml_adds_no_dependency_of_its_own():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    conda = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    (through_pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    assert through_pip == ["-c constraints.txt", "-e .[book,test]"]
+    assert sorted(re.split("[=<>]", entry)[0] for entry in conda) == ["graphviz", "pip", "python"]
+    (python,) = [entry.split("=")[1] for entry in conda if entry.startswith("python=")]
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(python)
+
+
+def test_run_py_asks_for_the_same_python():
+    sys.path.insert(0, str(ROOT))
+    try:
+        import run
+    finally:
+        sys.path.pop(0)
+    assert PROJECT["requires-python"] == ">=" + ".".join(map(str, run.MINIMUM_PYTHON))
+
+
+def test_the_readme_ci_and_the_workflow_run_one_command():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = "\n".join(re.findall(r"^```\w*\n(.*?)^```", readme, flags=re.DOTALL | re.MULTILINE))
+    (command,) = set(re.findall(r"python3? \S*run\.py test\b.*?(?=\s*(?:#|$))", commands, flags=re.MULTILINE))
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert ci[-1] == command, "the last thing .ci/run does is the README's test command"
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    steps = [step.get("run", "") for step in workflow["jobs"]["test"]["steps"]]
+    assert any(step.endswith(command.split(maxsplit=1)[1]) for step in steps)
+
+
+def test_browser_packages_are_pinned_by_hash_and_not_by_address():
+    wanted = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert packages.pop("")["dependencies"] == wanted
+    for name, pin in wanted.items():
+        assert packages[f"node_modules/{name}"]["version"] == pin, f"{name} is not pinned to one version"
+    for name, package in packages.items():
+        assert package.get("integrity", "").startswith("sha512-"), f"{name} has no integrity hash"
+        assert "resolved" not in package, (
+            f"{name} holds a download address; npm's omit-lockfile-registry-resolved"
+        )
+
+
+def test_the_code_is_tidy():
+    command = [sys.executable, "-m", "ruff", "check", "--output-format", "concise", "."]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,22 @@
+"""An untrained Genie, small enough for tests: 32x32 pixels, 16 tokens a frame."""
+
+import torch
+
+from genie_mini.dynamics import DynamicsConfig
+from genie_mini.genie import Genie
+from genie_mini.latent_action import LatentActionConfig
+from genie_mini.presets import GenieConfig
+from genie_mini.quantizer import QuantizerConfig
+from genie_mini.tokenizer import TokenizerConfig
+
+
+def tiny_genie(seed=0):
+    """A Genie whose weights are the seed's; in evaluation mode."""
+    torch.manual_seed(seed)
+    stack = {"num_blocks": 1, "width": 16, "num_heads": 2}
+    config = GenieConfig(
+        TokenizerConfig((32, 32), 8, stack, stack, QuantizerConfig(32)),
+        LatentActionConfig((32, 32), 8, stack, stack),
+        DynamicsConfig((4, 4), 32, stack),
+    )
+    return Genie(config).eval()

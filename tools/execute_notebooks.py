@@ -1,0 +1,66 @@
+"""Execute notebooks in place, and keep only the outputs that belong in a commit: text.
+
+    python tools/execute_notebooks.py                        # every chapter
+    python tools/execute_notebooks.py book/NAME.ipynb ...    # some
+
+Pictures come from the book's build, so they are taken out here (with widget state and stderr); the text that stays is what
+`run.py test` compares with a fresh run.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+BOOK = Path(__file__).resolve().parents[1] / "book"
+EMBEDDED_PICTURE = re.compile(r"data:[a-z]+/[\w.+-]+;base64,[A-Za-z0-9+/=\n]+")  # the same in tests/nbval.cfg
+IMAGES = ("image/png", "image/jpeg", "image/gif")
+
+
+def keep_text(notebook):
+    """Remove from an executed notebook what is not text or differs from run to run."""
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {"name": "python"}  # no Python version: it differs by machine
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        cell.metadata.pop("execution", None)
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for output in cell.outputs:
+            data = output.get("data", {})
+            for mime in IMAGES:
+                data.pop(mime, None)
+            if "text/html" in data:
+                data["text/html"] = EMBEDDED_PICTURE.sub("data:,removed", data["text/html"])
+
+
+def execute(path):
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(path.parent)}}
+    )
+    client.execute()
+    keep_text(notebook)
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        nbformat.write(notebook, file)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("notebooks", nargs="*", type=Path, help="default: every notebook of the book")
+    for path in parser.parse_args().notebooks or sorted(BOOK.rglob("*.ipynb")):
+        try:
+            execute(path)
+        except CellExecutionError as error:
+            sys.exit(f"{path}: a cell failed, the file is unchanged\n{error}")
+        print(f"executed {path}")
+
+
+if __name__ == "__main__":
+    main()

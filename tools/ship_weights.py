@@ -1,0 +1,109 @@
+"""Put trained weights into the package: rounded to bfloat16, evaluated as they ship, with their model card.
+
+    python tools/ship_weights.py runs/mini "the command that trained them"
+"""
+
+import csv
+import hashlib
+import json
+import platform
+import sys
+from pathlib import Path
+
+import torch
+
+from genie_mini.evaluation import evaluate, meets_goal, save_scores
+from genie_mini.genie import PARTS, WEIGHTS, Genie, write_whole
+from genie_mini.world import ACTIONS, HELD_OUT_SEED
+
+CARD = """# Model card: `{name}`
+
+Genie for 64x64 frames of this repository's platformer, learnt from pictures alone.
+
+| | |
+|---|---|
+| command | `{command}` |
+| seed | 0 |
+| data | `genie_mini.world.record`, filmed anew for every batch, level seeds below 2^{seed_bits}; no actions, no positions |
+| steps | {steps} |
+| time | {time} |
+| hardware | {hardware} |
+| format | safetensors, bfloat16, {size:.1f} MB together; computed with in float32 |
+| licence | MIT, like the code |
+
+{notes}
+## Scores
+
+On levels with seeds from 2^{seed_bits} on, which training never draws, computed by `genie-mini evaluate` on the weights as they ship. PSNR is that of
+the mean squared error over all frames. "Chance" is what no skill gets, "best" what is possible; both are measured where a number cannot be
+known beforehand.
+
+| score | value | chance | best | goal | met |
+|---|---|---|---|---|---|
+{scores}
+
+Latent actions, named with 200 labelled transitions: {names}.
+
+## Files
+
+| file | SHA-256 |
+|---|---|
+{files}
+
+## Limits
+
+It knows one game. It remembers sixteen frames. What comes into view where nobody has been is invented anew each time. A picture from outside
+the game is drawn with the game's tokens.
+"""
+
+
+def cell(value):
+    """A number for the table."""
+    return "" if value is None else f"{value:.4g}"
+
+
+def last_rows(folder):
+    """(phase, number of steps, seconds) of each log of a training run; a resumed run starts its clock again."""
+    for phase in ("tokenizer", "world"):
+        with (folder / f"{phase}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        clock = [float(row["seconds"]) for row in rows]
+        ends = [before for before, after in zip(clock, clock[1:], strict=False) if after < before]
+        yield phase, len(rows), sum(ends) + clock[-1]
+
+
+def main(folder, command):
+    """Round, evaluate, and write weights, scores and card."""
+    target = WEIGHTS / "mini"
+    Genie.from_pretrained(folder).save(target, torch.bfloat16)
+    genie = Genie.from_pretrained(target)
+    scores, names = evaluate(genie)
+    save_scores(target / "scores.json", scores, names)
+    files = [target / "config.json", *(target / f"{part}.safetensors" for part in PARTS)]
+    runs = list(last_rows(folder))
+    notes = folder / "NOTES.md"
+    card = CARD.format(
+        name="mini",
+        command=command,
+        notes=notes.read_text() if notes.exists() else "",
+        seed_bits=HELD_OUT_SEED.bit_length() - 1,
+        steps=", ".join(f"{phase}: {steps}" for phase, steps, _ in runs),
+        time=", ".join(f"{phase}: {seconds / 60:.0f} minutes" for phase, _, seconds in runs),
+        hardware=f"{torch.get_num_threads()} cores of an {platform.machine()} processor with {torch.backends.cpu.get_cpu_capability()}; no GPU",
+        size=sum(file.stat().st_size for file in files) / 1e6,
+        scores="\n".join(
+            f"| {score.name}{f' ({score.unit})' if score.unit else ''} | {cell(score.value)} | {cell(score.chance)} | "
+            f"{cell(score.best)} | {cell(score.goal)} | {'' if score.goal is None else 'yes' if meets_goal(score) else 'no'} |"
+            for score in scores
+        ),
+        names=", ".join(f"{latent} {ACTIONS[real]}" for latent, real in enumerate(names)),
+        files="\n".join(f"| `{file.name}` | `{hashlib.sha256(file.read_bytes()).hexdigest()}` |" for file in files),
+    )
+    write_whole(target / "MODEL_CARD.md", card.encode())
+    print(json.dumps({score.name: score.value for score in scores}, indent=1, default=float))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), sys.argv[2])

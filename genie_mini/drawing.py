@@ -24,33 +24,42 @@ _PLAYER = {
     RISE: "s.rrrr.s  s.rrrrrr  .rsskss.  ..ssss..  ..rrrr..  ..bbbb..  .bb..bb.  k....k..",
     FALL: "..rrrr..  s.rrrrrr  .ssskss.  .rsssss.  ..rrrr..  .bbbbbb.  bb....bb  k......k",
 }
-_CREATURE = "........  ........  ..pppp..  .pppppp.  .ppwkwk.  pppppppp  pppppppp  .P.PP.P."
-# Two drawings a kind, for even and odd columns: a picture that repeats every eight pixels looks the same four pixels to
-# the left as four to the right, and a learner could not tell where the player went.
+_CREATURE = (
+    "........  ........  ..pppp..  .pppppp.  .ppwkwk.  pppppppp  pppppppp  .P.PP.P.",
+    "........  ..pppp..  .pppppp.  .ppwkwk.  pppppppp  pppppppp  .P....P.  ......P.",  # a foot lifted
+)
+# Three drawings a kind, for columns in turn: a picture that repeats every 8 pixels looks the same after 4 pixels to the
+# left as after 4 to the right, and one that repeats every 16 after 8, and a learner could not tell where the player went.
 _TILES = {
     EMPTY: (
+        "........  ........  ........  ........  ........  ........  ........  ........",
         "........  ........  ........  ........  ........  ........  ........  ........",
         "........  ........  ........  ........  ........  ........  ........  ........",
     ),
     GRASS: (
         "llllllll  gggggggg  gggggggg  dgggggdd  dddddddd  dddddddd  dddddddd  dddddddd",
         "llllllll  gggggggg  gggggggg  ddggdggg  dddddddd  dddddddd  ddddDDdd  dddddddd",
+        "llllllll  gggggggg  gggggggg  gggggggg  gggdddgg  dddddddd  dddddddd  dddddddd",
     ),
     DIRT: (
         "dddddddd  dddddddd  dddddddd  dddddddd  dddddddd  dDDddddd  ddDddddd  dddddddd",
         "dddddddd  ddddDDdd  ddddDdDd  dddddddd  dddddddd  dddddddd  dddddddd  dddddddd",
+        "dddddddd  dddddddd  dddddddd  dddddddd  dddddddd  dddddddd  dddddddd  dddddddd",
     ),
     BRICK: (
         "iiiiiiii  nnnnnnnI  nnnnnnnI  nnnnnnnI  nnnnnnnI  nnnnnnnI  nnnnnnnI  IIIIIIII",
         "iiiiiiii  nnnnnnnn  nnnnnnnn  nnnnnnnn  nnnnnnnn  nnnnnnnn  nnnnnnnn  IIIIIIII",
+        "iiiiiiii  nnnInnnn  nnnInnnn  nnnInnnn  nnnInnnn  nnnInnnn  nnnInnnn  IIIIIIII",
     ),
     COIN: (
+        "........  ..yyyy..  .yYwyYy.  .yYwyYy.  .yYyyYy.  .yYyyYy.  ..yyyy..  ........",
         "........  ..yyyy..  .yYwyYy.  .yYwyYy.  .yYyyYy.  .yYyyYy.  ..yyyy..  ........",
         "........  ..yyyy..  .yYwyYy.  .yYwyYy.  .yYyyYy.  .yYyyYy.  ..yyyy..  ........",
     ),
     FLOWER: (
         "........  ........  ..ww....  .wyyw...  ..ww....  ..g.....  ..gl....  .gggg...",
         "........  ........  ........  ........  ...g....  .g.gg.g.  .ggggggg  ggggglgg",
+        "........  ........  ........  .w......  wyw...w.  .w...wyw  .g....w.  gggg.gg.",
     ),
 }
 # Colours that every palette shares, so that the player looks alike everywhere.
@@ -92,11 +101,11 @@ def _build_colours():
 
 
 _ALPHABET, _COLOURS = _build_colours()
-_TILE_ART = np.stack([[_parse(art, _ALPHABET) for art in _TILES[kind]] for kind in range(len(_TILES))])  # (kind, odd, 8, 8)
+_TILE_ART = np.stack([[_parse(art, _ALPHABET) for art in _TILES[kind]] for kind in range(len(_TILES))])  # (kind, column, 8, 8)
 _PLAYER_ART = np.stack([_parse(_PLAYER[pose], _ALPHABET) for pose in range(4)])
 _PLAYER_ART = np.stack([_PLAYER_ART[..., ::-1], _PLAYER_ART])  # (facing left or right, pose, 8, 8)
-_CREATURE_ART = _parse(_CREATURE, _ALPHABET)
-_CREATURE_ART = np.stack([_CREATURE_ART[:, ::-1], _CREATURE_ART])
+_CREATURE_ART = np.stack([_parse(art, _ALPHABET) for art in _CREATURE])
+_CREATURE_ART = np.stack([_CREATURE_ART[..., ::-1], _CREATURE_ART])  # (facing left or right, foot lifted, 8, 8)
 
 
 def _draw_background():
@@ -135,7 +144,7 @@ def draw_level(tiles):
         (levels, 64, 8 * columns) uint8, 0 where the background shows through.
     """
     levels, rows, columns = tiles.shape
-    art = _TILE_ART[tiles, np.arange(columns) % 2]  # (levels, rows, columns, 8, 8)
+    art = _TILE_ART[tiles, np.arange(columns) % _TILE_ART.shape[1]]  # (levels, rows, columns, 8, 8)
     return np.ascontiguousarray(art.transpose(0, 1, 3, 2, 4)).reshape(levels, rows * TILE, columns * TILE)
 
 
@@ -167,7 +176,8 @@ def render(state):
     background = _BACKGROUND[(state.camera // 2 + state.hills) % _HILL_PERIOD]
     frames = np.where(frames == 0, background, frames)
     for creature in range(state.creature_x.shape[1]):
-        art = _CREATURE_ART[(state.creature_step[:, creature] > 0).astype(int)]
+        facing, lifted = state.creature_step[:, creature] > 0, state.creature_lifts[:, creature]
+        art = _CREATURE_ART[facing.astype(int), lifted.astype(int)]
         x = state.creature_x[:, creature] - state.camera
         _stamp(frames, art, x, state.creature_y[:, creature], np.ones(len(levels), bool))
     pose = np.where(state.on_ground, np.where(state.walking, STEP, STAND), np.where(state.speed < 0, RISE, FALL))

@@ -163,16 +163,14 @@ class DynamicsModel(nn.Module):
         if temperature < 0:
             raise ValueError(f"temperature must be 0 or more, got {temperature}")
         tokens = actions.new_full((actions.shape[0], 1, num_tokens), self.mask_token)
+        past = past.with_room(1)
         for step in range(num_steps):
             x, _ = self.transformer(self.embed(tokens, actions[:, None]), past)
-            log_probabilities = F.log_softmax(self.to_logits(x[:, 0]).float(), dim=-1)
-            scores = log_probabilities
-            if temperature > 0:
-                scores = scores / temperature + gumbel_noise(scores.shape, generator, scores.device)
-            guesses = scores.argmax(dim=-1)
+            logits = self.to_logits(x[:, 0]).float()
+            guesses = draw(logits, temperature, generator)
             hidden = tokens[:, 0] == self.mask_token
             # The model's belief in the token that was drawn, not in its favourite one.
-            confidence = log_probabilities.gather(-1, guesses[..., None])[..., 0]
+            confidence = logits.softmax(dim=-1).gather(-1, guesses[..., None])[..., 0]
             confidence = confidence.masked_fill(~hidden, math.inf)  # what is shown stays shown
             still_hidden = math.floor(num_tokens * math.cos(math.pi / 2 * (step + 1) / num_steps))
             still_hidden = min(still_hidden, num_tokens - step - 1)  # at least one more token a round
@@ -182,6 +180,13 @@ class DynamicsModel(nn.Module):
         return tokens[:, 0]
 
 
-def gumbel_noise(shape, generator, device) -> Tensor:
-    """Noise that turns argmax into sampling: argmax(log p + noise) is a draw from p."""
-    return -torch.empty(shape, device=device).exponential_(generator=generator).log()
+def draw(logits: Tensor, temperature: float, generator=None) -> Tensor:
+    """Draw one token from each distribution: (..., num_codes) -> (...) int64.
+
+    The tokens share out the line from 0 to 1 by their probabilities; one random point on it falls to one of them.
+    """
+    if temperature == 0:
+        return logits.argmax(dim=-1)
+    ends = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
+    points = torch.rand(*logits.shape[:-1], 1, generator=generator, device=logits.device) * ends[..., -1:]
+    return torch.searchsorted(ends, points, right=True)[..., 0].clamp(max=logits.shape[-1] - 1)

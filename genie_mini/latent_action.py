@@ -16,8 +16,8 @@ from genie_mini.patches import check_frames, fold, unfold
 from genie_mini.quantizer import Quantizer, QuantizerConfig
 from genie_mini.st_transformer import STTransformer, STTransformerConfig
 
-# How far things are taken to move between two frames, (rows, columns) in pixels.
-DISPLACEMENTS = [(down, right) for down in (-8, -4, 0, 4, 8) for right in (-4, -2, 0, 2, 4)]
+# How far things are taken to move between two frames, in 32nds of the picture's side: along the rows or the columns.
+REACHES = (0, -6, -4, -2, -1, 1, 2, 4, 6)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,13 @@ class LatentActionConfig:
         """(rows, columns) of patches in a frame."""
         return self.image_size[0] // self.patch_size, self.image_size[1] // self.patch_size
 
+    @property
+    def displacements(self) -> list[tuple[int, int]]:
+        """How far things are taken to move between two frames, (rows, columns) in pixels; none at all comes first."""
+        height, width = self.image_size
+        steps = [(round(reach * height / 32), 0) for reach in REACHES] + [(0, round(reach * width / 32)) for reach in REACHES]
+        return list(dict.fromkeys(steps))
+
 
 class LatentActionModel(nn.Module):
     """Infers latent actions from pixels; its decoder is used in training only."""
@@ -67,7 +74,7 @@ class LatentActionModel(nn.Module):
         decoder = STTransformerConfig(grid=config.grid, **config.decoder)
         # Overlapping windows see a movement wherever it falls on the grid of patches.
         self.stem = nn.Sequential(
-            nn.Conv2d(6 + len(DISPLACEMENTS), channels, 5, stride=2, padding=2), nn.GELU(),
+            nn.Conv2d(6 + len(config.displacements), channels, 5, stride=2, padding=2), nn.GELU(),
             nn.Conv2d(channels, channels, 3, padding=1), nn.GELU(),
             nn.Conv2d(channels, channels, 3, padding=1), nn.GELU(),
             nn.MaxPool2d(config.patch_size // 2),
@@ -85,11 +92,11 @@ class LatentActionModel(nn.Module):
         self.from_code = nn.Linear(config.quantizer.code_width, decoder.width)
         self.decoder = STTransformer(decoder)
         self.to_change = nn.Linear(decoder.width, config.patch_size**2 * 3)
-        self.to_displacement = nn.Linear(decoder.width, len(DISPLACEMENTS))
+        self.to_displacement = nn.Linear(decoder.width, len(config.displacements))
         for last in (self.to_change, self.to_displacement):  # the first guess is that nothing moves and nothing changes
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        self.to_displacement.bias.data[DISPLACEMENTS.index((0, 0))] = 3.0
+        self.to_displacement.bias.data[0] = 3.0
 
     def _check(self, frames: Tensor) -> None:
         check_frames(frames, self.config.image_size)
@@ -100,7 +107,7 @@ class LatentActionModel(nn.Module):
         """What happened before each frame but the first, unquantised: (batch, T - 1, code_width)."""
         batch, time = frames.shape[:2]
         before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
-        costs = (frames[..., None, :] - displaced(before)).abs().mean(-1)  # block matching, as in optical flow
+        costs = (frames[..., None, :] - displaced(before, self.config.displacements)).abs().mean(-1)  # block matching, as in optical flow
         inputs = torch.cat([2 * frames - 1, 2 * (frames - before), costs], dim=-1)
         pixels = inputs.flatten(0, 1).permute(0, 3, 1, 2)
         features = self.stem(pixels.contiguous(memory_format=torch.channels_last))
@@ -118,7 +125,7 @@ class LatentActionModel(nn.Module):
         # Each patch is a mixture of the picture's displaced copies, plus a change of colours.
         shares = self.to_displacement(x).float().softmax(-1).unflatten(2, grid)
         shares = shares.repeat_interleave(size, dim=2).repeat_interleave(size, dim=3)
-        moved = (displaced(frames) * shares[..., None]).sum(-2)
+        moved = (displaced(frames, self.config.displacements) * shares[..., None]).sum(-2)
         return moved + fold(self.to_change(x).float(), size, grid)
 
     @torch.no_grad()
@@ -164,8 +171,9 @@ class LatentActionModel(nn.Module):
         Returns:
             `loss` (scalar): the `reconstruction`, less a reward for using the codes evenly, which ends with the training,
             plus a growing price for undecided choices; `actions` (batch, T - 1); the unquantised `continuous`
-            (batch, T - 1, code_width). The reconstruction error of each transition is divided by how much the frame
-            changed, so that a jump, which moves one figure, weighs as much as a step, which moves the whole screen.
+            (batch, T - 1, code_width). The reconstruction is the logarithm of each transition's squared error, as PSNR is, so
+            that a jump, which moves one figure, weighs as much as a step, which moves the whole screen; it is taken
+            relative to the error of repeating the frame before.
         """
         self._check(frames)
         config = self.config
@@ -183,7 +191,8 @@ class LatentActionModel(nn.Module):
         error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
         energy = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))
         busy, quiet = config.still_energies
-        reconstruction = (error / (energy + busy * (quiet / busy) ** hardness)).mean()
+        floor = busy * (quiet / busy) ** hardness
+        reconstruction = ((error + floor) / (energy + floor)).log().mean()
 
         balance, doubt = entropy(shares.flatten(0, 1).mean(dim=0)), entropy(shares).mean()
         loss = reconstruction - config.balance_weight * (1 - hardness) * balance + config.doubt_weight * (1 - softness) ** 2 * doubt
@@ -198,22 +207,23 @@ def entropy(shares: Tensor) -> Tensor:
     return -(shares * shares.clamp(min=1e-9).log()).sum(dim=-1)
 
 
-def displaced(frames: Tensor) -> Tensor:
-    """Copies of each frame moved by each of `DISPLACEMENTS`, its edges repeated.
+def displaced(frames: Tensor, displacements: list[tuple[int, int]]) -> Tensor:
+    """Copies of each frame moved by each displacement, its edges repeated.
 
     Args:
         frames: (batch, T, height, width, 3).
+        displacements: (rows, columns) in pixels, downwards and to the right.
 
     Returns:
         (batch, T, height, width, displacements, 3).
     """
-    down_reach, right_reach = (max(axis) for axis in zip(*DISPLACEMENTS, strict=True))
+    down_reach, right_reach = (max(map(abs, axis)) for axis in zip(*displacements, strict=True))
     height, width = frames.shape[2:4]
     pixels = frames.flatten(0, 1).permute(0, 3, 1, 2)
     pixels = F.pad(pixels, (right_reach, right_reach, down_reach, down_reach), mode="replicate")
     pixels = pixels.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2])
     copies = [
         pixels[:, :, down_reach - down : down_reach - down + height, right_reach - right : right_reach - right + width]
-        for down, right in DISPLACEMENTS
+        for down, right in displacements
     ]
     return torch.stack(copies, dim=-2)

@@ -21,7 +21,7 @@ def build_level(seed):
         tiles (8, 40) uint8, palette index, hill offset, and the creatures' start columns (3,) and rows (3,).
     """
     rng = np.random.default_rng(seed)
-    steps = rng.choice([0, 0, 0, 0, 0, 1, -1, 2, -2], size=COLUMNS)
+    steps = rng.choice([0, 0, 0, 0, 1, -1], size=COLUMNS)
     # Runs of flat ground of two columns at least, between one and three tiles high.
     height = np.empty(COLUMNS, dtype=int)
     height[0] = 2
@@ -32,19 +32,19 @@ def build_level(seed):
     depth = np.arange(ROWS)[:, None] - (ROWS - height)[None, :]  # 0 in the row of the grass, above it negative
     tiles = np.where(depth > 0, DIRT, np.where(depth == 0, GRASS, EMPTY)).astype(np.uint8)
 
-    # Coins hang in every second column: a row without gaps looks the same half a tile further on.
+    # Coins hang in every third column: closer, a row of them would look the same one step further on.
     column = 4
     while column < LAST - 3:
-        length = int(rng.integers(2, 5))
+        length = int(rng.integers(3, 6))
         ground = ROWS - height[column : column + length].max()
         if rng.random() < 0.6:
             row = ground - int(rng.integers(2, 4))  # one or two free tiles below the bricks
             tiles[row, column : column + length] = BRICK
             if rng.random() < 0.5 and row > 0:
-                tiles[row - 1, column : column + length : 2] = COIN
+                tiles[row - 1, column : column + length : 3] = COIN
         elif rng.random() < 0.6:
             row = ground - 2
-            tiles[row, column : column + length : 2] = COIN
+            tiles[row, column : column + length : 3] = COIN
         column += length + int(rng.integers(1, 4))
     surface = ROWS - height - 1
     flowers = np.flatnonzero(rng.random(COLUMNS) < 0.15)

@@ -7,6 +7,7 @@ computed again: its keys and values are kept in a `Past`.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -53,12 +54,13 @@ class Past:
     """Keys and values of earlier frames, one pair a block, each (batch * N, heads, frames, head width).
 
     `position` is the time index of the next frame: it goes on growing when old frames are dropped, which rotary
-    embeddings allow, since only differences in time count.
+    embeddings allow, since only differences in time count. The last `room` frames of keys and values are still free.
     """
 
     keys: list[Tensor]
     values: list[Tensor]
     position: int = 0
+    room: int = 0
 
     def extend(self, present: "Past", window: int) -> "Past":
         """Return a past that also holds the frames of `present`, and of all no more than the last `window`."""
@@ -67,6 +69,22 @@ class Past:
             return [torch.cat(pair, dim=2)[:, :, -window:] for pair in zip(old, new, strict=True)]
 
         return Past(join(self.keys, present.keys), join(self.values, present.values), present.position)
+
+    def with_room(self, num_frames: int) -> "Past":
+        """The same past with free places at its end, for passing over the same frames many times: see `join`."""
+
+        def widen(tensors):
+            return [F.pad(tensor, (0, 0, 0, num_frames)) for tensor in tensors]
+
+        return Past(widen(self.keys), widen(self.values), self.position, num_frames)
+
+    def join(self, block: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the past in this block, followed by those given: copied, or put where there is room for them."""
+        if not self.room:
+            return torch.cat([self.keys[block], key], dim=2), torch.cat([self.values[block], value], dim=2)
+        self.keys[block][:, :, -self.room :] = key
+        self.values[block][:, :, -self.room :] = value
+        return self.keys[block], self.values[block]
 
     @classmethod
     def empty_like(cls, other: "Past") -> "Past":
@@ -89,8 +107,8 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention over the middle axis of (sequences, positions, width), with QK-norm.
 
-    Queries and keys are brought to length one per feature (RMS) before the product, so that logits stay bounded however
-    long training runs; a learned scale per head sets how sharp the attention is.
+    Queries and keys are normed before the product, so that logits stay bounded however long training runs; a learned
+    scale per head sets how sharp the attention is.
     """
 
     def __init__(self, width: int, num_heads: int, head_width: int):
@@ -103,7 +121,7 @@ class Attention(nn.Module):
     def project(self, x: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values, each (sequences, heads, positions, head width), the first two normed and rotated."""
         qkv = self.to_qkv(x).float().unflatten(-1, (3, self.num_heads, self.head_width)).permute(2, 0, 3, 1, 4)
-        query, key = rotate(F.rms_norm(qkv[:2], (self.head_width,)), cosine, sine)
+        query, key = rotate(F.layer_norm(qkv[:2], (self.head_width,)), cosine, sine)
         return query * self.query_scale, key, qkv[2]
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, causal=False) -> Tensor:
@@ -119,14 +137,17 @@ class STBlock(nn.Module):
     def __init__(self, config: STTransformerConfig):
         super().__init__()
         width = config.width
-        self.spatial_norm, self.temporal_norm, self.feedforward_norm = (nn.RMSNorm(width) for _ in range(3))
+        self.spatial_norm, self.temporal_norm, self.feedforward_norm = (nn.LayerNorm(width, bias=False) for _ in range(3))
         self.spatial = Attention(width, config.num_heads, config.head_width)
         self.temporal = Attention(width, config.num_heads, config.head_width)
         hidden = config.feedforward_factor * width
         self.feedforward = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
-    def forward(self, x, rotations, past, clean):
-        """Run the block; see `STTransformer.forward`. Returns x and the keys and values in time of its frames."""
+    def forward(self, x, rotations, join, mask, causal):
+        """Run the block; see `STTransformer.forward`. Returns x and the keys and values in time of its frames.
+
+        `join` puts the keys and values of other frames in front of those of x; mask and causal say who sees whom.
+        """
         batch, num_frames, num_tokens, _ = x.shape
         (space_cosine, space_sine), (time_cosine, time_sine) = rotations
 
@@ -134,22 +155,8 @@ class STBlock(nn.Module):
         x = x + self.spatial.attend(*qkv).unflatten(0, (batch, num_frames))
 
         by_place = self.temporal_norm(x).transpose(1, 2).flatten(0, 1)  # (batch * N, frames, width)
-        query, key, value = self.temporal.project(by_place, time_cosine, time_sine)
-        present = key, value
-        if clean is not None:  # see the clean frames before one's own, and oneself
-            mask = torch.ones(num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
-            mask = torch.cat([mask, torch.eye(num_frames, dtype=torch.bool, device=x.device)], dim=1)
-            key, value = torch.cat([clean[0], key], dim=2), torch.cat([clean[1], value], dim=2)
-            mixed = self.temporal.attend(query, key, value, mask)
-        elif past is None:
-            mixed = self.temporal.attend(query, key, value, causal=num_frames > 1)
-        else:
-            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
-            mask = None
-            if num_frames > 1:
-                mask = torch.ones(num_frames, key.shape[2], dtype=torch.bool, device=x.device)
-                mask = mask.tril(key.shape[2] - num_frames)
-            mixed = self.temporal.attend(query, key, value, mask)
+        query, *present = self.temporal.project(by_place, time_cosine, time_sine)
+        mixed = self.temporal.attend(query, *join(*present), mask, causal)
         x = x + mixed.unflatten(0, (batch, num_tokens)).transpose(1, 2)
         return x + self.feedforward(self.feedforward_norm(x)), present
 
@@ -161,7 +168,7 @@ class STTransformer(nn.Module):
         super().__init__()
         self.config = config
         self.blocks = nn.ModuleList(STBlock(config) for _ in range(config.num_blocks))
-        self.norm = nn.RMSNorm(config.width)
+        self.norm = nn.LayerNorm(config.width, bias=False)
         for block in self.blocks:  # keep the sum over blocks near the size of one
             for last in (block.spatial.to_output, block.temporal.to_output, block.feedforward[-1]):
                 last.weight.data.mul_((2 * config.num_blocks) ** -0.5)
@@ -193,13 +200,19 @@ class STTransformer(nn.Module):
             The output, (batch, T, N, width), and the `Past` of the frames of x alone.
         """
         position = past.position if past is not None else 0
-        time_rotation = self._time_rotation(x.shape[1], position, x.device)
-        rotations = (self.space_cosine, self.space_sine), time_rotation
+        rotations = (self.space_cosine, self.space_sine), self._time_rotation(x.shape[1], position, x.device)
+        num_frames, mask = x.shape[1], None
+        if clean is not None:  # see the clean frames before one's own, and oneself
+            mask = torch.ones(num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
+            mask = torch.cat([mask, torch.eye(num_frames, dtype=torch.bool, device=x.device)], dim=1)
+        elif past is not None and num_frames > 1:
+            held = past.keys[0].shape[2] - past.room
+            mask = torch.ones(num_frames, held + num_frames, dtype=torch.bool, device=x.device).tril(held)
+        others = clean if past is None else past
         keys, values = [], []
         for index, block in enumerate(self.blocks):
-            earlier = None if past is None else (past.keys[index], past.values[index])
-            unmasked = None if clean is None else (clean.keys[index], clean.values[index])
-            x, (key, value) = block(x, rotations, earlier, unmasked)
+            join = partial(others.join, index) if others is not None else lambda key, value: (key, value)
+            x, (key, value) = block(x, rotations, join, mask, causal=others is None and num_frames > 1)
             keys.append(key)
             values.append(value)
         return self.norm(x), Past(keys, values, position + x.shape[1])

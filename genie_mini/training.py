@@ -171,12 +171,14 @@ def build_phases(genie: Genie, config: TrainingConfig) -> list[Phase]:
         return losses, figures, after_step
 
     def tokenizer_clips(step):
-        frames = config.num_frames if step >= config.short_share * config.tokenizer_steps else config.short_frames
-        return config.batch_size * config.num_frames // frames, frames
+        return clips_of(config.short_frames if step < config.short_share * config.tokenizer_steps else config.num_frames)
 
     def world_clips(step):
-        frames = config.num_frames if step >= config.head_start else config.latent_action_frames
-        return config.batch_size * config.num_frames // frames, frames
+        return clips_of(config.latent_action_frames if step < config.head_start else config.num_frames)
+
+    def clips_of(num_frames):
+        num_frames = min(num_frames, config.num_frames)
+        return config.batch_size * config.num_frames // num_frames, num_frames
 
     return [
         Phase(

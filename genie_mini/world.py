@@ -4,8 +4,11 @@ The models only ever see pictures of it. Its true actions and positions come out
 which scores the models and which no training function accepts.
 
 All lengths are pixels of the 64x64 screen, all speeds pixels a frame, at 10 frames a second. Everything moves on a
-coarse grid (the player four pixels sideways, the camera with it, the hills behind at half the speed), as in a game of the
-8-bit years: a learner with 1024 codes for an 8x8 patch then meets each picture of a tile in few positions.
+coarse grid of four pixels (the hills behind at half the speed), as in a game of the 8-bit years: a learner with 1024 codes
+for an 8x8 patch then meets each picture of a tile in few positions.
+
+There are eight actions, as many as the paper's models have latent ones. On the ground each leads to a picture of its own;
+with fewer real actions than latent ones, no model could give every latent action an effect that tells it from the others.
 """
 
 from dataclasses import dataclass
@@ -16,18 +19,20 @@ import numpy as np
 from genie_mini.drawing import COIN, EMPTY, PLAYER_SCREEN_X, SCREEN, SOLID, TILE, draw_level, render
 from genie_mini.levels import COLUMNS, FIRST, LAST, ROWS, build_level
 
-ACTIONS = ("nothing", "left", "right", "jump")
-NOTHING, LEFT, RIGHT, JUMP = range(len(ACTIONS))
+ACTIONS = ("nothing", "left", "right", "jump", "jump left", "jump right", "dash left", "dash right")
+NOTHING, LEFT, RIGHT, JUMP, JUMP_LEFT, JUMP_RIGHT, DASH_LEFT, DASH_RIGHT = range(len(ACTIONS))
 FRAMES_PER_SECOND = 10
 SIZES = (32, 64)
 HELD_OUT_SEED = 2**40  # level seeds from here on are for scoring only; training never reaches them
 
-_WALK = 4
-_CREATURE_WALK = 2
-_GRAVITY = 2
-_JUMP_SPEED = -8
+_SIDEWAYS = np.array([0, -4, 4, 0, -4, 4, -8, 8])  # of each action
+_JUMPS = np.isin(range(len(ACTIONS)), (JUMP, JUMP_LEFT, JUMP_RIGHT))
+_CREATURE_WALK = 4
+_GRAVITY = 8
+_JUMP_SPEED = -12
 _FASTEST_FALL = 8
-_ACTION_SHARES = np.array([0.18, 0.33, 0.33, 0.16])  # how often the recording policy picks each action
+# How often the recording policy picks each action. Jumps do nothing in the air, so that they are seen more rarely than tried.
+_ACTION_SHARES = np.array([0.08, 0.1, 0.1, 0.16, 0.16, 0.16, 0.12, 0.12])
 
 
 class Simulation:
@@ -40,7 +45,8 @@ class Simulation:
     Attributes:
         x, y: (n,) the player's top left corner, pixels. speed: (n,) downwards, pixels a frame. camera: (n,) pixels.
         facing: (n,) 0 left, 1 right. walking: (n,) bool, whether the last action was a step. on_ground: (n,) bool.
-        coins: (n,) coins taken so far.
+        coins: (n,) coins taken so far. creature_lifts: (n, creatures) bool, whether a creature has a foot in the air, and
+        will have gone on a frame later.
     """
 
     def __init__(self, seeds, columns=None):
@@ -51,6 +57,7 @@ class Simulation:
         self.creature_x = np.stack([level[3] for level in levels]) * TILE
         self.creature_y = np.stack([level[4] for level in levels]) * TILE
         self.creature_step = np.where(self.creature_x % 16 == 0, _CREATURE_WALK, -_CREATURE_WALK)
+        self.creature_lifts = self.creature_x % 32 < 16
         self.drawn = draw_level(self.tiles)
         self._levels = np.arange(len(levels))
 
@@ -88,20 +95,23 @@ class Simulation:
         actions = np.asarray(actions)
         if actions.shape != self.x.shape or not np.isin(actions, range(len(ACTIONS))).all():
             raise ValueError(f"actions must be {len(self.x)} integers from 0 to {len(ACTIONS) - 1}, got {actions!r}")
-        sideways = np.where(actions == LEFT, -_WALK, np.where(actions == RIGHT, _WALK, 0))
+        sideways = _SIDEWAYS[actions]
+        # A dash ends at a wall.
+        sideways = np.where((np.abs(sideways) == 8) & self._solid_at(self.x + sideways, self.y), sideways // 2, sideways)
         # Against a wall nothing happens, not even a turn: what an action does is always to be seen in the same way.
         sideways = np.where(self._solid_at(self.x + sideways, self.y), 0, sideways)
         self.walking = sideways != 0
         self.facing = np.where(self.walking, sideways > 0, self.facing).astype(int)
         self.x = self.x + sideways
 
-        jumps = (actions == JUMP) & self.on_ground
+        jumps = _JUMPS[actions] & self.on_ground
         self.speed = np.where(jumps, _JUMP_SPEED, np.minimum(self.speed + _GRAVITY, _FASTEST_FALL))
         target = self.y + self.speed
         blocked = self._solid_at(self.x, target)
         falling = self.speed > 0
-        # A blocked fall ends on the tile's top, a blocked rise below the tile.
+        # A blocked fall ends on the tile's top, a blocked rise below the tile, of which there may be two in reach.
         stopped = np.where(falling, (target - 1) // TILE * TILE, (target // TILE + 1) * TILE)
+        stopped = np.where(self._solid_at(self.x, stopped), self.y, stopped)
         self.y = np.where(blocked, stopped, target)
         self.on_ground = blocked & falling
         self.speed = np.where(blocked, 0, self.speed)
@@ -110,7 +120,7 @@ class Simulation:
         self._take_coins()
 
     def _walk_creatures(self):
-        """Every creature goes on until its way is blocked or ends, then turns round: no player needed."""
+        """Every creature lifts a foot in one frame and goes on in the next; where its way ends, it turns: no player needed."""
         levels = self._levels[:, None]
         ahead = self.creature_x + self.creature_step
         edge = np.where(self.creature_step > 0, ahead + TILE - 1, ahead)
@@ -118,8 +128,9 @@ class Simulation:
         row = self.creature_y // TILE
         free = ~SOLID[self.tiles[levels, row, column]] & SOLID[self.tiles[levels, row + 1, column]]
         free &= (edge >= 0) & (edge < COLUMNS * TILE)
-        self.creature_x = np.where(free, ahead, self.creature_x)
-        self.creature_step = np.where(free, self.creature_step, -self.creature_step)
+        self.creature_x = np.where(free & self.creature_lifts, ahead, self.creature_x)
+        self.creature_step = np.where(free | ~self.creature_lifts, self.creature_step, -self.creature_step)
+        self.creature_lifts = ~self.creature_lifts
 
     def _take_coins(self):
         """Remove the coins that the player's body covers by half or more."""

@@ -5,7 +5,8 @@ from copy import deepcopy
 import pytest
 import torch
 
-from genie_mini.latent_action import DISPLACEMENTS, displaced
+from genie_mini.latent_action import displaced
+from genie_mini.presets import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +92,21 @@ def test_the_first_guess_is_that_little_moves(make_genie, clips):
 
 def test_displaced_copies_are_the_picture_moved():
     clips = torch.rand(1, 2, 32, 32, 3, generator=torch.Generator().manual_seed(0))
-    copies = displaced(clips)
-    for index, (down, right) in enumerate(DISPLACEMENTS):
+    displacements = [(0, 0), (-8, 0), (3, 0), (0, -2), (1, 4)]
+    copies = displaced(clips, displacements)
+    for index, (down, right) in enumerate(displacements):
         moved = clips.roll((down, right), dims=(2, 3))
-        torch.testing.assert_close(copies[:, :, 8:-8, 4:-4, index], moved[:, :, 8:-8, 4:-4])
-    assert torch.equal(copies[..., DISPLACEMENTS.index((0, 0)), :], clips)
+        assert torch.equal(copies[:, :, 8:-8, 4:-4, index], moved[:, :, 8:-8, 4:-4])
+    assert torch.equal(copies[..., 0, :], clips)
+    assert torch.equal(copies[:, :, -1, 8, 1], clips[:, :, -1, 8]), "edges are repeated"
+
+
+@pytest.mark.parametrize("preset", ["pocket", "mini", "coinrun", "paper"])
+def test_displacements_grow_with_the_picture(preset):
+    config = PRESETS[preset]().latent_action
+    assert config.displacements[0] == (0, 0) and len(set(config.displacements)) == len(config.displacements) > 10
+    height, width = config.image_size
+    assert (0, round(width / 8)) in config.displacements and (-round(height * 6 / 32), 0) in config.displacements
 
 
 def test_every_parameter_gets_a_gradient(model, make_clips):
@@ -136,9 +147,9 @@ def test_learning_tells_two_movements_apart(make_genie):
         return clips, right
 
     optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for step in range(60):
+    for step in range(120):
         optimiser.zero_grad()
-        model(batch(32)[0], step / 60)["loss"].backward()
+        model(batch(32)[0], step / 120)["loss"].backward()
         optimiser.step()
     clips, right = batch(200)
     latent = model.eval().infer(clips)[:, 0]

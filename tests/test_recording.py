@@ -10,8 +10,13 @@ from genie_mini import data, dynamics, latent_action, tokenizer, training, world
 from genie_mini.data import PlatformerVideos
 from genie_mini.world import (
     ACTIONS,
+    DASH_LEFT,
+    DASH_RIGHT,
     HELD_OUT_SEED,
     JUMP,
+    JUMP_LEFT,
+    JUMP_RIGHT,
+    LEFT,
     NOTHING,
     RIGHT,
     Simulation,
@@ -127,8 +132,20 @@ def test_looking_ahead_does_not_change_the_film():
 def test_every_real_action_is_played_often():
     actions = random_actions(np.random.default_rng(0), 500, 15)
     shares = np.bincount(actions.ravel(), minlength=len(ACTIONS)) / actions.size
-    assert shares.min() > 0.1
-    assert abs(shares[1] - shares[2]) < 0.05, "left and right alike"
+    assert shares.min() > 0.05
+    for left, right in ((LEFT, RIGHT), (JUMP_LEFT, JUMP_RIGHT), (DASH_LEFT, DASH_RIGHT)):
+        assert abs(shares[left] - shares[right]) < 0.05, "left and right alike"
+
+
+def test_each_action_is_often_seen_to_have_an_effect_of_its_own():
+    _, truth = record(300, 16)
+    seen = truth.actions[truth.outcomes == 1 << truth.actions]
+    shares = np.bincount(seen, minlength=len(ACTIONS)) / seen.size
+    assert seen.size > 0.4 * truth.actions.size and shares.min() > 0.05 and shares.max() < 0.25
+
+
+def test_repeated_and_fresh_actions_are_both_recorded():
+    actions = random_actions(np.random.default_rng(0), 500, 15)
     repeats = (actions[:, 1:] == actions[:, :-1]).mean(axis=1)
     assert (repeats > 0.7).mean() > 0.2 and (repeats < 0.4).mean() > 0.2, (
         "some clips repeat actions, some do not"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import safetensors.torch
 import torch
 
 from genie_mini import training
@@ -213,7 +214,7 @@ def test_a_bad_checkpoint_is_named(trained, make_genie, tmp_path, damage):
     elif damage == "noise":
         path.write_bytes(bytes(range(256)) * 20)
     elif damage.startswith("foreign"):
-        training.safetensors.torch.save_file({"weight": torch.zeros(3)}, path, notes)
+        safetensors.torch.save_file({"weight": torch.zeros(3)}, path, notes)
     genie, size = (make_genie(size=32), 32) if damage == "another shape" else (make_genie(), 16)
     with pytest.raises(ValueError, match=r"checkpoint\.safetensors"):
         trained("run", Noise(size=size), genie)

@@ -45,7 +45,7 @@ class LatentActionConfig:
     stem_channels: int = 32
     quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=8))
     temperatures: tuple[float, float] = (0.5, 0.1)
-    soft_share: float = 0.3
+    soft_share: float = 0.7
     balance_weight: float = 0.1
     doubt_weight: float = 0.1
     still_energies: tuple[float, float] = (1e-3, 2e-4)

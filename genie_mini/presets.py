@@ -35,7 +35,7 @@ def mini() -> GenieConfig:
     return GenieConfig(
         TokenizerConfig((64, 64), 8, _stack(2, 128, 4), _stack(3, 128, 4), QuantizerConfig(1024)),
         LatentActionConfig((64, 64), 8, _stack(2, 96, 3), _stack(2, 128, 4)),
-        DynamicsConfig((8, 8), 1024, _stack(5, 128, 4)),
+        DynamicsConfig((8, 8), 1024, _stack(4, 128, 2)),
     )
 
 

@@ -80,7 +80,7 @@ TRAINING_PRESETS = {
         tokenizer_rate=1.5e-3, latent_action_rate=1.5e-3,
     ),
     "mini": TrainingConfig(
-        tokenizer_steps=3000, latent_action_steps=3900, head_start=2400, dynamics_steps=2600, batch_size=2,
+        tokenizer_steps=3000, latent_action_steps=3800, head_start=3600, dynamics_steps=5500, batch_size=2,
         tokenizer_rate=1.5e-3, latent_action_rate=1.5e-3, bf16=True,
     ),
     # The paper's CoinRun study: batches and steps of Appendix F, rates and betas of Tables 8 and 9.

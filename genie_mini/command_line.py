@@ -13,7 +13,8 @@ from genie_mini.data import PlatformerVideos, VideoFolder
 from genie_mini.evaluation import evaluate, format_scores, save_scores
 from genie_mini.genie import Genie
 from genie_mini.recording import record_files
-from genie_mini.training import TRAINING_PRESETS, Interrupted, TrainingConfig, train
+from genie_mini.schedule import TRAINING_PRESETS, TrainingConfig
+from genie_mini.training import Interrupted, train
 from genie_mini.window import Game, Window
 from genie_mini.world import SIZES
 

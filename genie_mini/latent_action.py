@@ -157,7 +157,7 @@ class LatentActionModel(nn.Module):
             raise ValueError(f"actions must be {tuple(frames.shape[:2])}, one for every frame, got {tuple(actions.shape)}")
         return self._decode(frames, self.quantizer.lookup(actions)).clamp(0, 1)
 
-    def forward(self, frames: Tensor, progress: float = 1.0) -> dict[str, Tensor]:
+    def forward(self, frames: Tensor, progress: float = 1.0, settled: bool = False) -> dict[str, Tensor]:
         """One training pass.
 
         At first a transition may belong to several codes, less and less so (a falling temperature); later to one,
@@ -167,6 +167,7 @@ class LatentActionModel(nn.Module):
         Args:
             frames: (batch, T, height, width, 3) float in [0, 1], T at least 2.
             progress: how much of the training is done, from 0 to 1.
+            settled: whether small changes are to count in full already, as in a later round of training.
 
         Returns:
             `loss` (scalar): the `reconstruction`, less a reward for using the codes evenly, which ends with the training,
@@ -191,7 +192,7 @@ class LatentActionModel(nn.Module):
         error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
         energy = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))
         busy, quiet = config.still_energies
-        floor = busy * (quiet / busy) ** hardness
+        floor = quiet if settled else busy * (quiet / busy) ** hardness
         reconstruction = ((error + floor) / (energy + floor)).log().mean()
 
         balance, doubt = entropy(shares.flatten(0, 1).mean(dim=0)), entropy(shares).mean()
@@ -200,6 +201,31 @@ class LatentActionModel(nn.Module):
             "loss": loss, "reconstruction": reconstruction, "balance": balance, "doubt": doubt,
             "actions": actions, "continuous": continuous,
         }  # fmt: skip
+
+
+    @torch.no_grad()
+    def move_least_used_code(self, frames: Tensor) -> None:
+        """Give the least used code to half of what the most overburdened code stands for.
+
+        A code that stands for two things draws some of its transitions well and others badly, whichever its decoder settled
+        on. So the burden of a code is the spread of its errors times its use, and the code that moves goes to the
+        encoder's mean output over the transitions that the overburdened one draws worst. No label is looked at.
+
+        Args:
+            frames: (batch, T, height, width, 3), some hundred transitions.
+        """
+        self._check(frames)
+        vectors = F.normalize(self._encode(frames), dim=-1)
+        actions = self.quantizer.nearest(vectors)
+        errors = (self.predict(frames[:, :-1], actions) - frames[:, 1:]).square().mean(dim=(2, 3, 4))
+        numbers = range(self.config.quantizer.num_codes)
+        use = torch.stack([(actions == code).float().mean() for code in numbers])
+        spread = torch.stack([errors[actions == code].std() if (actions == code).sum() > 3 else use.new_zeros(()) for code in numbers])
+        least, overburdened = int(use.argmin()), int((use * spread).argmax())
+        if least != overburdened:
+            own = errors[actions == overburdened]
+            worst = (actions == overburdened) & (errors >= own.quantile(0.7))
+            self.quantizer.place(least, vectors[worst].mean(dim=0))
 
 
 def entropy(shares: Tensor) -> Tensor:

@@ -35,17 +35,17 @@ def build_level(seed):
     # Coins hang in every third column: closer, a row of them would look the same one step further on.
     column = 4
     while column < LAST - 3:
-        length = int(rng.integers(3, 6))
+        length = int(rng.integers(2, 5))
         ground = ROWS - height[column : column + length].max()
-        if rng.random() < 0.6:
-            row = ground - int(rng.integers(2, 4))  # one or two free tiles below the bricks
+        if rng.random() < 0.4:
+            row = ground - int(rng.integers(2, 4))  # one or two free tiles below the bricks: no room for a jump
             tiles[row, column : column + length] = BRICK
             if rng.random() < 0.5 and row > 0:
                 tiles[row - 1, column : column + length : 3] = COIN
         elif rng.random() < 0.6:
             row = ground - 2
             tiles[row, column : column + length : 3] = COIN
-        column += length + int(rng.integers(1, 4))
+        column += length + int(rng.integers(2, 5))
     surface = ROWS - height - 1
     flowers = np.flatnonzero(rng.random(COLUMNS) < 0.15)
     flowers = flowers[tiles[surface[flowers], flowers] == EMPTY]

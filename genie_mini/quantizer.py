@@ -99,6 +99,11 @@ class Quantizer(nn.Module):
         return shares @ self.directions() * self.config.code_width**0.5
 
     @torch.no_grad()
+    def place(self, codes: int | Tensor, vectors: Tensor) -> None:
+        """Turn codes, an index or (n,) int64, into the directions of these vectors, (code_width,) or (n, code_width)."""
+        self.codebook[codes] = _ROW_LENGTH * F.normalize(vectors.float(), dim=-1)
+
+    @torch.no_grad()
     def reset_dead_codes(self, vectors: Tensor, indices: Tensor) -> int:
         """Give codes that have not been chosen for long a new direction; call once a training step.
 
@@ -118,6 +123,6 @@ class Quantizer(nn.Module):
             distance = 1 - (vectors * self.directions()[indices.flatten()]).sum(-1)
             weights = distance.clamp(min=0) + 1e-4
             picked = torch.multinomial(weights, dead.numel(), replacement=dead.numel() > weights.numel())
-            self.codebook[dead] = _ROW_LENGTH * vectors[picked]
+            self.place(dead, vectors[picked])
             self.age[dead] = 0
         return dead.numel()

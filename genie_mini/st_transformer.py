@@ -98,10 +98,16 @@ def rotary_angles(positions: Tensor, num_angles: int, longest: float) -> Tensor:
     return positions[:, None].float() * longest**-exponents[None]
 
 
+def rotation(angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine for `rotate`, each (positions, head width), of angles (positions, head width / 2)."""
+    cosine, sine = angles.cos(), angles.sin()
+    return torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
+
+
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn pairs of features by their angles: x (..., positions, head width), cosine and sine (positions, head width / 2)."""
+    """Turn the pairs of features i and i + head width / 2 of x (..., positions, head width) by their angles (`rotation`)."""
     first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, first * sine + second * cosine], dim=-1)
+    return torch.addcmul(x * cosine, torch.cat([second, first], dim=-1), sine)
 
 
 class Attention(nn.Module):
@@ -178,14 +184,13 @@ class STTransformer(nn.Module):
         angles = torch.cat(
             [rows[:, None].expand(-1, config.grid[1], -1), columns[None].expand(config.grid[0], -1, -1)], dim=-1
         ).flatten(0, 1)
-        self.register_buffer("space_cosine", angles.cos(), persistent=False)
-        self.register_buffer("space_sine", angles.sin(), persistent=False)
+        for name, part in zip(("space_cosine", "space_sine"), rotation(angles), strict=True):
+            self.register_buffer(name, part, persistent=False)
 
     def _time_rotation(self, num_frames, position, device):
-        """(cosine, sine) of the frames from `position` on, each (num_frames, head width / 2)."""
+        """(cosine, sine) of the frames from `position` on, each (num_frames, head width)."""
         times = position + torch.arange(num_frames, device=device)
-        angles = rotary_angles(times, self.config.head_width // 2, longest=32.0)
-        return angles.cos(), angles.sin()
+        return rotation(rotary_angles(times, self.config.head_width // 2, longest=32.0))
 
     def forward(self, x: Tensor, past: Past | None = None, clean: Past | None = None) -> tuple[Tensor, Past]:
         """Mix the tokens of a video in space and, causally, in time.

@@ -4,7 +4,6 @@ Everything random in a step (which clips, which tokens are hidden) follows from 
 run that was stopped goes on exactly as if it had not been, and the same seed gives the same losses on a CPU.
 """
 
-import math
 import signal
 import threading
 import time
@@ -20,85 +19,24 @@ from tqdm.auto import tqdm
 from genie_mini.checkpoint import keep_rows, read_checkpoint, restore, write_checkpoint, write_row
 from genie_mini.data import Videos
 from genie_mini.genie import Genie
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How long and how hard to train. Steps are optimiser steps of `batch_size` clips of `num_frames` frames.
-
-    Attributes:
-        tokenizer_steps: length of phase 1.
-        latent_action_steps: for how many steps of phase 2 the latent action model learns.
-        dynamics_steps: for how many steps of phase 2 the dynamics model learns, up to its end.
-        head_start: steps of phase 2 in which only the latent action model learns, so that the dynamics model need not
-            learn the meaning of codes that are still changing. The paper has none.
-        short_frames, short_share: the tokenizer begins with clips of so many frames, for this share of its steps; a batch
-            has as many frames as ever, so from more levels.
-        latent_action_frames: frames of a clip while only the latent action model learns; a batch has as many as ever.
-        tokenizer_rate, latent_action_rate, dynamics_rate: highest learning rates.
-        warm_up: steps in which a rate grows from zero; afterwards it falls along a cosine to a fiftieth.
-        betas, weight_decay: of AdamW (the paper's, Tables 8 and 9).
-        gradient_clip: longest gradient of a network, L2.
-        bf16: compute in bfloat16 where the processor can; the weights stay float32.
-        compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a C++ compiler.
-        checkpoint_seconds: at least so often the state is saved.
-        seed: of weights, clips and masks.
-    """
-
-    tokenizer_steps: int
-    dynamics_steps: int
-    latent_action_steps: int
-    head_start: int = 0
-    batch_size: int = 4
-    num_frames: int = 16
-    short_frames: int = 4
-    short_share: float = 0.75
-    latent_action_frames: int = 8
-    tokenizer_rate: float = 1e-3
-    latent_action_rate: float = 1e-3
-    dynamics_rate: float = 1e-3
-    warm_up: int = 50
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 1e-4
-    gradient_clip: float = 1.0
-    bf16: bool = False
-    compile: bool = False
-    checkpoint_seconds: float = 60.0
-    seed: int = 0
-
-    def __post_init__(self):
-        if self.head_start > self.latent_action_steps:
-            raise ValueError(
-                f"head_start ({self.head_start}) must not exceed latent_action_steps ({self.latent_action_steps}): "
-                "nothing would learn in between"
-            )
-
-
-TRAINING_PRESETS = {
-    "pocket": TrainingConfig(
-        tokenizer_steps=1000, latent_action_steps=1500, head_start=1500, dynamics_steps=600, batch_size=2,
-        tokenizer_rate=1.5e-3, latent_action_rate=1.5e-3,
-    ),
-    "mini": TrainingConfig(
-        tokenizer_steps=3000, latent_action_steps=3800, head_start=3600, dynamics_steps=5500, batch_size=2,
-        tokenizer_rate=1.5e-3, latent_action_rate=1.5e-3, bf16=True,
-    ),
-    # The paper's CoinRun study: batches and steps of Appendix F, rates and betas of Tables 8 and 9.
-    "coinrun": TrainingConfig(
-        tokenizer_steps=300_000, latent_action_steps=200_000, dynamics_steps=200_000, batch_size=36, short_share=0.0,
-        tokenizer_rate=3e-4, latent_action_rate=3e-5, dynamics_rate=3e-5, warm_up=5_000, betas=(0.9, 0.9), bf16=True,
-    ),
-}  # fmt: skip
+from genie_mini.schedule import TrainingConfig, learning_rate
 
 
 @dataclass
 class Part:
-    """One network within a phase: it learns from step `start` until step `stop`, at rates up to `rate`."""
+    """One network within a phase: it learns from step starts[0] until step starts[-1], at rates up to `rate`.
+
+    At each of `starts` but the last the rate rises and falls anew.
+    """
 
     module: nn.Module
-    start: int
-    stop: int
+    starts: list[int]
     rate: float
+
+    def rate_at(self, step: int, warm_up: int) -> float:
+        """The learning rate at a step."""
+        begun = max(1, sum(start <= step for start in self.starts[:-1]))
+        return learning_rate(step, self.starts[begun - 1], self.starts[begun], self.rate, warm_up)
 
 
 @dataclass
@@ -117,26 +55,14 @@ class Phase:
     @property
     def steps(self) -> int:
         """Length of the phase in steps."""
-        return max(part.stop for part in self.parts)
+        return max(part.starts[-1] for part in self.parts)
 
 
 class Interrupted(Exception):
     """Training was asked to stop and has saved its state."""
 
 
-def learning_rate(step: int, start: int, stop: int, peak: float, warm_up: int) -> float:
-    """The rate at a step: a linear rise over `warm_up` steps from `start`, then a cosine down to peak / 50 at `stop`."""
-    done = step - start
-    if done < 0:
-        return 0.0
-    warm_up = min(warm_up, (stop - start) // 2)
-    if done < warm_up:
-        return peak * (done + 1) / warm_up
-    progress = (done - warm_up) / max(1, stop - start - warm_up)
-    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
-
-
-def build_phases(genie: Genie, config: TrainingConfig) -> list[Phase]:
+def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[Phase]:
     """The paper's two phases for this Genie."""
     tokenizer, latent_action_model, dynamics = genie.tokenizer, genie.latent_action_model, genie.dynamics
 
@@ -148,12 +74,24 @@ def build_phases(genie: Genie, config: TrainingConfig) -> list[Phase]:
 
     world_stop = config.head_start + config.dynamics_steps
 
+    def latent_action_losses(frames, step):
+        starts = config.round_starts
+        index = sum(start <= step for start in starts[:-1]) - 1
+        if index and step == starts[index]:
+            latent_action_model.eval()
+            # More clips than a batch, to know how well each code serves.
+            more = [videos.batch(*clips_of(config.latent_action_frames), [config.seed, 2, step, n]) for n in range(16)]
+            latent_action_model.move_least_used_code(torch.cat(more))
+        latent_action_model.train()
+        begin = config.latent_action_rounds[index][1]
+        done = (step - starts[index]) / (starts[index + 1] - starts[index])
+        return latent_action_model(frames, begin + (1 - begin) * done, settled=index > 0)
+
     def world_losses(frames, step):
         losses, figures = [], {}
         latent = None
         if step < config.latent_action_steps:
-            latent_action_model.train()
-            latent = latent_action_model(frames, step / config.latent_action_steps)
+            latent = latent_action_losses(frames, step)
             losses.append(latent["loss"])
             figures |= {"latent_action": latent["reconstruction"].item(), "actions": latent["actions"].unique().numel()}
         if step >= config.head_start:
@@ -183,15 +121,15 @@ def build_phases(genie: Genie, config: TrainingConfig) -> list[Phase]:
     return [
         Phase(
             "tokenizer",
-            [Part(tokenizer, 0, config.tokenizer_steps, config.tokenizer_rate)],
+            [Part(tokenizer, [0, config.tokenizer_steps], config.tokenizer_rate)],
             tokenizer_losses,
             tokenizer_clips,
         ),
         Phase(
             "world",
             [
-                Part(latent_action_model, 0, config.latent_action_steps, config.latent_action_rate),
-                Part(dynamics, config.head_start, world_stop, config.dynamics_rate),
+                Part(latent_action_model, config.round_starts, config.latent_action_rate),
+                Part(dynamics, [config.head_start, world_stop], config.dynamics_rate),
             ],
             world_losses,
             world_clips,
@@ -221,7 +159,7 @@ def train(genie: Genie, videos: Videos, config: TrainingConfig, folder: Path, *,
     checkpoint = folder / "checkpoint.safetensors"
     resumed = read_checkpoint(checkpoint) if checkpoint.exists() else None
     genie.train()
-    phases = build_phases(genie, config)
+    phases = build_phases(genie, videos, config)
     if resumed and resumed[1]["phase"] == len(phases):  # finished before
         restore(genie, None, resumed[0], checkpoint)
     for index, phase in enumerate(phases):
@@ -258,7 +196,7 @@ def run_phase(genie, phase, index, first, optimiser, videos, config, folder, pro
             optimiser.zero_grad(set_to_none=True)
             sum(losses).backward()
             for part, group in zip(phase.parts, optimiser.param_groups, strict=True):
-                group["lr"] = learning_rate(step, part.start, part.stop, part.rate, config.warm_up)
+                group["lr"] = part.rate_at(step, config.warm_up)
                 nn.utils.clip_grad_norm_(part.module.parameters(), config.gradient_clip)
             optimiser.step()
             after_step()

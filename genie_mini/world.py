@@ -104,14 +104,14 @@ class Simulation:
         self.facing = np.where(self.walking, sideways > 0, self.facing).astype(int)
         self.x = self.x + sideways
 
-        jumps = _JUMPS[actions] & self.on_ground
+        # A jump needs room for its first frame: under a low brick, as against a wall, nothing happens.
+        jumps = _JUMPS[actions] & self.on_ground & ~self._solid_at(self.x, self.y + _JUMP_SPEED)
         self.speed = np.where(jumps, _JUMP_SPEED, np.minimum(self.speed + _GRAVITY, _FASTEST_FALL))
         target = self.y + self.speed
         blocked = self._solid_at(self.x, target)
         falling = self.speed > 0
-        # A blocked fall ends on the tile's top, a blocked rise below the tile, of which there may be two in reach.
+        # A blocked fall ends on the tile's top, a blocked rise below the tile.
         stopped = np.where(falling, (target - 1) // TILE * TILE, (target // TILE + 1) * TILE)
-        stopped = np.where(self._solid_at(self.x, stopped), self.y, stopped)
         self.y = np.where(blocked, stopped, target)
         self.on_ground = blocked & falling
         self.speed = np.where(blocked, 0, self.speed)

@@ -15,7 +15,8 @@ from genie_mini.command_line import build_parser, main, training_config
 from genie_mini.data import VideoFolder
 from genie_mini.evaluation import Score
 from genie_mini.genie import Genie
-from genie_mini.training import TRAINING_PRESETS, Interrupted
+from genie_mini.schedule import TRAINING_PRESETS
+from genie_mini.training import Interrupted
 from genie_mini.world import Truth
 
 

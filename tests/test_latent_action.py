@@ -183,3 +183,35 @@ def test_actions_out_of_range_are_refused(genie, clips, action):
 def test_one_action_is_needed_for_every_frame(genie, clips):
     with pytest.raises(ValueError, match="action"):
         genie.latent_action_model.predict(clips, torch.zeros(2, 4, dtype=torch.int64))
+
+
+def test_the_least_used_code_moves_to_where_one_code_covers_two_things(make_genie, make_clips, monkeypatch):
+    model = make_genie(stirred=False).latent_action_model.eval()
+    clips = make_clips(num_clips=8, num_frames=6)
+    generator = torch.Generator().manual_seed(0)
+    # What the encoder sees lies in two directions; half of those in the first are drawn badly.
+    first, second = torch.eye(model.config.quantizer.code_width)[:2]
+    noise = 0.2 * torch.randn(8, 5, model.config.quantizer.code_width, generator=generator)
+    kind = torch.arange(40).view(8, 5) % 4  # 0 and 1: well drawn; 2: badly; 3: another code, well drawn
+    vectors = torch.where((kind == 3)[..., None], second, first) + noise
+    vectors[kind == 2] += 0.5 * torch.eye(model.config.quantizer.code_width)[2]
+    model.quantizer.place(torch.arange(8), -torch.eye(model.config.quantizer.code_width)[:8] - 0.1)
+    model.quantizer.place(5, first)
+    model.quantizer.place(6, second)
+    drawn = clips[:, 1:] + 0.5 * (kind == 2)[..., None, None, None]
+    monkeypatch.setattr(model, "_encode", lambda frames: vectors)
+    monkeypatch.setattr(model, "predict", lambda frames, actions: drawn)
+    before = model.quantizer.nearest(vectors)
+    model.move_least_used_code(clips)
+    after = model.quantizer.nearest(vectors)
+    moved = before != after
+    assert (kind[moved] == 2).all() and moved.sum() >= 0.8 * (kind == 2).sum()
+    assert len(after[moved].unique()) == 1 and not (before == after[moved][0]).any()
+
+
+def test_a_later_round_counts_small_changes_in_full(make_genie, make_clips):
+    model = make_genie().latent_action_model.train()
+    clips = make_clips(num_clips=4, num_frames=4)
+    first, later = (model(clips, 0.2, settled=settled)["reconstruction"] for settled in (False, True))
+    assert not torch.allclose(first, later)
+    assert torch.allclose(model(clips, 1.0)["reconstruction"], model(clips, 1.0, settled=True)["reconstruction"], atol=1e-4)

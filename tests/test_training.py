@@ -12,7 +12,8 @@ import torch
 
 from genie_mini import training
 from genie_mini.genie import PARTS, Genie
-from genie_mini.training import Interrupted, TrainingConfig, build_phases, learning_rate, train
+from genie_mini.schedule import TrainingConfig, learning_rate
+from genie_mini.training import Interrupted, build_phases, train
 
 CONFIG = TrainingConfig(
     tokenizer_steps=4, latent_action_steps=4, head_start=2, dynamics_steps=4, batch_size=2, num_frames=4, short_frames=2,
@@ -186,7 +187,7 @@ def test_latent_actions_are_frozen_once_they_are_learnt(trained):
 
 
 def test_the_dynamics_loss_sends_no_gradient_into_the_other_networks(genie):
-    phase = build_phases(genie, replace(CONFIG, head_start=0))[1]
+    phase = build_phases(genie, Noise(), replace(CONFIG, head_start=0))[1]
     losses, _, _ = phase.losses(Noise().batch(2, 4, [0]), 0)
     latent, dynamics = losses
     dynamics.backward()
@@ -247,3 +248,26 @@ def test_short_plans_and_plans_without_a_warm_up_train_to_the_end(trained, chang
 def test_a_plan_in_which_nobody_learns_for_a_while_is_refused():
     with pytest.raises(ValueError, match="head_start"):
         replace(CONFIG, latent_action_steps=1, head_start=3)
+
+
+def test_the_latent_action_model_learns_in_rounds(make_genie, monkeypatch):
+    config = replace(CONFIG, latent_action_steps=10, head_start=10, latent_action_rounds=((0.5, 0.0), (0.3, 0.2), (0.2, 0.6)))
+    assert config.round_starts == [0, 5, 8, 10]
+    genie, calls, moves = make_genie(), [], []
+    model = genie.latent_action_model
+    forward = model.forward
+    monkeypatch.setattr(model, "forward", lambda frames, *rest, **more: calls.append((*rest, more["settled"])) or forward(frames, *rest, **more))
+    monkeypatch.setattr(model, "move_least_used_code", lambda frames: moves.append((len(calls), len(frames))))
+    phase = build_phases(genie, Noise(), config)[1]
+    for step in range(10):
+        phase.losses(Noise().batch(2, 4, [0]), step)
+    assert [progress for progress, _ in calls] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 0.2, 0.2 + 0.8 / 3, 0.2 + 1.6 / 3, 0.6, 0.8])
+    assert [settled for _, settled in calls] == [False] * 5 + [True] * 5
+    assert [step for step, _ in moves] == [5, 8] and all(clips >= 16 for _, clips in moves)
+    rates = [phase.parts[0].rate_at(step, warm_up=1) for step in range(10)]
+    assert rates[0] == rates[5] == rates[8] == config.latent_action_rate and rates[4] < rates[5]
+
+
+def test_rounds_that_do_not_fill_the_training_are_refused():
+    with pytest.raises(ValueError, match="sum to 1"):
+        replace(CONFIG, latent_action_rounds=((0.5, 0.0),))

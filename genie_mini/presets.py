@@ -1,4 +1,4 @@
-"""The sizes that have names: from one that trains in minutes to the paper's 10.7 billion parameters."""
+"""The sizes that have names: from one that trains in minutes to the paper's ten billion parameters."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,9 @@ def coinrun() -> GenieConfig:
 
 
 def paper() -> GenieConfig:
-    """The full Genie (Tables 5, 7 and 12): 160x90 pixels, 10.7 billion parameters; for torch's meta device.
+    """The full Genie (Tables 5, 7 and 12): 160x90 pixels; for torch's meta device.
+
+    The paper says 10.7 billion parameters; counted like this they are 10.1 billion.
 
     90 is not a multiple of the patches of 4 and 16: heights are rounded up to 92 and 96, as padding would do.
     An ST block counts as two of the paper's layers, the reading under which the published totals come out.

@@ -71,7 +71,8 @@ class TrainingConfig:
 
 TRAINING_PRESETS = {
     "pocket": TrainingConfig(
-        tokenizer_steps=1000, latent_action_steps=1500, head_start=1500, dynamics_steps=600, batch_size=2,
+        tokenizer_steps=1000, latent_action_steps=2800, head_start=2800, dynamics_steps=600, batch_size=2,
+        latent_action_rounds=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
         tokenizer_rate=1.5e-3, latent_action_rate=1.5e-3,
     ),
     "mini": TrainingConfig(

@@ -192,24 +192,24 @@ def random_actions(rng, clips, steps):
 
 def _outcomes(simulation, actions):
     """For each level, the bit mask of actions that end in the same next picture as the one taken, (n,) int64."""
-    results = []
-    for action in range(len(ACTIONS)):
-        trial = _Trial(simulation)
-        trial.step(np.full(len(actions), action))
-        # The picture shows the place, the facing, and the pose, which depends on the speed's sign in the air.
-        pose = np.where(trial.on_ground, trial.walking, np.where(trial.speed < 0, 2, 3))
-        results.append(np.stack([trial.x, trial.y, trial.facing, pose], axis=1))
-    results = np.stack(results)
-    taken = results[actions, np.arange(len(actions))]
-    same = (results == taken).all(axis=2)
-    return (same * (1 << np.arange(len(ACTIONS)))[:, None]).sum(axis=0)
+    trial = _Trial(simulation)
+    trial.step(np.tile(np.arange(len(ACTIONS)), len(actions)))
+    # The picture shows the place, the facing, and the pose, which depends on the speed's sign in the air.
+    pose = np.where(trial.on_ground, trial.walking, np.where(trial.speed < 0, 2, 3))
+    results = np.stack([trial.x, trial.y, trial.facing, pose], axis=1).reshape(len(actions), len(ACTIONS), 4)
+    taken = results[np.arange(len(actions)), actions]
+    same = (results == taken[:, None]).all(axis=2)
+    return (same << np.arange(len(ACTIONS))).sum(axis=1)
 
 
 class _Trial(Simulation):
-    """A simulation that looks one step ahead: the player moves; creatures, coins and the original stay as they are."""
+    """All actions in every level, one step ahead: only the player moves; the original stays as it is."""
 
     def __init__(self, original):
-        self.__dict__.update(original.__dict__)
+        self.tiles = original.tiles
+        self._levels = np.repeat(original._levels, len(ACTIONS))
+        for name in ("x", "y", "speed", "facing", "walking", "on_ground"):
+            setattr(self, name, np.repeat(getattr(original, name), len(ACTIONS)))
 
     def _walk_creatures(self):
         pass

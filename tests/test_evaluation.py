@@ -14,6 +14,7 @@ from genie_mini.evaluation import (
     Score,
     action_map,
     cache_difference,
+    count_players,
     cycle_scores,
     fit_action_map,
     format_scores,
@@ -132,6 +133,15 @@ def test_the_player_is_found_in_real_frames_and_only_there(size):
     assert not player_present(torch.from_numpy(np.concatenate(without)).float() / 255).any()
 
 
+def test_players_are_counted_once_each():
+    frames = torch.from_numpy(Simulation(range(12)).frames(64)).float() / 255
+    assert (count_players(frames) == 1).all()
+    twice = frames.clone()
+    twice[:, :32] = frames[:, 32:]  # the lower half of the picture above itself
+    assert (count_players(twice) == 2).float().mean() > 0.9
+    assert not count_players(torch.zeros(2, 3, 64, 64, 3)).any()
+
+
 def test_a_smear_of_the_players_colours_is_no_player():
     frames = torch.from_numpy(record(2, 3, size=64)[0])
     assert player_present(frames).shape == (2, 3) and player_present(frames).all()
@@ -150,7 +160,8 @@ def test_the_actions_of_a_long_video_come_in_order_and_each_once(num_frames):
     assert infer_long(genie, frames).tolist() == [list(range(num_frames - 1))]
 
 
-def test_cycle_consistency_is_perfect_for_a_model_that_writes_the_action_into_the_picture(genie, monkeypatch):
+def test_cycle_consistency_is_perfect_for_a_model_that_writes_the_action_into_the_picture(monkeypatch):
+    sizes = {"tokenizer": SimpleNamespace(image_size=(32, 32)), "dynamics": SimpleNamespace(num_actions=8)}
     class Written:
         def __init__(self, genie, prompt, seed):
             self.prompt = prompt
@@ -159,13 +170,13 @@ def test_cycle_consistency_is_perfect_for_a_model_that_writes_the_action_into_th
             return self.prompt[:, -1] * 0 + actions[:, None, None, None] / 10
 
     written = SimpleNamespace(infer=lambda clip: (clip[:, :, 0, 0, 0] * 10).round().long())
-    stand_in = SimpleNamespace(config=genie.config, latent_action_model=written)
+    stand_in = SimpleNamespace(config=SimpleNamespace(**sizes), latent_action_model=written)
     monkeypatch.setattr(evaluation, "Rollout", Written)
     scores = cycle_scores(stand_in, np.arange(8), num_levels=24)
     assert all(score.value == 1 for score in scores)
     assert scores[0].best < 0.5, "the simulator writes nothing into its pictures"
     blind = SimpleNamespace(infer=lambda clip: torch.zeros(clip.shape[:2], dtype=torch.int64))
-    stand_in = SimpleNamespace(config=genie.config, latent_action_model=blind)
+    stand_in = SimpleNamespace(config=SimpleNamespace(**sizes), latent_action_model=blind)
     assert cycle_scores(stand_in, np.arange(8), num_levels=24)[0].value == 1 / 8
 
 

@@ -1,0 +1,181 @@
+"""Exercises of the chapter on training and playing."""
+
+import math
+
+import torch
+
+from checks import exercise, expect
+from genie_mini import Genie
+from genie_mini.data import PlatformerVideos
+from genie_mini.dynamics import DynamicsConfig
+from genie_mini.latent_action import LatentActionConfig
+from genie_mini.presets import GenieConfig
+from genie_mini.quantizer import QuantizerConfig
+from genie_mini.schedule import TrainingConfig, learning_rate
+from genie_mini.session import Rollout
+from genie_mini.tokenizer import TokenizerConfig
+from genie_mini.training import build_phases
+from genie_mini.world import record
+
+
+def _genie():
+    """A random Genie for 32x32 pixels, so small that a game with it takes no time."""
+    torch.manual_seed(0)
+    stack = {"num_blocks": 1, "width": 16, "num_heads": 2}
+    return Genie(
+        GenieConfig(
+            TokenizerConfig((32, 32), 8, stack, stack, QuantizerConfig(32)),
+            LatentActionConfig((32, 32), 8, stack, stack),
+            DynamicsConfig((4, 4), 32, stack),
+        )
+    )
+
+
+def _cosine(step, steps, peak, warm_up):
+    return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2)
+
+
+@exercise(
+    lambda step, steps, peak, warm_up: peak,
+    lambda step, steps, peak, warm_up: peak * step / warm_up if step < warm_up else _cosine(step, steps, peak, warm_up),
+    lambda step, steps, peak, warm_up: peak * min(1, (step + 1) / warm_up) * (1 + math.cos(math.pi * step / steps)) / 2,
+    lambda step, steps, peak, warm_up: (
+        peak * (step + 1) / warm_up if step < warm_up else peak * (1 - 0.98 * (step - warm_up) / (steps - warm_up))
+    ),
+)
+def check_schedule(answer):
+    """A function (step, steps, peak, warm_up) that gives the learning rate of a step."""
+    for steps, peak, warm_up in ((100, 1.0, 20), (1000, 3e-4, 50), (12, 2.0, 6)):
+        for step in sorted({0, 1, warm_up - 1, warm_up, warm_up + 1, (steps + warm_up) // 2, steps - 1}):
+            given = answer(step, steps, peak, warm_up)
+            expect(given is not None, "your function returns nothing")
+            expected = learning_rate(step, 0, steps, peak, warm_up)
+            where = "the warm-up" if step < warm_up else "the cosine"
+            expect(
+                math.isclose(given, expected, rel_tol=1e-4),
+                f"in step {step} of {steps} (peak {peak:g}, {warm_up} steps of warm-up), in {where}, "
+                f"the rate should be {expected:.4g} and is {given:.4g}",
+            )
+
+
+@exercise(
+    lambda frames, rounds: frames * rounds,
+    lambda frames, rounds: frames * (rounds + 1),
+    lambda frames, rounds: 1 + frames * rounds,
+    lambda frames, rounds: 1 + frames * (rounds + 2),
+)
+def check_passes(answer):
+    """A function (frames, rounds) that gives the number of runs of the dynamics model's transformer in a game."""
+    genie, prompt = _genie(), torch.rand(1, 1, 32, 32, 3, generator=torch.Generator().manual_seed(0))
+    runs = []
+    genie.dynamics.transformer.register_forward_pre_hook(lambda module, inputs: runs.append(1))
+    for frames, rounds in ((0, 8), (1, 1), (1, 8), (3, 4), (20, 2)):
+        runs.clear()
+        rollout = Rollout(genie, prompt)
+        for _ in range(frames):
+            rollout.step(torch.tensor([0]), num_steps=rounds)
+        given = answer(frames, rounds)
+        expect(given is not None, "your function returns nothing")
+        expect(given == len(runs), f"a game of {frames} frames with {rounds} rounds took {len(runs)} passes, not {given}")
+
+
+@exercise(
+    lambda gradients, longest: [gradient * min(1.0, longest / float(gradient.norm())) for gradient in gradients],
+    lambda gradients, longest: [gradient.clamp(-longest, longest) for gradient in gradients],
+    lambda gradients, longest: [
+        gradient * longest / float(torch.cat([g.flatten() for g in gradients]).norm()) for gradient in gradients
+    ],
+    lambda gradients, longest: [gradient * min(1.0, longest / sum(float(g.norm()) for g in gradients)) for gradient in gradients],
+)
+def check_clip(answer):
+    """A function (gradients, longest) that shortens a list of tensors so that together they are at most so long."""
+    generator = torch.Generator().manual_seed(0)
+    for scale, longest in ((10.0, 1.0), (1.0, 0.5), (0.01, 1.0), (3.0, 2.0)):
+        gradients = [scale * torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (2, 2, 2))]
+        before = [gradient.clone() for gradient in gradients]
+        given = answer(gradients, longest)
+        expect(given is not None, "your function returns nothing")
+        expect(len(given) == 3, f"three tensors came in and {len(given)} went out")
+        length = torch.cat([gradient.flatten() for gradient in before]).norm()
+        for one, old in zip(given, before, strict=True):
+            expected = old * min(1.0, longest / float(length))
+            expect(
+                one.shape == old.shape and torch.allclose(one, expected, atol=1e-5),
+                f"tensors that are {float(length):.3g} long together should come out "
+                + (f"{longest:g} long, all shortened alike" if length > longest else f"as they are: the limit is {longest:g}"),
+            )
+
+
+def _by_backward(loss, network):
+    loss.backward(retain_graph=True)
+    return {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+
+
+@exercise(
+    lambda loss, network: {name for name, _ in network.named_parameters()},
+    lambda loss, network: {name for name, parameter in network.named_parameters() if parameter.requires_grad},
+    lambda loss, network: set(),
+    _by_backward,
+)
+def check_who_learns(answer):
+    """A function (loss, network) that gives the names of the network's parameters that the loss has a gradient for."""
+    genie = _genie()
+    config = TrainingConfig(tokenizer_steps=4, latent_action_steps=4, dynamics_steps=4, batch_size=1, num_frames=4)
+    videos = PlatformerVideos(32)
+    frames = videos.batch(1, 4, [0])
+    alone, together = build_phases(genie, videos, config)
+    with torch.enable_grad():
+        (tokenizer,) = alone.losses(frames, 0)[0]
+        latent, dynamics = together.losses(frames, 0)[0]
+        own = {"tokenizer": tokenizer, "latent_action_model": latent, "dynamics": dynamics}
+        for name, loss in own.items():
+            for part in own:
+                network = getattr(genie, part)
+                given = answer(loss, network)
+                expect(given is not None, "your function returns nothing")
+                expected = {parameter for parameter, _ in network.named_parameters()} if part == name else set()
+                expect(
+                    set(given) == expected,
+                    f"the loss of {name} moves {len(expected)} tensors of {part}, but you found {len(set(given))}",
+                )
+                left = [parameter for parameter in genie.parameters() if parameter.grad is not None]
+                expect(not left, "your function leaves gradients behind in the network")
+
+
+def _game(genie, prompt, actions, rounds, generator, *, commit=True, decoder_remembers=True, encode_again=False):
+    """A game with one thing left out, or pixels tokenised again for every frame."""
+    tokens = genie.tokenizer.encode(prompt[None, None])
+    past = genie.dynamics.remember(tokens, torch.empty(1, 0, dtype=torch.int64))
+    _, decoder_past = genie.tokenizer.decode_next(tokens, None)
+    frames = []
+    for action in torch.tensor(actions)[:, None]:
+        tokens = genie.dynamics.sample(past, action, num_steps=rounds, generator=generator)[:, None]
+        frame, present = genie.tokenizer.decode_next(tokens, decoder_past if decoder_remembers else None)
+        decoder_past = decoder_past.extend(present, 15)
+        if encode_again:
+            tokens = genie.tokenizer.encode(frame)
+        if commit:
+            past = genie.dynamics.remember(tokens, action[:, None], past)
+        frames.append(frame[0, 0])
+    return torch.stack(frames)
+
+
+@exercise(
+    lambda *game: _game(*game, commit=False),
+    lambda *game: _game(*game, decoder_remembers=False),
+    lambda *game: _game(*game, encode_again=True),
+    lambda genie, prompt, actions, rounds, generator: _game(genie, prompt, [0] * len(actions), rounds, generator),
+)
+def check_play(answer):
+    """A function (genie, prompt, actions, rounds, generator) that gives the frames of a game, (actions, height, width, 3)."""
+    genie = _genie().eval()
+    prompt = torch.from_numpy(record(1, 1, size=32, seed=3)[0])[0, 0]
+    for actions, rounds in (([3], 8), ([1, 5, 2, 7], 4), ([0, 1, 2, 3, 4, 5, 6, 7] * 3, 2)):
+        rollout = Rollout(genie, prompt[None, None], seed=1)
+        expected = torch.stack([rollout.step(torch.tensor([action]), num_steps=rounds)[0] for action in actions])
+        with torch.no_grad():
+            given = answer(genie, prompt, actions, rounds, torch.Generator().manual_seed(1))
+        expect(given is not None, "your function returns nothing")
+        expect(given.shape == expected.shape, f"the shape is {tuple(given.shape)}, not {tuple(expected.shape)}")
+        wrong = [t for t in range(len(actions)) if not torch.allclose(given[t], expected[t], atol=1e-4)]
+        expect(not wrong, f"in a game of {len(actions)} frames, frame {wrong[0] + 1 if wrong else 0} is not the one PlaySession shows")

@@ -1,0 +1,112 @@
+"""Exercises of the chapter on the world."""
+
+import numpy as np
+
+from checks import exercise, expect
+from genie_mini.evaluation import visible
+from genie_mini.world import record
+
+
+@exercise(
+    lambda num_bytes, height, width: num_bytes / (height * width) / 10 / 3600,
+    lambda num_bytes, height, width: num_bytes / (height * width * 3) / 3600,
+    lambda num_bytes, height, width: num_bytes / (height * width * 3) / 10 / 60,
+)
+def check_hours(answer):
+    """A function (num_bytes, height, width) that gives the hours of raw video, a byte a colour, at 10 frames a second."""
+    for hours, height, width in ((1, 64, 64), (0.5, 32, 32), (30_000, 90, 160)):
+        given = answer(hours * 36_000 * height * width * 3, height, width)
+        expect(given is not None, "your function returns nothing")
+        close = abs(given - hours) < 1e-6 * hours
+        expect(close, f"{hours} hours of {height}x{width} pixels came out as {given:.6g} hours")
+
+
+def _bits_counted_from_one(outcomes, actions):
+    return outcomes == 1 << (actions + 1)
+
+
+@exercise(
+    lambda outcomes, actions: (outcomes >> actions & 1).astype(bool),
+    lambda outcomes, actions: outcomes == actions,
+    _bits_counted_from_one,
+)
+def check_visible(answer):
+    """A function (outcomes, actions) that tells whether the action is the only one that leads to its picture."""
+    outcomes = np.array([[0b1, 0b1001, 0b1001], [0b10000000, 0b11111111, 0b10010]])
+    actions = np.array([[0, 0, 3], [7, 7, 4]])
+    given = answer(outcomes, actions)
+    expect(given is not None, "your function returns nothing")
+    given = np.asarray(given)
+    expect(given.shape == (2, 3), f"the shape is {given.shape}, not that of the arguments, (2, 3)")
+    for (row, column), mask in np.ndenumerate(outcomes):
+        alone = bin(mask).count("1") == 1
+        expect(
+            bool(given[row, column]) == alone,
+            f"action {actions[row, column]} with outcomes {mask:#b} is {'' if alone else 'not '}visible",
+        )
+    truth = record(8, 16, size=32, seed=21)[1]
+    agree = np.array_equal(np.asarray(answer(truth.outcomes, truth.actions)), visible(truth))
+    expect(agree, "on recorded clips the answer is not that of the package")
+
+
+@exercise(
+    lambda shares, keep: keep,
+    lambda shares, keep: keep + (1 - keep) / len(shares),
+    lambda shares, keep: keep + (np.asarray(shares) ** 2).sum(),
+)
+def check_repeats(answer):
+    """A function (shares, keep) that gives the probability of the same action twice in a row."""
+    rng = np.random.default_rng(0)
+    for shares, keep in (([0.5, 0.5], 0.0), ([0.5, 0.5], 1.0), ([0.7, 0.2, 0.1], 0.7), ([0.125] * 8, 0.3)):
+        given = answer(np.array(shares), keep)
+        expect(given is not None, "your function returns nothing")
+        actions = rng.choice(len(shares), size=200_000, p=shares)
+        following = rng.choice(len(shares), size=200_000, p=shares)
+        following = np.where(rng.random(200_000) < keep, actions, following)
+        counted = (actions == following).mean()
+        expect(
+            abs(given - counted) < 0.005,
+            f"for the shares {shares} and keep = {keep} you say {given:.3f}, but dice say {counted:.3f}",
+        )
+
+
+def _best_fit(before, after):
+    inner = np.arange(8, before.shape[1] - 8)
+    errors = {moved: np.abs(before[:, inner + moved] - after[:, inner]).mean() for moved in (-8, -4, 0, 4, 8)}
+    return min(errors, key=errors.get)
+
+
+@exercise(
+    lambda before, after: -_best_fit(before, after),
+    lambda before, after: 4 * int(np.sign(_best_fit(before, after))),
+    lambda before, after: 0,
+)
+def check_scroll(answer):
+    """A function (before, after) of pictures of one wall that gives the camera's movement, -8, -4, 0, 4 or 8."""
+    rng = np.random.default_rng(0)
+    for height, width in ((24, 64), (8, 64), (64, 64)):
+        wall = rng.random((height, width + 16, 3)).astype(np.float32)
+        for moved in (-8, -4, 0, 4, 8):
+            before, after = wall[:, 8 : 8 + width], wall[:, 8 + moved : 8 + moved + width]
+            given = answer(before, after)
+            expect(given is not None, "your function returns nothing")
+            expect(given == moved, f"the camera moved by {moved}, but you say {given}")
+
+
+@exercise(
+    lambda before, after: int(np.sign(_best_fit(before, after))),
+    lambda before, after: -int(np.sign(_best_fit(before[56:], after[56:]))),
+    lambda before, after: 1,
+)
+def check_direction(answer):
+    """A function (before, after) of two frames that gives -1 left, 0 neither or 1 right, in over 90% of visible transitions."""
+    frames, truth = record(24, 16, seed=2024, held_out=True)
+    moved = np.sign(np.diff(truth.positions[..., 0], axis=1))
+    right = []
+    for clip, t in np.argwhere(visible(truth)):
+        given = answer(frames[clip, t], frames[clip, t + 1])
+        expect(given is not None, "your function returns nothing")
+        expect(given in (-1, 0, 1), f"a direction is -1, 0 or 1, but you say {given!r}")
+        right.append(given == moved[clip, t])
+    share = np.mean(right)
+    expect(share > 0.9, f"right in {share:.2f} of {len(right)} visible transitions, and more than 0.90 are asked for")

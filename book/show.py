@@ -1,0 +1,125 @@
+"""What the chapters show things with: pictures with alt text, a slider over pictures, and the map of the system.
+
+Everything here becomes plain HTML in the page, so it works without a kernel and offline.
+"""
+
+import base64
+import html
+import io
+import json
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import HTML
+from PIL import Image
+
+_STYLE = json.loads((Path(__file__).parents[1] / "figures" / "style.json").read_text(encoding="utf-8"))["parts"]
+COLOURS = {part: schemes["light"]["line"] for part, schemes in _STYLE.items()}
+
+matplotlib.rcParams.update(
+    {
+        "figure.figsize": (6.4, 3.2),
+        "figure.dpi": 110,
+        "figure.constrained_layout.use": True,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.prop_cycle": matplotlib.cycler(color=[COLOURS[part] for part in ("tokenizer", "action", "dynamics", "memory", "neutral")]),
+        "axes.grid": True,
+        "grid.alpha": 0.3,
+        "image.cmap": "viridis",
+        "legend.frameon": False,
+    }
+)
+
+
+def _source(picture, scale):
+    """The data URI of a matplotlib figure, or of an array (height, width, 3) of floats in [0, 1], enlarged."""
+    file = io.BytesIO()
+    if isinstance(picture, plt.Figure):
+        picture.savefig(file, format="png", facecolor="white")
+        plt.close(picture)
+    else:
+        pixels = np.rint(np.clip(np.asarray(picture), 0, 1) * 255).astype(np.uint8)
+        Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)).save(file, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def picture(figure, alt, scale=4):
+    """Show one picture, a matplotlib figure or a frame (height, width, 3), with a text for those who cannot see it."""
+    return HTML(f'<img src="{_source(figure, scale)}" alt="{html.escape(alt, quote=True)}" style="image-rendering:pixelated">')
+
+
+def strip(frames, gap=2):
+    """Put frames (n, height, width, 3) side by side into one picture, with white gaps."""
+    frames = np.asarray(frames)
+    padded = np.pad(frames, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=1.0)
+    return np.concatenate(list(padded), axis=1)[:, :-gap]
+
+
+_SLIDES = """<figure class="genie-slides" style="margin:0.5em 0">
+<img src="{first}" alt="{alt}" style="image-rendering:pixelated;max-width:100%">
+<div><label>{name} <input type="range" min="0" max="{last}" value="{start}" style="width:min(60%,20em);vertical-align:middle"
+aria-valuetext="{label}" oninput="const figure=this.closest('figure'),data=JSON.parse(figure.querySelector('script').textContent);
+figure.querySelector('img').src=data.pictures[this.value];figure.querySelector('output').textContent=data.labels[this.value];
+this.setAttribute('aria-valuetext',data.labels[this.value])"></label> <output>{label}</output></div>
+<script type="application/json">{data}</script></figure>"""
+
+
+def slides(pictures, labels, *, name, alt, start=0, scale=4):
+    """Show one of several pictures, chosen with a slider that works by mouse and keyboard.
+
+    Args:
+        pictures: matplotlib figures, or frames (height, width, 3), computed beforehand.
+        labels: what the slider stands at, one text a picture.
+        name: what the slider changes.
+        alt: what there is to see, in all pictures together.
+        start: which picture comes first.
+        scale: how many times larger to show frames.
+    """
+    if len(pictures) != len(labels):
+        raise ValueError(f"one label a picture is needed, got {len(labels)} for {len(pictures)}")
+    sources = [_source(picture, scale) for picture in pictures]
+    labels = [str(label) for label in labels]
+    return HTML(
+        _SLIDES.format(
+            first=sources[start], alt=html.escape(alt, quote=True), name=html.escape(name), last=len(sources) - 1,
+            start=start, label=html.escape(labels[start], quote=True),
+            data=json.dumps({"pictures": sources, "labels": labels}).replace("<", "\\u003c"),
+        )
+    )  # fmt: skip
+
+
+# Boxes of the map: part, text, x, y, width. The map is 620 wide and 150 high.
+_BOXES = {
+    "video": ("neutral", "video", 0, 50, 80),
+    "tokenizer": ("tokenizer", "tokenizer", 130, 15, 110),
+    "action": ("action", "latent actions", 130, 90, 110),
+    "dynamics": ("dynamics", "dynamics", 300, 50, 100),
+    "memory": ("memory", "memory", 300, 0, 100),
+    "play": ("neutral", "next frame", 470, 50, 110),
+}
+_ARROWS = ((80, 62, 130, 34), (80, 70, 130, 104), (240, 32, 300, 60), (240, 106, 300, 78), (350, 50, 350, 30), (400, 65, 470, 65))
+
+
+def you_are_here(*parts):
+    """The map of the system with some of its boxes filled: video, tokenizer, action, dynamics, memory, play."""
+    shapes = []
+    for x1, y1, x2, y2 in _ARROWS:
+        shapes.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="currentColor" stroke-opacity=".5"/>')
+    for name, (part, text, x, y, width) in _BOXES.items():
+        here, colours = name in parts, _STYLE[part]["light"]
+        fill = f"var(--genie-{part}-fill,{colours['fill']})" if here else "none"
+        ink = f"var(--genie-{part}-text,{colours['text']})" if here else "currentColor"
+        line = f"var(--genie-{part}-line,{colours['line']})"
+        shapes.append(
+            f'<rect x="{x + 1}" y="{y + 1}" width="{width - 2}" height="28" rx="6" fill="{fill}" stroke="{line}" '
+            f'stroke-width="{2.5 if here else 1}"/><text x="{x + width / 2}" y="{y + 20}" text-anchor="middle" '
+            f'font-size="13" font-weight="{700 if here else 400}" fill="{ink}">{text}</text>'
+        )
+    names = " and ".join(_BOXES[part][1] for part in parts)
+    return HTML(
+        f'<svg viewBox="-2 -2 584 124" role="img" aria-label="You are here: {names}" '
+        f'style="max-width:36em;width:100%;font-family:sans-serif">{"".join(shapes)}</svg>'
+    )

@@ -45,8 +45,7 @@ class Simulation:
     Attributes:
         x, y: (n,) the player's top left corner, pixels. speed: (n,) downwards, pixels a frame. camera: (n,) pixels.
         facing: (n,) 0 left, 1 right. walking: (n,) bool, whether the last action was a step. on_ground: (n,) bool.
-        coins: (n,) coins taken so far. creature_lifts: (n, creatures) bool, whether a creature has a foot in the air, and
-        will have gone on a frame later.
+        coins: (n,) coins taken so far. creature_lifts: (n, creatures) bool, a foot in the air before the next step.
     """
 
     def __init__(self, seeds, columns=None):

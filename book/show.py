@@ -12,8 +12,11 @@ from pathlib import Path
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from IPython.display import HTML
 from PIL import Image
+
+from genie_mini.controls import to_bytes
 
 _STYLE = json.loads((Path(__file__).parents[1] / "figures" / "style.json").read_text(encoding="utf-8"))["parts"]
 COLOURS = {part: schemes["light"]["line"] for part, schemes in _STYLE.items()}
@@ -41,7 +44,7 @@ def _source(picture, scale):
         picture.savefig(file, format="png", facecolor="white")
         plt.close(picture)
     else:
-        pixels = np.rint(np.clip(np.asarray(picture), 0, 1) * 255).astype(np.uint8)
+        pixels = to_bytes(torch.as_tensor(np.asarray(picture)).clamp(0, 1))
         Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)).save(file, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
@@ -91,7 +94,7 @@ def slides(pictures, labels, *, name, alt, start=0, scale=4):
     )  # fmt: skip
 
 
-# Boxes of the map: part, text, x, y, width. The map is 620 wide and 150 high.
+# Boxes of the map: part, text, x, y, width.
 _BOXES = {
     "video": ("neutral", "video", 0, 50, 80),
     "tokenizer": ("tokenizer", "tokenizer", 130, 15, 110),

@@ -88,6 +88,11 @@ TRAINING_PRESETS = {
 }  # fmt: skip
 
 
+def current_round(starts: list[int], step: int) -> int:
+    """Which of the stretches between `starts` a step falls in, from 0; the last entry ends the last one."""
+    return max(0, sum(start <= step for start in starts[:-1]) - 1)
+
+
 def learning_rate(step: int, start: int, stop: int, peak: float, warm_up: int) -> float:
     """The rate at a step: a linear rise over `warm_up` steps from `start`, then a cosine down to peak / 50 at `stop`."""
     done = step - start

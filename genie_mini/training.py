@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from genie_mini.checkpoint import keep_rows, read_checkpoint, restore, write_checkpoint, write_row
 from genie_mini.data import Videos
 from genie_mini.genie import Genie
-from genie_mini.schedule import TrainingConfig, learning_rate
+from genie_mini.schedule import TrainingConfig, current_round, learning_rate
 
 
 @dataclass
@@ -35,8 +35,8 @@ class Part:
 
     def rate_at(self, step: int, warm_up: int) -> float:
         """The learning rate at a step."""
-        begun = max(1, sum(start <= step for start in self.starts[:-1]))
-        return learning_rate(step, self.starts[begun - 1], self.starts[begun], self.rate, warm_up)
+        index = current_round(self.starts, step)
+        return learning_rate(step, self.starts[index], self.starts[index + 1], self.rate, warm_up)
 
 
 @dataclass
@@ -76,7 +76,7 @@ def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[P
 
     def latent_action_losses(frames, step):
         starts = config.round_starts
-        index = sum(start <= step for start in starts[:-1]) - 1
+        index = current_round(starts, step)
         if index and step == starts[index]:
             latent_action_model.eval()
             # More clips than a batch, to know how well each code serves.

@@ -5,6 +5,7 @@ bottom. `check.wrong` holds planted wrong answers, on which the tests make sure 
 """
 
 import functools
+import inspect
 
 
 class Verdict(int):
@@ -14,8 +15,22 @@ class Verdict(int):
         pass
 
 
+def giving_something(function):
+    """The function, which now says so if it returns nothing: the commonest slip of all, and the same in every exercise."""
+
+    @functools.wraps(function)
+    def call(*arguments, **options):
+        given = function(*arguments, **options)
+        expect(given is not None, "your function returns nothing")
+        return given
+
+    return call
+
+
 def exercise(*wrong):
     """Turn a function that raises or asserts on a wrong answer into a checker that prints its verdict and returns it.
+
+    A reader's function (not a class) that returns nothing is refused before the checker sees the result.
 
     Args:
         wrong: planted wrong answers.
@@ -29,7 +44,7 @@ def exercise(*wrong):
                 problem = "the answer is still empty"
             else:
                 try:
-                    function(answer)
+                    function(giving_something(answer) if inspect.isroutine(answer) else answer)
                 except Exception as error:  # whatever a reader's answer may raise is a "not yet"
                     problem = str(error) or type(error).__name__
             print(f"Not yet: {problem}." if problem else "Right.")

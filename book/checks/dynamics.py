@@ -34,7 +34,6 @@ def check_still_hidden(answer):
     """A function (num_tokens, num_steps) that gives a list: how many tokens are still hidden after each round."""
     for num_tokens, num_steps in ((64, 1), (64, 2), (64, 8), (920, 25), (64, 25), (16, 16), (5, 4)):
         given, where = answer(num_tokens, num_steps), f"with {num_tokens} tokens and {num_steps} rounds"
-        expect(given is not None, "your function returns nothing")
         given = [int(count) for count in given]
         expect(len(given) == num_steps, f"{where} the list has {len(given)} entries")
         expect(given[-1] == 0, f"{where} {given[-1]} tokens are hidden after the last round")
@@ -75,7 +74,6 @@ def check_hide(answer):
     tokens = torch.randint(MASK, (256, 900))
     before = tokens.clone()
     given = answer(tokens, MASK)
-    expect(given is not None, "your function returns nothing")
     expect(torch.equal(tokens, before), "the tokens that were given have been changed; they are still needed as targets")
     expect(given.shape == tokens.shape, f"the shape is {tuple(given.shape)}, not {tuple(tokens.shape)}")
     hidden = given == MASK
@@ -122,7 +120,6 @@ def check_draw(answer):
         points = torch.rand(*shape[:-1], 1, generator=torch.Generator().manual_seed(99))[..., 0]
         expected = draw(logits, temperature, torch.Generator().manual_seed(99))
         given = answer(logits, temperature, points)
-        expect(given is not None, "your function returns nothing")
         expect(given.shape == expected.shape, f"for logits {tuple(shape)} the shape is {tuple(given.shape)}")
         share = (given == expected).float().mean().item()
         expect(share > 0.995, f"at temperature {temperature} only {share:.0%} of the draws are those of the package")
@@ -161,7 +158,6 @@ def check_keep_surest(answer):
         order = torch.rand(rows, places, generator=generator).argsort(dim=1)
         hidden = order >= places // 4
         given = answer(confidence, hidden, k)
-        expect(given is not None, "your function returns nothing")
         expect(given.shape == hidden.shape, f"the shape is {tuple(given.shape)}, not {tuple(hidden.shape)}")
         given = given.bool()
         expect(not (given & ~hidden).any(), "a place is marked that has been shown already")
@@ -212,7 +208,6 @@ def check_hidden_loss(answer):
         weights = 1.0 + torch.randint(2, (clips, places), generator=generator)
         weights[0, 0] = 2.0
         given = answer(logits, tokens, hidden, weights)
-        expect(given is not None, "your function returns nothing")
         expect(torch.as_tensor(given).numel() == 1, "the loss should be a single number")
         expect(torch.as_tensor(given).requires_grad, "the loss has lost its way back to the logits: no gradient")
         (gradient,) = torch.autograd.grad(given.sum(), logits)

@@ -48,7 +48,6 @@ def check_schedule(answer):
     for steps, peak, warm_up in ((100, 1.0, 20), (1000, 3e-4, 50), (12, 2.0, 6)):
         for step in sorted({0, 1, warm_up - 1, warm_up, warm_up + 1, (steps + warm_up) // 2, steps - 1}):
             given = answer(step, steps, peak, warm_up)
-            expect(given is not None, "your function returns nothing")
             expected = learning_rate(step, 0, steps, peak, warm_up)
             where = "the warm-up" if step < warm_up else "the cosine"
             expect(
@@ -75,7 +74,6 @@ def check_passes(answer):
         for _ in range(frames):
             rollout.step(torch.tensor([0]), num_steps=rounds)
         given = answer(frames, rounds)
-        expect(given is not None, "your function returns nothing")
         expect(given == len(runs), f"a game of {frames} frames with {rounds} rounds took {len(runs)} passes, not {given}")
 
 
@@ -94,7 +92,6 @@ def check_clip(answer):
         gradients = [scale * torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (2, 2, 2))]
         before = [gradient.clone() for gradient in gradients]
         given = answer(gradients, longest)
-        expect(given is not None, "your function returns nothing")
         expect(len(given) == 3, f"three tensors came in and {len(given)} went out")
         length = torch.cat([gradient.flatten() for gradient in before]).norm()
         for one, old in zip(given, before, strict=True):
@@ -132,7 +129,6 @@ def check_who_learns(answer):
             for part in own:
                 network = getattr(genie, part)
                 given = answer(loss, network)
-                expect(given is not None, "your function returns nothing")
                 expected = {parameter for parameter, _ in network.named_parameters()} if part == name else set()
                 expect(
                     set(given) == expected,
@@ -175,7 +171,6 @@ def check_play(answer):
         expected = torch.stack([rollout.step(torch.tensor([action]), num_steps=rounds)[0] for action in actions])
         with torch.no_grad():
             given = answer(genie, prompt, actions, rounds, torch.Generator().manual_seed(1))
-        expect(given is not None, "your function returns nothing")
         expect(given.shape == expected.shape, f"the shape is {tuple(given.shape)}, not {tuple(expected.shape)}")
         wrong = [t for t in range(len(actions)) if not torch.allclose(given[t], expected[t], atol=1e-4)]
         expect(not wrong, f"in a game of {len(actions)} frames, frame {wrong[0] + 1 if wrong else 0} is not the one PlaySession shows")

@@ -6,30 +6,33 @@ import torch
 import torch.nn.functional as F
 
 from checks import exercise, expect
-from genie_mini.dynamics import draw
+from genie_mini.dynamics import draw, still_hidden
 
 MASK = 1024
 
 
-def _cosine_only(num_tokens, num_steps):
-    return [math.floor(num_tokens * math.cos(math.pi / 2 * (step + 1) / num_steps)) for step in range(num_steps)]
+def _square_only(num_tokens, num_steps):
+    return [num_tokens * (num_steps - step - 1) ** 2 // num_steps**2 for step in range(num_steps)]
 
 
 def _one_round_late(num_tokens, num_steps):
-    cosine = [math.floor(num_tokens * math.cos(math.pi / 2 * step / num_steps)) for step in range(num_steps)]
-    return [min(hidden, num_tokens - step - 1) for step, hidden in enumerate(cosine)]
+    return [max(num_tokens * (num_steps - step) ** 2 // num_steps**2, num_steps - step) for step in range(num_steps)]
 
 
 def _linear(num_tokens, num_steps):
     return [num_tokens - math.ceil(num_tokens * (step + 1) / num_steps) for step in range(num_steps)]
 
 
+def _cosine(num_tokens, num_steps):
+    cosine = [math.floor(num_tokens * math.cos(math.pi / 2 * (step + 1) / num_steps)) for step in range(num_steps)]
+    return [min(hidden, num_tokens - step - 1) for step, hidden in enumerate(cosine)]
+
+
 def _those_shown(num_tokens, num_steps):
-    cosine = [min(hidden, num_tokens - step - 1) for step, hidden in enumerate(_cosine_only(num_tokens, num_steps))]
-    return [num_tokens - hidden for hidden in cosine]
+    return [num_tokens - still_hidden(num_tokens, step, num_steps) for step in range(num_steps)]
 
 
-@exercise(_cosine_only, _one_round_late, _linear, _those_shown)
+@exercise(_square_only, _one_round_late, _linear, _cosine, _those_shown)
 def check_still_hidden(answer):
     """A function (num_tokens, num_steps) that gives a list: how many tokens are still hidden after each round."""
     for num_tokens, num_steps in ((64, 1), (64, 2), (64, 8), (920, 25), (64, 25), (16, 16), (5, 4)):
@@ -41,8 +44,7 @@ def check_still_hidden(answer):
         for step, count in enumerate(given):
             expect(count < hidden, f"{where} round {step + 1} shows no new token")
             hidden = count
-            cosine = math.floor(num_tokens * math.cos(math.pi / 2 * (step + 1) / num_steps))
-            expected = min(cosine, num_tokens - step - 1)
+            expected = still_hidden(num_tokens, step, num_steps)
             expect(count == expected, f"{where} {count} are hidden after round {step + 1} instead of {expected}")
 
 

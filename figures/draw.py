@@ -87,6 +87,39 @@ def style_sheet(parts):
     return f"<style>\n{rules('light')}\n@media (prefers-color-scheme: dark) {{\n{rules('dark')}\n}}\n</style>"
 
 
+def join_runs(svg):
+    """Make one text of the runs of a line (such as "8 rounds" in bold, "of the model"), and centre it in its node.
+
+    Graphviz sets each run by itself, where it belongs in Helvetica; in a wider font the runs would collide, and lines would
+    stick out of their box on the right. Nodes with subscripts keep their places: their runs are not all on one line.
+    """
+
+    def join(group):
+        text = group[0]
+        runs = re.findall(r'<text [^>]*text-anchor="start"[^>]*>.*?</text>\n?', text)
+        heights = sorted({float(re.search(r' y="(\S+?)"', run)[1]) for run in runs})
+        if not runs or any(after - before < 8 for before, after in zip(heights, heights[1:])):
+            return text
+        outline = re.search(r' (?:d|points)="([^"]*)"', text)[1]
+        sides = [float(x) for x in re.findall(r"(-?[\d.]+),-?[\d.]+", outline)]
+        centre = (min(sides) + max(sides)) / 2
+        for height in heights:
+            line = [run for run in runs if float(re.search(r' y="(\S+?)"', run)[1]) == height]
+            spans = []
+            for run in line:
+                attributes, words = re.fullmatch(r"<text ([^>]*)>(.*?)</text>\n?", run).groups()
+                looks = re.findall(r'(?:font-weight|font-style|font-size|baseline-shift)="[^"]*"', attributes)
+                spans.append(f"<tspan {' '.join(looks)}>{words}</tspan>")
+            x = re.search(r' x="(\S+?)"', line[0])[1]
+            place = f'text-anchor="middle" x="{centre:.2f}"' if 'class="node' in text else f'text-anchor="start" x="{x}"'
+            text = text.replace(line[0], f'<text xml:space="preserve" {place} y="{height}">{"".join(spans)}</text>\n')
+            for run in line[1:]:
+                text = text.replace(run, "")
+        return text
+
+    return re.sub(r'<g id="(?:node|clust)\d+".*?</g>', join, svg, flags=re.S)
+
+
 def draw(dot_file):
     """Draw one .dot file into the SVG beside it."""
     style = json.loads(STYLE.read_text(encoding="utf-8"))
@@ -99,7 +132,7 @@ def draw(dot_file):
     svg = re.sub(
         r"<title>.*?</title>\s*", "", svg, flags=re.S
     )  # would pop up as tooltips with internal names
-    head, body = svg[svg.index("<svg") :].split(">", 1)
+    head, body = join_runs(svg)[svg.index("<svg") :].split(">", 1)
     note = f"<!-- drawn by figures/draw.py; source-hash: {source_hash(dot_file)} -->"
     sheet = style_sheet(style["parts"])
     dot_file.with_suffix(".svg").write_text(f"{head}>\n{note}\n{sheet}{body}", encoding="utf-8", newline="\n")

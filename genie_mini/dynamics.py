@@ -26,7 +26,8 @@ class DynamicsConfig:
         transformer: keyword arguments of its `STTransformerConfig`, all but the grid.
         context: frames it attends to, its own included.
         mask_rate: (lowest, highest) share of a frame's tokens hidden in training; drawn for each sample.
-        history_noise: highest share of past tokens replaced by tokens of another place in training; drawn for each sample.
+        history_guesses: highest share of the past's hidden tokens that the model's own guesses replace in training, so that
+            it learns to go on from its mistakes; drawn for each sample.
         change_weight: extra weight of the loss on tokens that differ from the frame before.
     """
 
@@ -36,7 +37,7 @@ class DynamicsConfig:
     num_actions: int = 8
     context: int = 16
     mask_rate: tuple[float, float] = (0.5, 1.0)
-    history_noise: float = 0.05
+    history_guesses: float = 0.3
     change_weight: float = 1.0
 
 
@@ -96,7 +97,8 @@ class DynamicsModel(nn.Module):
 
         The clip runs through the network twice: once clean, giving keys and values of the past as they are at play, and
         once hidden, each frame attending to the clean frames before it. (The paper hides tokens of the whole clip under
-        one rate, so that its model meets a clean past only at play.)
+        one rate, so that its model meets a clean past only at play.) At play the past is the model's own work. So a trial run
+        of both, without gradient, guesses the hidden tokens first, and some of the guesses stand in the past of the run that counts.
 
         Args:
             tokens: (batch, T, N) int64 in [0, num_codes), the true tokens.
@@ -111,12 +113,21 @@ class DynamicsModel(nn.Module):
         rate = low + (high - low) * torch.rand(batch, 1, 1)
         hidden = torch.rand(batch, num_frames, num_tokens) < rate
         hidden[:, 0] = False  # the prompt is given
-        noisy = torch.rand(batch, num_frames, num_tokens) < self.config.history_noise * torch.rand(batch, 1, 1)
-        elsewhere = tokens[:, :, torch.randperm(num_tokens)]
-        _, clean = self.transformer(self.embed(torch.where(noisy, elsewhere, tokens), actions))
-        x, _ = self.transformer(self.embed(tokens.masked_fill(hidden, self.mask_token), actions), clean=clean)
+        partly_hidden = tokens.masked_fill(hidden, self.mask_token)
 
-        logits = self.to_logits(x[hidden]).float()
+        def logits_after(past_tokens):
+            _, clean = self.transformer(self.embed(past_tokens, actions))
+            x, _ = self.transformer(self.embed(partly_hidden, actions), clean=clean)
+            return self.to_logits(x[hidden]).float()
+
+        past_tokens = tokens.clone()
+        if self.config.history_guesses:
+            with torch.no_grad():
+                guesses = draw(logits_after(tokens), temperature=1.0)
+            replaced = torch.rand(batch, num_frames, num_tokens) < self.config.history_guesses * torch.rand(batch, 1, 1)
+            past_tokens[hidden] = torch.where(replaced[hidden], guesses, tokens[hidden])
+
+        logits = logits_after(past_tokens)
         targets = tokens[hidden]
         changed = torch.zeros_like(hidden)
         changed[:, 1:] = tokens[:, 1:] != tokens[:, :-1]
@@ -138,14 +149,20 @@ class DynamicsModel(nn.Module):
         past = Past.empty_like(present) if past is None else past
         return past.extend(present, self.config.context - 1)
 
+    def guess(self, tokens: Tensor, actions: Tensor, past: Past) -> Tensor:
+        """Logits (batch, N, num_codes) of a partly hidden frame, tokens (batch, N), that actions (batch,) led to."""
+        x, _ = self.transformer(self.embed(tokens[:, None], actions[:, None]), past)
+        return self.to_logits(x[:, 0]).float()
+
     @torch.no_grad()
     def sample(
-        self, past: Past, actions: Tensor, *, num_steps: int = 25, temperature: float = 1.0, generator=None
+        self, past: Past, actions: Tensor, *, num_steps: int = 25, temperature: float = 1.0, generator=None, on_round=None
     ) -> Tensor:
         """Draw the next frame's tokens in `num_steps` rounds of MaskGIT.
 
-        In each round all hidden tokens are guessed; the surest are kept and shown to the next round, few at first and
-        more later (a cosine schedule), so that early guesses steer the others.
+        In each round all hidden tokens are guessed; the surest are kept and shown to the next round. Most of a frame is
+        certain at once, so the first rounds keep many; the few that decide what happens come one after another
+        (`still_hidden`), and do not contradict each other.
 
         Args:
             past: what came before, from `remember`.
@@ -153,6 +170,7 @@ class DynamicsModel(nn.Module):
             num_steps: rounds, from 1 to N. 25 in the paper.
             temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more freely.
             generator: source of randomness.
+            on_round: called with the tokens, (batch, N), after each round, to watch; those still hidden are `mask_token`.
 
         Returns:
             (batch, N) int64.
@@ -162,22 +180,32 @@ class DynamicsModel(nn.Module):
             raise ValueError(f"num_steps must lie in [1, {num_tokens}], got {num_steps}")
         if temperature < 0:
             raise ValueError(f"temperature must be 0 or more, got {temperature}")
-        tokens = actions.new_full((actions.shape[0], 1, num_tokens), self.mask_token)
+        tokens = actions.new_full((actions.shape[0], num_tokens), self.mask_token)
         past = past.with_room(1)
         for step in range(num_steps):
-            x, _ = self.transformer(self.embed(tokens, actions[:, None]), past)
-            logits = self.to_logits(x[:, 0]).float()
+            logits = self.guess(tokens, actions, past)
             guesses = draw(logits, temperature, generator)
-            hidden = tokens[:, 0] == self.mask_token
+            hidden = tokens == self.mask_token
             # The model's belief in the token that was drawn, not in its favourite one.
             confidence = logits.softmax(dim=-1).gather(-1, guesses[..., None])[..., 0]
             confidence = confidence.masked_fill(~hidden, math.inf)  # what is shown stays shown
-            still_hidden = math.floor(num_tokens * math.cos(math.pi / 2 * (step + 1) / num_steps))
-            still_hidden = min(still_hidden, num_tokens - step - 1)  # at least one more token a round
             order = confidence.argsort(dim=-1, descending=True)
-            shown = torch.zeros_like(hidden).scatter(1, order[:, : num_tokens - still_hidden], True)
-            tokens[:, 0] = torch.where(hidden & shown, guesses, tokens[:, 0])
-        return tokens[:, 0]
+            num_shown = num_tokens - still_hidden(num_tokens, step, num_steps)
+            shown = torch.zeros_like(hidden).scatter(1, order[:, :num_shown], True)
+            tokens = torch.where(hidden & shown, guesses, tokens)
+            if on_round is not None:
+                on_round(tokens)
+        return tokens
+
+
+def still_hidden(num_tokens: int, step: int, num_steps: int) -> int:
+    """How many of a frame's tokens stay hidden after round `step` (from 0) of `num_steps`: N (1 - (step + 1) / num_steps)^2.
+
+    At least one token is shown a round and one is left for each round to come. (MaskGIT and the paper keep few tokens first
+    and many last, along a cosine. Here the last ones are those that decide, and drawn together they gave half players.)
+    """
+    left = num_steps - step - 1
+    return max(num_tokens * left**2 // num_steps**2, left)
 
 
 def draw(logits: Tensor, temperature: float, generator=None) -> Tensor:

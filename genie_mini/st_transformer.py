@@ -6,6 +6,7 @@ feed-forward layer follows. The cost is O(T N (T + N)). Temporal attention is ca
 computed again: its keys and values are kept in a `Past`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -78,18 +79,23 @@ class Past:
 
         return Past(widen(self.keys), widen(self.values), self.position, num_frames)
 
-    def join(self, block: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of the past in this block, followed by those given: copied, or put where there is room for them."""
-        if not self.room:
-            return torch.cat([self.keys[block], key], dim=2), torch.cat([self.values[block], value], dim=2)
-        self.keys[block][:, :, -self.room :] = key
-        self.values[block][:, :, -self.room :] = value
-        return self.keys[block], self.values[block]
+    def of_block(self, block: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """A function that puts the keys and values of this past in front of those it is given; see `join`."""
+        return partial(join, self.keys[block], self.values[block], self.room)
 
     @classmethod
     def empty_like(cls, other: "Past") -> "Past":
         """A past of no frames, for a video that begins."""
         return cls([key[:, :, :0] for key in other.keys], [value[:, :, :0] for value in other.values])
+
+
+def join(past_key: Tensor, past_value: Tensor, room: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Keys and values of one block's past, followed by those given: copied, or put where there is room for them."""
+    if not room:
+        return torch.cat([past_key, key], dim=2), torch.cat([past_value, value], dim=2)
+    past_key[:, :, -room:] = key
+    past_value[:, :, -room:] = value
+    return past_key, past_value
 
 
 def rotary_angles(positions: Tensor, num_angles: int, longest: float) -> Tensor:
@@ -149,10 +155,10 @@ class STBlock(nn.Module):
         hidden = config.feedforward_factor * width
         self.feedforward = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
-    def forward(self, x, rotations, join, mask, causal):
+    def forward(self, x, rotations, put_first, mask, causal):
         """Run the block; see `STTransformer.forward`. Returns x and the keys and values in time of its frames.
 
-        `join` puts the keys and values of other frames in front of those of x; mask and causal say who sees whom.
+        `put_first` puts the keys and values of other frames in front of those of x; mask and causal say who sees whom.
         """
         batch, num_frames, num_tokens, _ = x.shape
         (space_cosine, space_sine), (time_cosine, time_sine) = rotations
@@ -162,7 +168,7 @@ class STBlock(nn.Module):
 
         by_place = self.temporal_norm(x).transpose(1, 2).flatten(0, 1)  # (batch * N, frames, width)
         query, *present = self.temporal.project(by_place, time_cosine, time_sine)
-        mixed = self.temporal.attend(query, *join(*present), mask, causal)
+        mixed = self.temporal.attend(query, *put_first(*present), mask, causal)
         x = x + mixed.unflatten(0, (batch, num_tokens)).transpose(1, 2)
         return x + self.feedforward(self.feedforward_norm(x)), present
 
@@ -187,7 +193,7 @@ class STTransformer(nn.Module):
         for name, part in zip(("space_cosine", "space_sine"), rotation(angles), strict=True):
             self.register_buffer(name, part, persistent=False)
 
-    def _time_rotation(self, num_frames, position, device):
+    def time_rotation(self, num_frames, position, device):
         """(cosine, sine) of the frames from `position` on, each (num_frames, head width)."""
         times = position + torch.arange(num_frames, device=device)
         return rotation(rotary_angles(times, self.config.head_width // 2, longest=32.0))
@@ -205,7 +211,7 @@ class STTransformer(nn.Module):
             The output, (batch, T, N, width), and the `Past` of the frames of x alone.
         """
         position = past.position if past is not None else 0
-        rotations = (self.space_cosine, self.space_sine), self._time_rotation(x.shape[1], position, x.device)
+        rotations = (self.space_cosine, self.space_sine), self.time_rotation(x.shape[1], position, x.device)
         num_frames, mask = x.shape[1], None
         if clean is not None:  # see the clean frames before one's own, and oneself
             mask = torch.ones(num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
@@ -216,8 +222,8 @@ class STTransformer(nn.Module):
         others = clean if past is None else past
         keys, values = [], []
         for index, block in enumerate(self.blocks):
-            join = partial(others.join, index) if others is not None else lambda key, value: (key, value)
-            x, (key, value) = block(x, rotations, join, mask, causal=others is None and num_frames > 1)
+            put_first = others.of_block(index) if others is not None else lambda key, value: (key, value)
+            x, (key, value) = block(x, rotations, put_first, mask, causal=others is None and num_frames > 1)
             keys.append(key)
             values.append(value)
         return self.norm(x), Past(keys, values, position + x.shape[1])

@@ -66,7 +66,7 @@ class VideoTokenizer(nn.Module):
         self.decoder = STTransformer(decoder)
         self.to_patch = nn.Linear(decoder.width, patch_features)
 
-    def _encode_continuous(self, frames: Tensor) -> Tensor:
+    def encode_continuous(self, frames: Tensor) -> Tensor:
         """The encoder's output before the quantiser, unit vectors (batch, T, N, code_width)."""
         patches = unfold(frames, self.config.patch_size)
         x, _ = self.encoder(self.embed_patch(2 * patches - 1) + self.encoder_position)
@@ -75,14 +75,17 @@ class VideoTokenizer(nn.Module):
 
     def _decode_continuous(self, codes: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
         x, present = self.decoder(self.from_code(codes) + self.decoder_position, past)
-        patches = self.to_patch(x).float() + 0.5
-        return fold(patches, self.config.patch_size, self.config.grid), present
+        return self.to_frames(x), present
+
+    def to_frames(self, x: Tensor) -> Tensor:
+        """Turn the decoder's output, (batch, T, N, width), into frames (batch, T, height, width, 3), not yet clamped."""
+        return fold(self.to_patch(x).float() + 0.5, self.config.patch_size, self.config.grid)
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
         """Turn frames, (batch, T, height, width, 3) float in [0, 1], into tokens, (batch, T, N) int64."""
         check_frames(frames, self.config.image_size)
-        return self.quantizer.nearest(self._encode_continuous(frames))
+        return self.quantizer.nearest(self.encode_continuous(frames))
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
@@ -108,7 +111,7 @@ class VideoTokenizer(nn.Module):
             also `tokens` (batch, T, N), the `continuous` encoder output, and the `decoded` frames.
         """
         check_frames(frames, self.config.image_size)
-        continuous = self._encode_continuous(frames)
+        continuous = self.encode_continuous(frames)
         codes, tokens, quantizer_loss = self.quantizer(continuous)
         decoded, _ = self._decode_continuous(codes)
         reconstruction = F.mse_loss(decoded, frames)

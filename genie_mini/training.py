@@ -187,7 +187,7 @@ def run_phase(genie, phase, index, first, optimiser, videos, config, folder, pro
     keep_rows(log, first)
     saved, began = time.monotonic(), time.monotonic()
     bar = tqdm(range(first, phase.steps), desc=phase.name, initial=first, total=phase.steps, disable=not progress)
-    with postponed_interrupt() as asked, log.open("a", newline="") as file:
+    with repeatable(), postponed_interrupt() as asked, log.open("a", newline="") as file:
         for step in bar:
             frames = videos.batch(*phase.clips(step), [config.seed, index, step])
             torch.manual_seed(hash((config.seed, index, step)) % 2**63)
@@ -209,6 +209,17 @@ def run_phase(genie, phase, index, first, optimiser, videos, config, folder, pro
                 saved = time.monotonic()
             if asked.is_set():
                 raise Interrupted(f"stopped after step {step + 1} of {phase.name}; run the same command again to go on")
+
+
+@contextmanager
+def repeatable():
+    """Make torch compute the same numbers every time: otherwise several threads add up a codebook's gradient in any order."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextmanager

@@ -183,9 +183,9 @@ def test_cycle_consistency_is_perfect_for_a_model_that_writes_the_action_into_th
 def test_cached_and_uncached_logits_agree(make_genie, clips):
     genie = make_genie(num_blocks=2)
     assert cache_difference(genie, clips) < 1e-4
-    genie.dynamics.transformer._time_rotation = lambda frames, position, device: type(
+    genie.dynamics.transformer.time_rotation = lambda frames, position, device: type(
         genie.dynamics.transformer
-    )._time_rotation(genie.dynamics.transformer, frames, 0, device)
+    ).time_rotation(genie.dynamics.transformer, frames, 0, device)
     assert cache_difference(genie, clips) > 1e-4, "a cache that forgets the time is noticed"
 
 

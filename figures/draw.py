@@ -98,7 +98,7 @@ def join_runs(svg):
         text = group[0]
         runs = re.findall(r'<text [^>]*text-anchor="start"[^>]*>.*?</text>\n?', text)
         heights = sorted({float(re.search(r' y="(\S+?)"', run)[1]) for run in runs})
-        if not runs or any(after - before < 8 for before, after in zip(heights, heights[1:])):
+        if not runs or any(after - before < 8 for before, after in zip(heights, heights[1:], strict=False)):
             return text
         outline = re.search(r' (?:d|points)="([^"]*)"', text)[1]
         sides = [float(x) for x in re.findall(r"(-?[\d.]+),-?[\d.]+", outline)]

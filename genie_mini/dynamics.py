@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genie_mini.lookback import LOOKBACKS, Archive
 from genie_mini.st_transformer import Past, STTransformer, STTransformerConfig
 
 
@@ -25,6 +26,7 @@ class DynamicsConfig:
         num_actions: latent actions.
         transformer: keyword arguments of its `STTransformerConfig`, all but the grid.
         context: frames it attends to, its own included.
+        lookback: which frames these are, a key of `genie_mini.lookback.LOOKBACKS`; the paper's is "recent".
         mask_rate: (lowest, highest) share of a frame's tokens hidden in training; drawn for each sample.
         history_guesses: highest share of the past's hidden tokens that the model's own guesses replace in training, so that
             it learns to go on from its mistakes; drawn for each sample.
@@ -36,9 +38,14 @@ class DynamicsConfig:
     transformer: dict
     num_actions: int = 8
     context: int = 16
+    lookback: str = "recent"
     mask_rate: tuple[float, float] = (0.5, 1.0)
     history_guesses: float = 0.3
     change_weight: float = 1.0
+
+    def __post_init__(self):
+        if self.lookback not in LOOKBACKS:
+            raise ValueError(f"lookback is one of {', '.join(LOOKBACKS)}, got {self.lookback!r}")
 
 
 class DynamicsModel(nn.Module):
@@ -48,6 +55,7 @@ class DynamicsModel(nn.Module):
         super().__init__()
         self.config = config
         transformer = STTransformerConfig(grid=config.grid, **config.transformer)
+        self.lookback = LOOKBACKS[config.lookback](config.context)
         self.mask_token = config.num_codes
         self.embed_token = nn.Embedding(config.num_codes + 1, transformer.width)
         self.embed_action = nn.Embedding(config.num_actions, transformer.width)
@@ -80,7 +88,7 @@ class DynamicsModel(nn.Module):
             Logits, (batch, T, N, num_codes); those at frame t depend on tokens[:, :t + 1] and actions[:, :t].
         """
         self._check(tokens, actions)
-        return self.to_logits(self.transformer(self.embed(tokens, actions))[0])
+        return self.to_logits(self.transformer(self.embed(tokens, actions), visible=self.lookback.visible(tokens))[0])
 
     def _check(self, tokens, actions):
         num_tokens = self.config.grid[0] * self.config.grid[1]
@@ -116,8 +124,9 @@ class DynamicsModel(nn.Module):
         partly_hidden = tokens.masked_fill(hidden, self.mask_token)
 
         def logits_after(past_tokens):
-            _, clean = self.transformer(self.embed(past_tokens, actions))
-            x, _ = self.transformer(self.embed(partly_hidden, actions), clean=clean)
+            visible = self.lookback.visible(past_tokens)
+            _, clean = self.transformer(self.embed(past_tokens, actions), visible=visible)
+            x, _ = self.transformer(self.embed(partly_hidden, actions), clean=clean, visible=visible)
             return self.to_logits(x[hidden]).float()
 
         past_tokens = tokens.clone()
@@ -138,14 +147,24 @@ class DynamicsModel(nn.Module):
         return {"loss": loss, "accuracy": right[changed].mean(), "accuracy_still": right[~changed].mean()}
 
     @torch.no_grad()
-    def remember(self, tokens: Tensor, actions: Tensor, past: Past | None = None) -> Past:
+    def remember(self, tokens: Tensor, actions: Tensor, past: Past | Archive | None = None) -> Past | Archive:
         """Run finished frames through the network once and return the past with them in it.
+
+        Where each frame chooses its past (`lookback`), they run one by one, and what is returned is an `Archive`.
 
         Args:
             tokens: (batch, T, N) int64.
             actions: (batch, T) int64 leading TO each of these frames, or (batch, T - 1) where the first has none.
         """
-        _, present = self.transformer(self.embed(tokens, actions), past)
+        if self.config.lookback != "recent":
+            first_action = actions.shape[1] - tokens.shape[1]
+            for t in range(tokens.shape[1]):
+                frame, action = tokens[:, t : t + 1], actions[:, max(0, first_action + t) : first_action + t + 1]
+                _, present = self.transformer(self.embed(frame, action), past.chosen if past else None)
+                past = past.extend(present, frame) if past else Archive(present, frame, self.lookback)
+            return past
+        visible = self.lookback.visible(tokens) if past is None else None
+        _, present = self.transformer(self.embed(tokens, actions), past, visible=visible)
         past = Past.empty_like(present) if past is None else past
         return past.extend(present, self.config.context - 1)
 

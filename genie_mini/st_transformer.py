@@ -198,7 +198,9 @@ class STTransformer(nn.Module):
         times = position + torch.arange(num_frames, device=device)
         return rotation(rotary_angles(times, self.config.head_width // 2, longest=32.0))
 
-    def forward(self, x: Tensor, past: Past | None = None, clean: Past | None = None) -> tuple[Tensor, Past]:
+    def forward(
+        self, x: Tensor, past: Past | None = None, clean: Past | None = None, visible: Tensor | None = None
+    ) -> tuple[Tensor, Past]:
         """Mix the tokens of a video in space and, causally, in time.
 
         Args:
@@ -206,6 +208,8 @@ class STTransformer(nn.Module):
             past: frames that came before these; attended to, not changed.
             clean: only for training the dynamics model. The keys and values of the SAME T frames, unmasked: frame t of x
                 then attends to the clean frames before t and to itself, just as it does at play.
+            visible: without a past only: (batch, T, T) bool, which of the frames before it each frame attends to, beside
+                itself; None: to all. See `genie_mini.lookback`.
 
         Returns:
             The output, (batch, T, N, width), and the `Past` of the frames of x alone.
@@ -213,17 +217,23 @@ class STTransformer(nn.Module):
         position = past.position if past is not None else 0
         rotations = (self.space_cosine, self.space_sine), self.time_rotation(x.shape[1], position, x.device)
         num_frames, mask = x.shape[1], None
+        oneself = torch.eye(num_frames, dtype=torch.bool, device=x.device)
         if clean is not None:  # see the clean frames before one's own, and oneself
-            mask = torch.ones(num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
-            mask = torch.cat([mask, torch.eye(num_frames, dtype=torch.bool, device=x.device)], dim=1)
+            if visible is None:
+                visible = torch.ones(1, num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
+            mask = torch.cat([visible, oneself.expand_as(visible)], dim=-1)
+        elif visible is not None:
+            mask = visible | oneself
         elif past is not None and num_frames > 1:
             held = past.keys[0].shape[2] - past.room
             mask = torch.ones(num_frames, held + num_frames, dtype=torch.bool, device=x.device).tril(held)
+        if visible is not None and len(visible) > 1:
+            mask = mask.repeat_interleave(x.shape[2], dim=0)[:, None]  # each video its own, alike in all places and heads
         others = clean if past is None else past
         keys, values = [], []
         for index, block in enumerate(self.blocks):
             put_first = others.of_block(index) if others is not None else lambda key, value: (key, value)
-            x, (key, value) = block(x, rotations, put_first, mask, causal=others is None and num_frames > 1)
+            x, (key, value) = block(x, rotations, put_first, mask, causal=mask is None and num_frames > 1)
             keys.append(key)
             values.append(value)
         return self.norm(x), Past(keys, values, position + x.shape[1])

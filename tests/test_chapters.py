@@ -43,7 +43,7 @@ def test_it_ends_as_every_chapter_does(path):
 
 
 def test_prose_outweighs_code(path):
-    own = {"exercise", "solution"}  # the reader's part
+    own = {"exercise", "solution", "colab"}  # the reader's part, and what the page does not show
     prose = cells(path, "markdown")
     code = [cell for cell in cells(path, "code") if not own & set(cell.metadata.get("tags", []))]
     assert len(prose) >= len(code), "an idea comes before its code"

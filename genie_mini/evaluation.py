@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from genie_mini.drawing import player_drawings
-from genie_mini.genie import Genie, write_whole
+from genie_mini.genie import Genie, in_windows, write_whole
 from genie_mini.session import PlaySession, Rollout
 from genie_mini.tokenizer import still_patches
 from genie_mini.world import ACTIONS, Truth, random_actions, record
@@ -158,11 +158,10 @@ def prediction_scores(genie: Genie, frames: Tensor, latent: Tensor) -> list[Scor
     ]
 
 
-def count_players(frames: Tensor) -> Tensor:
-    """How many players can be seen: (..., height, width, 3) -> (...) int64.
+def player_errors(frames: Tensor) -> Tensor:
+    """How badly the player fits each place of each picture, (..., height, width, 3) -> (..., rows, columns) of his corner.
 
-    One of its eight drawings must match, over its opaque pixels, with a mean squared error below a limit that neither noise
-    nor any picture of the world without the player reaches. Matches that overlap count once.
+    The mean squared error over the opaque pixels of the best of his eight drawings.
     """
     size = frames.shape[-2]
     drawings, opaque = player_drawings(size)
@@ -172,8 +171,18 @@ def count_players(frames: Tensor) -> Tensor:
         - 2 * torch.nn.functional.conv2d(pixels, drawings * opaque)
         + (drawings.square() * opaque).sum(dim=(1, 2, 3))[:, None, None]
     ) / opaque.sum(dim=(1, 2, 3))[:, None, None]
-    error = error.amin(dim=1)
-    side = drawings.shape[-1]
+    return error.amin(dim=1).unflatten(0, frames.shape[:-3])
+
+
+def count_players(frames: Tensor) -> Tensor:
+    """How many players can be seen: (..., height, width, 3) -> (...) int64.
+
+    One of his eight drawings must match with an error (`player_errors`) below a limit that neither noise nor any picture of the
+    world without the player reaches. Matches that overlap count once.
+    """
+    size = frames.shape[-2]
+    error = player_errors(frames).flatten(0, -3)
+    side = size - error.shape[-1] + 1
     best_nearby = -torch.nn.functional.max_pool2d(-error[:, None], 2 * side - 1, stride=1, padding=side - 1)[:, 0]
     found = (error < (0.04 if size == 64 else 0.015)) & (error == best_nearby)
     return found.sum(dim=(1, 2)).reshape(frames.shape[:-3])
@@ -185,14 +194,8 @@ def player_present(frames: Tensor) -> Tensor:
 
 
 def infer_long(genie: Genie, frames: Tensor) -> Tensor:
-    """Infer the actions of a video longer than the latent action model was trained on, (batch, T, ...) -> (batch, T - 1).
-
-    Windows of 16 frames overlap by half; all but the first give the actions of their second half.
-    """
-    parts = [genie.latent_action_model.infer(frames[:, :9])]
-    for start in range(1, frames.shape[1] - 8, 8):
-        parts.append(genie.latent_action_model.infer(frames[:, start : start + 16])[:, 7:])
-    return torch.cat(parts, dim=1)
+    """Infer the actions of a video longer than the latent action model was trained on, (batch, T, ...) -> (batch, T - 1)."""
+    return in_windows(genie.latent_action_model.infer, frames)
 
 
 def rollout_scores(genie: Genie, num_levels: int = 32, length: int = 64) -> list[Score]:

@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import safetensors
@@ -71,9 +72,36 @@ class Genie(nn.Module):
         for part in PARTS:
             save_weights(getattr(self, part), folder / f"{part}.safetensors", dtype)
 
+    def with_lookback(self, lookback: str) -> "Genie":
+        """A Genie with the same weights whose dynamics model chooses its past in another way (`genie_mini.lookback`).
+
+        It makes good use of another past only after training on clips that are long enough to need it.
+        """
+        genie = Genie(replace(self.config, dynamics=replace(self.config.dynamics, lookback=lookback)))
+        genie.load_state_dict(self.state_dict())
+        return genie.eval()
+
     def play(self, prompt: Tensor, seed: int = 0) -> PlaySession:
         """Start a world from a picture, (height, width, 3), or from a few, (T, height, width, 3), float in [0, 1]."""
         return PlaySession(self, prompt, seed)
+
+
+def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
+    """What a network that was trained on clips of 16 frames says of a longer video, (batch, T, height, width, 3).
+
+    Args:
+        function: `VideoTokenizer.encode`, or `LatentActionModel.infer`: one result a frame, or a transition.
+
+    Returns:
+        The results in order, (batch, T or T - 1, ...). Windows overlap by half; all but the first give those of their second half.
+    """
+    if frames.shape[1] <= 16:
+        return function(frames)
+    results = function(frames[:, :9])
+    for start in range(1, frames.shape[1] - 8, 8):
+        new = function(frames[:, start : start + 16])[:, results.shape[1] - start :]
+        results = torch.cat([results, new], dim=1)
+    return results
 
 
 def write_whole(path: Path, content: bytes) -> None:

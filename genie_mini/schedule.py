@@ -88,6 +88,12 @@ TRAINING_PRESETS = {
 }  # fmt: skip
 
 
+# For another way of looking back (`genie_mini.lookback`): only the dynamics model goes on learning, on clips of 6.4 seconds.
+LOOKBACK_TRAINING = TrainingConfig(
+    tokenizer_steps=0, latent_action_steps=0, dynamics_steps=2500, batch_size=1, num_frames=64, dynamics_rate=5e-4, bf16=True,
+)  # fmt: skip
+
+
 def current_round(starts: list[int], step: int) -> int:
     """Which of the stretches between `starts` a step falls in, from 0; the last entry ends the last one."""
     return max(0, sum(start <= step for start in starts[:-1]) - 1)

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from genie_mini.checkpoint import keep_rows, read_checkpoint, restore, write_checkpoint, write_row
 from genie_mini.data import Videos
-from genie_mini.genie import Genie
+from genie_mini.genie import Genie, in_windows
 from genie_mini.schedule import TrainingConfig, current_round, learning_rate
 
 
@@ -97,8 +97,8 @@ def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[P
         if step >= config.head_start:
             for frozen in (tokenizer, latent_action_model):
                 frozen.eval()
-            actions = latent_action_model.infer(frames)  # without gradient: the dynamics loss does not reach the LAM
-            result = dynamics.loss(tokenizer.encode(frames), actions)
+            actions = in_windows(latent_action_model.infer, frames)  # without gradient: the dynamics loss does not reach the LAM
+            result = dynamics.loss(in_windows(tokenizer.encode, frames), actions)
             losses.append(result["loss"])
             figures |= {"dynamics": result["loss"].item(), "accuracy": result["accuracy"].item()}
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from genie_mini.data import PlatformerVideos, VideoFolder, read_picture
+from genie_mini.data import PlatformerVideos, VideoFolder, read_picture, returning_actions
+from genie_mini.world import DASH_LEFT, DASH_RIGHT, LEFT, NOTHING, RIGHT
 
 GREYS = [12 * index for index in range(20)]
 
@@ -199,3 +200,21 @@ def test_pictures_that_cannot_be_read_are_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ValueError, match=r"prompt\.png"):
         read_picture(path, 16)
+
+
+def test_returning_players_walk_their_way_back():
+    clips = PlatformerVideos(32, returning=True).batch(4, 48, [0, 3])
+    assert clips.shape == (4, 48, 32, 32, 3)
+    assert torch.equal(clips, PlatformerVideos(32, returning=True).batch(4, 48, [0, 3]))
+    assert not torch.equal(clips, PlatformerVideos(32).batch(4, 48, [0, 3]))
+    steps = np.array([0, -4, 4, 0, -4, 4, -8, 8])
+    returned = 0
+    for seed in range(40):
+        excursions = [clip for clip in returning_actions(np.random.default_rng(seed), 2, 200) if (clip == NOTHING).mean() > 0.5]
+        for clip in excursions:
+            assert set(clip) <= {NOTHING, LEFT, RIGHT, DASH_LEFT, DASH_RIGHT}
+            way = np.cumsum(steps[clip])
+            returned += np.abs(way).max() > 0 and (way[20:] == 0).any()
+    assert returned > 20, "about every second clip, and each comes back to where it began"
+    alone = [(returning_actions(np.random.default_rng(seed), 1, 60) == NOTHING).mean() > 0.3 for seed in range(60)]
+    assert 10 < sum(alone) < 50, "a batch of one clip is sometimes of the one kind and sometimes of the other"

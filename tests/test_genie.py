@@ -7,7 +7,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from genie_mini.genie import PARTS, WEIGHTS, Genie
+from genie_mini.genie import PARTS, WEIGHTS, Genie, in_windows
 
 
 def tensors(genie):
@@ -197,3 +197,26 @@ def test_the_weights_that_ship_load_and_are_small():
         assert genie.config == Genie.from_preset("mini").config
         assert all(tensor.isfinite().all() for tensor in genie.state_dict().values())
         assert sum(path.stat().st_size for path in folder.rglob("*")) < 20e6
+
+
+@pytest.mark.parametrize("num_frames", [1, 9, 16, 17, 18, 33, 48, 64])
+def test_long_videos_are_seen_through_windows(num_frames):
+    seen = []
+
+    def number(frames):
+        seen.append(frames.shape[1])
+        return frames[..., 0]
+
+    frames = torch.arange(num_frames).float()[None, :, None]
+    assert in_windows(number, frames).tolist() == [list(range(num_frames))]
+    assert in_windows(lambda part: number(part)[:, :-1], frames).tolist() == [list(range(num_frames - 1))]
+    assert max(seen) <= 16
+
+
+def test_another_lookback_keeps_the_weights(genie):
+    other = genie.with_lookback("sparse")
+    assert other.config.dynamics.lookback == "sparse" and genie.config.dynamics.lookback == "recent"
+    for name, tensor in genie.state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor)
+    with pytest.raises(ValueError, match="lookback is one of"):
+        genie.with_lookback("everything")

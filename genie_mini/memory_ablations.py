@@ -1,0 +1,220 @@
+"""Inside the memory of a Genie: what each of its three memories is worth, what leaks past the window, and where it looks.
+
+Three memories, three mechanisms (paper, Section 2): spatial attention holds what is where, causal temporal attention how
+things change, the added action embedding what the player wants. Each can be switched off while the weights stay as they are.
+"""
+
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genie_mini.drawing import PLAYER_SCREEN_X, SCREEN, TILE
+from genie_mini.dynamics import DynamicsModel
+from genie_mini.evaluation import in_batches, psnr
+from genie_mini.genie import Genie, in_windows
+from genie_mini.st_transformer import Attention, Past
+from genie_mini.world import record
+
+WINDOWS = (16, 8, 4, 2, 1)  # frames, the drawn one included
+
+
+@contextmanager
+def spatial_off(dynamics: DynamicsModel):
+    """Let each token see itself alone within its frame."""
+    blocks = dynamics.transformer.blocks
+    oneself = torch.eye(dynamics.transformer.config.num_tokens, dtype=torch.bool)
+    for block in blocks:
+        block.spatial.attend = partial(Attention.attend, block.spatial, mask=oneself)
+    try:
+        yield
+    finally:
+        for block in blocks:
+            del block.spatial.attend
+
+
+@contextmanager
+def actions_off(dynamics: DynamicsModel):
+    """Let no action say anything: all embeddings are zero."""
+    weight = dynamics.embed_action.weight
+    kept = weight.detach().clone()
+    weight.data.zero_()
+    try:
+        yield
+    finally:
+        weight.data.copy_(kept)
+
+
+@torch.no_grad()
+def draw_next(dynamics: DynamicsModel, tokens: Tensor, actions: Tensor, window: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw the frame after a video from its last `window - 1` frames, all that the dynamics model gets to see.
+
+    Args:
+        tokens: (batch, T, N). actions: (batch, T), the last one leads to the drawn frame.
+
+    Returns:
+        Logits (batch, N, num_codes) with everything hidden, and the tokens (batch, N) drawn in 8 rounds.
+    """
+    seen = max(1, window - 1)
+    past = dynamics.remember(tokens[:, -seen:], actions[:, -seen:-1])
+    if window == 1:
+        past = Past.empty_like(past.with_room(0))
+    hidden = torch.full_like(tokens[:, 0], dynamics.mask_token)
+    logits = dynamics.guess(hidden, actions[:, -1], past.with_room(1))
+    generator = torch.Generator().manual_seed(seed)
+    num_steps = min(8, tokens.shape[2])
+    return logits, dynamics.sample(past, actions[:, -1], num_steps=num_steps, generator=generator)
+
+
+def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
+    """Switch off one memory at a time and draw frame 16 of held-out clips.
+
+    Returns:
+        A row for each variant: `loss`, cross-entropy in nats a token with all of the frame hidden; `psnr` in dB of the drawn
+        frame, the inferred action played; `cycle`, how often a random latent action is inferred back from the frame drawn with
+        it, asked where the player stands on the ground, with the standard error of this share. The tokenizer keeps its memory in
+        all of them: its tokens, as its decoder, draw on earlier frames.
+    """
+    frames, truth = record(num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 17], held_out=True)
+    frames = torch.from_numpy(frames)
+    tokens, actions = in_batches(genie.tokenizer.encode, frames), in_batches(genie.latent_action_model.infer, frames)
+    standing = torch.from_numpy(truth.on_ground[:, -2])
+    wanted = torch.randint(genie.config.dynamics.num_actions, (num_clips,), generator=torch.Generator().manual_seed(seed))
+    others = torch.cat([actions[:, :-1], wanted[:, None]], dim=1)
+
+    _, decoder_past = genie.tokenizer.decode_next(tokens[:, :-1], None)
+
+    def measure(name, window=16, switch=None, shuffled=False):
+        def given(played):
+            return played.roll(1, dims=0) if shuffled else played  # those of the clip before
+
+        with switch(genie.dynamics) if switch else nullcontext():
+            results = [draw_next(genie.dynamics, tokens[:, :-1], given(played), window, seed) for played in (actions, others)]
+        (logits, drawn), (_, answered) = results
+        drawn, answered = (genie.tokenizer.decode_next(t[:, None], decoder_past)[0][:, 0] for t in (drawn, answered))
+        inferred = in_batches(genie.latent_action_model.infer, torch.cat([frames[:, :-1], answered[:, None]], dim=1))[:, -1]
+        share = (inferred == wanted)[standing].float().mean().item()
+        error = (share * (1 - share) / int(standing.sum())) ** 0.5
+        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, -1].flatten()).item()
+        return {"memory": name, "loss": loss, "psnr": psnr(drawn, frames[:, -1]), "cycle": share, "cycle_error": error}
+
+    return [
+        *(measure(f"temporal: window of {window}" if window < 16 else "all on", window) for window in WINDOWS),
+        measure("spatial: off", switch=spatial_off),
+        measure("action: embedding zero", switch=actions_off),
+        measure("action: another clip's", shuffled=True),
+    ]
+
+
+@torch.no_grad()
+def influence(genie: Genie, ages: list[int], num_clips: int = 8, seed: int = 0) -> list[dict]:
+    """Replace one single old frame and see how the next frame's logits move, with the rolling cache and with an exact window.
+
+    A rolling cache keeps keys and values that were computed when still older frames were in the window, so what these said
+    travels on, a window further with each block. An exact window is computed anew from its own frames alone.
+
+    Returns:
+        A row for each age: mean absolute change of the logits, `rolling` and `exact`, and the share of belief that moves (total
+        variation), `rolling_belief` and `exact_belief`.
+    """
+    context, dynamics = genie.config.dynamics.context, genie.dynamics
+    length = max(ages) + context
+    frames, _ = record(num_clips, length + 1, size=genie.config.tokenizer.image_size[0], seed=[seed, 19], held_out=True)
+    frames = torch.from_numpy(frames)
+    tokens, actions = in_windows(genie.tokenizer.encode, frames), in_windows(genie.latent_action_model.infer, frames)
+    tokens[:, -1] = dynamics.mask_token
+
+    def last(tokens, start):
+        return dynamics(tokens[:, start:], actions[:, start:])[:, -1]  # uncached, but attending as the cache does
+
+    starts = {"rolling": 0, "exact": length + 1 - context}
+    before = {name: last(tokens, start) for name, start in starts.items()}
+    rows = []
+    for age in ages:
+        row: dict = {"age": age}
+        changed = tokens.clone()
+        changed[:, -1 - age] = tokens[:, -1 - age].roll(1, dims=0)  # another clip's frame
+        for name, start in starts.items():
+            after = last(changed, start)
+            row[name] = (after - before[name]).abs().mean().item()
+            row[f"{name}_belief"] = 0.5 * (after.softmax(-1) - before[name].softmax(-1)).abs().sum(-1).mean().item()
+        rows.append(row)
+    return rows
+
+
+@contextmanager
+def watched(attention: Attention):
+    """Collect what an attention layer attends to: a list of weights, (sequences, heads, queries, keys), one entry a pass."""
+    weights = []
+
+    def attend(query, key, value, mask=None, causal=False):
+        scores = query @ key.transpose(-1, -2) / attention.head_width**0.5
+        if causal:
+            mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+        weights.append((scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=-1))
+        return Attention.attend(attention, query, key, value, mask, causal)
+
+    attention.attend = attend
+    try:
+        yield weights
+    finally:
+        del attention.attend
+
+
+@torch.no_grad()
+def attention_maps(genie: Genie, num_clips: int = 64, seed: int = 0) -> dict[str, np.ndarray]:
+    """Where the dynamics model looks while it draws frame 16 of held-out clips, all its tokens hidden.
+
+    Returns:
+        `temporal` (blocks, heads, 16): mean weight on the frame of each age, from 0, the drawn frame itself, to 15.
+        `spatial` (blocks, heads, rows, columns): mean weight on each place of the frame.
+        `player` (blocks, heads): mean weight on the places that the player covered in the frame before. `player_even`: the same if
+        all places were attended to alike.
+    """
+    dynamics, grid = genie.dynamics, genie.config.tokenizer.grid
+    frames, truth = record(num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 23], held_out=True)
+    frames = torch.from_numpy(frames)
+    tokens, actions = in_batches(genie.tokenizer.encode, frames), in_batches(genie.latent_action_model.infer, frames)
+    past = dynamics.remember(tokens[:, :-1], actions[:, :-1])
+    temporal, spatial = [], []
+    for block in dynamics.transformer.blocks:
+        with watched(block.temporal) as in_time, watched(block.spatial) as in_space:
+            dynamics.guess(torch.full_like(tokens[:, 0], dynamics.mask_token), actions[:, -1], past.with_room(1))
+        temporal.append(in_time[0].mean(dim=(0, 2)).flip(-1))
+        spatial.append(in_space[0].mean(dim=2))  # (clips, heads, places looked at)
+    spatial = torch.stack(spatial)
+    covered = player_places(truth.positions[:, -2, 1], grid)
+    return {
+        "temporal": torch.stack(temporal).numpy(),
+        "spatial": spatial.mean(dim=1).unflatten(-1, grid).numpy(),
+        "player": (spatial * covered[None, :, None]).sum(-1).mean(dim=1).numpy(),
+        "player_even": covered.mean(dim=-1).mean().numpy(),
+    }
+
+
+def player_places(heights: np.ndarray, grid: tuple[int, int]) -> Tensor:
+    """Which of a frame's places the player covers, 1 or 0, (clips, N), from his y in pixels of the 64x64 screen, (clips,)."""
+    rows, columns = (torch.arange(size) * (SCREEN / size) for size in grid)
+    y = torch.as_tensor(heights)[:, None]
+    in_row = (rows < y + TILE) & (rows + SCREEN / grid[0] > y)
+    in_column = (columns < PLAYER_SCREEN_X + TILE) & (columns + SCREEN / grid[1] > PLAYER_SCREEN_X)
+    return (in_row[:, :, None] & in_column).flatten(1).float()
+
+
+def attention_rows(genie: Genie, num_clips: int = 64, seed: int = 0) -> list[dict]:
+    """`attention_maps` as rows for a table, one for each block and head: weight by age, on the player, and on him by chance."""
+    maps = attention_maps(genie, num_clips, seed)
+    return [
+        {
+            "block": block,
+            "head": head,
+            "player": float(maps["player"][block, head]),
+            "player_even": float(maps["player_even"]),
+            **{f"age {age}": float(weight) for age, weight in enumerate(weights)},
+        }
+        for block, heads in enumerate(maps["temporal"])
+        for head, weights in enumerate(heads)
+    ]

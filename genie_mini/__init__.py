@@ -20,12 +20,16 @@ The modules, in the order in which they build on each other:
     session           playing, frame by frame
     training          the two phases of training, with checkpoints
     evaluation        all scores, on levels never seen
+    lookback          which earlier frames a frame attends to
+    memory            does it remember? recall against age
+    memory_ablations  what each memory is worth, what leaks, where it looks
+    memory_experiments  drift and budget; tables of all experiments
     controls          pictures to start from, and names for the latent actions
     environments      the learnt world as a Gymnasium environment
     recording         the platformer as files
     window            a page in the browser to play on
     widget            a player for notebooks
-    command_line      `genie-mini train | play | evaluate | record`
+    command_line      `genie-mini train | play | evaluate | memory | record`
 
 Importing the package registers `genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with Gymnasium.
 """

@@ -1,6 +1,7 @@
-"""The command `genie-mini`: train a Genie, play it, score it, and record the platformer."""
+"""The command `genie-mini`: train a Genie, play it, score it, probe its memory, and record the platformer."""
 
 import argparse
+import shlex
 import sys
 import webbrowser
 from dataclasses import replace
@@ -12,8 +13,10 @@ from genie_mini.controls import read_action_names
 from genie_mini.data import PlatformerVideos, VideoFolder
 from genie_mini.evaluation import evaluate, format_scores, save_scores
 from genie_mini.genie import Genie
+from genie_mini.lookback import LOOKBACKS
+from genie_mini.memory_experiments import EXPERIMENTS, format_rows, run_experiment, save_table
 from genie_mini.recording import record_files
-from genie_mini.schedule import TRAINING_PRESETS, TrainingConfig
+from genie_mini.schedule import LOOKBACK_TRAINING, TRAINING_PRESETS, TrainingConfig
 from genie_mini.training import Interrupted, train
 from genie_mini.window import Game, Window
 from genie_mini.world import SIZES
@@ -58,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
         ".safetensors files) and the losses of each step (tokenizer.csv, world.csv).",
         "  genie-mini train --preset pocket --out runs/pocket\n"
         "  genie-mini train --data my_videos --steps 2000 --out runs/mine\n"
+        "  genie-mini train --lookback sparse --from mini --out runs/sparse\n"
         "  genie-mini play --weights runs/pocket",
     )  # fmt: skip
     training.add_argument(
@@ -85,6 +89,16 @@ def build_parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--no-bf16", action="store_true", help="compute in float32 even where the preset would not"
     )
+
+    training.add_argument(
+        "--lookback", choices=list(LOOKBACKS),
+        help="take a trained Genie (--from), let its dynamics model choose its past in this way, and train only "
+        "that on clips of 64 frames",
+    )  # fmt: skip
+    training.add_argument(
+        "--from", dest="trained", default="mini", metavar="NAME|DIR",
+        help="the Genie that --lookback goes on from (default: %(default)s)",
+    )  # fmt: skip
 
     playing = command(
         "play", run_play, "play a Genie in the browser",
@@ -120,6 +134,22 @@ def build_parser() -> argparse.ArgumentParser:
         "--out", type=Path, metavar="FILE", default=Path("scores.json"),
         help="file for the scores (default: %(default)s)",
     )  # fmt: skip
+
+    probing = command(
+        "memory", run_memory, "rerun an experiment on memory",
+        "Run one of these on levels that training never saw, print its table, and save it with\n"
+        "this command, its seed and the SHA-256 of the weights:\n\n"
+        + "\n".join(f"  {name:10} {told}" for name, (told, _, _) in EXPERIMENTS.items()),
+        "  genie-mini memory recall --weights runs/sparse --out runs/sparse/recall.json\n"
+        "  genie-mini memory ablations --cases 64",
+    )  # fmt: skip
+    probing.add_argument("experiment", choices=list(EXPERIMENTS), metavar="EXPERIMENT", help="one of those above")
+    _add_weights(probing)
+    probing.add_argument("--cases", type=at_least(2), help="levels or clips (default: the experiment's own)")
+    probing.add_argument("--seed", type=at_least(0), default=0, help="of levels and sampling (default: %(default)s)")
+    probing.add_argument(
+        "--out", type=Path, metavar="FILE", default=Path("memory.json"), help="file for the table (default: %(default)s)"
+    )
 
     filming = command(
         "record", run_record, "record the platformer",
@@ -185,9 +215,19 @@ def run_train(arguments):
         bf16=not arguments.no_bf16,
     )
     torch.manual_seed(arguments.seed)
-    genie = Genie.from_preset(arguments.preset)
+    if arguments.lookback is None:
+        genie = Genie.from_preset(arguments.preset)
+    else:
+        genie = Genie.from_pretrained(arguments.trained).with_lookback(arguments.lookback)
+        steps, bf16 = arguments.steps or LOOKBACK_TRAINING.dynamics_steps, not arguments.no_bf16
+        config = replace(
+            LOOKBACK_TRAINING, dynamics_steps=steps, seed=arguments.seed, compile=arguments.compile, bf16=bf16
+        )
     size = genie.config.tokenizer.image_size[0]
-    videos = PlatformerVideos(size) if arguments.data is None else VideoFolder(arguments.data, size)
+    if arguments.data is None:
+        videos = PlatformerVideos(size, returning=arguments.lookback is not None)
+    else:
+        videos = VideoFolder(arguments.data, size)
     train(genie, videos, config, arguments.out)
     print(f"trained; play it with `genie-mini play --weights {arguments.out}`")
 
@@ -213,6 +253,19 @@ def run_evaluate(arguments):
     scores, names = evaluate(genie, arguments.clips)
     print(format_scores(scores))
     save_scores(arguments.out, scores, names)
+    print(f"saved to {arguments.out}")
+
+
+def run_memory(arguments):
+    """`genie-mini memory`"""
+    genie = Genie.from_pretrained(arguments.weights)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)  # before the minutes of work
+    names = read_action_names(arguments.weights)
+    rows = run_experiment(genie, arguments.experiment, names, arguments.cases, arguments.seed)
+    words = ["genie-mini", "memory", arguments.experiment, "--weights", arguments.weights, "--seed", str(arguments.seed)]
+    words += ["--cases", str(arguments.cases)] if arguments.cases else []
+    print(format_rows(rows))
+    save_table(arguments.out, rows, shlex.join(words), arguments.seed, arguments.weights)
     print(f"saved to {arguments.out}")
 
 

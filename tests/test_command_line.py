@@ -1,4 +1,4 @@
-"""`genie-mini train | play | evaluate | record` do what their help says, and complain in one line."""
+"""`genie-mini train | play | evaluate | memory | record` do what their help says, and complain in one line."""
 
 import http.client
 import json
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny import tiny_genie
 
@@ -27,7 +28,7 @@ def weights(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", ["train", "play", "evaluate", "record"])
+@pytest.mark.parametrize("command", ["train", "play", "evaluate", "memory", "record"])
 def test_help_of_every_command_has_a_text_and_examples_that_parse(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
@@ -108,6 +109,32 @@ def test_train_writes_a_genie_that_loads(tmp_path, small_training, capsys):
     assert main(["train", "--data", str(tmp_path / "clips"), "--steps", "2", "--out", str(out)]) == 0
     Genie.from_pretrained(out)
     assert (out / "tokenizer.csv").read_text().count("\n") == 3  # a heading and two steps
+    assert str(out) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lookback", ["recent", "sparse", "retrieval"])
+def test_another_lookback_trains_the_dynamics_model_of_a_trained_genie_alone(tmp_path, weights, lookback, monkeypatch):
+    monkeypatch.setattr(
+        command_line, "LOOKBACK_TRAINING", replace(command_line.LOOKBACK_TRAINING, num_frames=20, bf16=False)
+    )
+    words = ["train", "--lookback", lookback, "--from", str(weights), "--steps", "2", "--out", str(tmp_path)]
+    assert main(words) == 0
+    before, after = Genie.from_pretrained(weights), Genie.from_pretrained(tmp_path)
+    assert after.config.dynamics.lookback == lookback
+    same = {name: torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.state_dict().items()}
+    assert all(same[name] for name in same if not name.startswith("dynamics"))
+    assert not all(same.values())
+    log = (tmp_path / "world.csv").read_text().splitlines()
+    assert len(log) == 3 and log[1].split(",")[-2], "the loss of the dynamics model"
+
+
+def test_memory_saves_a_table_beside_what_made_it(tmp_path, weights, capsys):
+    out = tmp_path / "tables" / "leaks.json"
+    words = ["memory", "attention", "--weights", str(weights), "--cases", "2", "--seed", "3", "--out", str(out)]
+    assert main(words) == 0
+    content = json.loads(out.read_text())
+    assert content["command"] == f"genie-mini memory attention --weights {weights} --seed 3 --cases 2"
+    assert content["seed"] == 3 and "dynamics.safetensors" in content["weights"] and len(content["rows"]) == 2
     assert str(out) in capsys.readouterr().out
 
 

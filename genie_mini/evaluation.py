@@ -171,7 +171,7 @@ def player_errors(frames: Tensor) -> Tensor:
         - 2 * torch.nn.functional.conv2d(pixels, drawings * opaque)
         + (drawings.square() * opaque).sum(dim=(1, 2, 3))[:, None, None]
     ) / opaque.sum(dim=(1, 2, 3))[:, None, None]
-    return error.amin(dim=1).unflatten(0, frames.shape[:-3])
+    return error.amin(dim=1).reshape(*frames.shape[:-3], *error.shape[-2:])
 
 
 def count_players(frames: Tensor) -> Tensor:
@@ -181,7 +181,7 @@ def count_players(frames: Tensor) -> Tensor:
     world without the player reaches. Matches that overlap count once.
     """
     size = frames.shape[-2]
-    error = player_errors(frames).flatten(0, -3)
+    error = player_errors(frames.reshape(-1, size, size, 3))
     side = size - error.shape[-1] + 1
     best_nearby = -torch.nn.functional.max_pool2d(-error[:, None], 2 * side - 1, stride=1, padding=side - 1)[:, 0]
     found = (error < (0.04 if size == 64 else 0.015)) & (error == best_nearby)

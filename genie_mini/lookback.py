@@ -76,7 +76,7 @@ class SparseLookback(Lookback):
 
     @property
     def reach(self):
-        """15 slots reach back 52 frames: 4 + 8 + 16 + 3 * 8."""
+        """See `Lookback.reach`. With 15 slots it is 52 frames, 4 + 8 + 16 + 3 * 8."""
         return sum(2 ** (slot // RUN) for slot in range(self.slots))
 
     @property

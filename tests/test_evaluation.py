@@ -136,6 +136,7 @@ def test_the_player_is_found_in_real_frames_and_only_there(size):
 def test_players_are_counted_once_each():
     frames = torch.from_numpy(Simulation(range(12)).frames(64)).float() / 255
     assert (count_players(frames) == 1).all()
+    assert count_players(frames[0]).shape == () and count_players(frames[0]) == 1, "one picture alone"
     twice = frames.clone()
     twice[:, :32] = frames[:, 32:]  # the lower half of the picture above itself
     assert (count_players(twice) == 2).float().mean() > 0.9

@@ -207,22 +207,15 @@ def training_config(
 
 def run_train(arguments):
     """`genie-mini train`"""
-    config = training_config(
-        arguments.preset,
-        arguments.steps,
-        seed=arguments.seed,
-        compile=arguments.compile,
-        bf16=not arguments.no_bf16,
-    )
+    options = {"seed": arguments.seed, "compile": arguments.compile, "bf16": not arguments.no_bf16}
     torch.manual_seed(arguments.seed)
     if arguments.lookback is None:
+        config = training_config(arguments.preset, arguments.steps, **options)
         genie = Genie.from_preset(arguments.preset)
     else:
         genie = Genie.from_pretrained(arguments.trained).with_lookback(arguments.lookback)
-        steps, bf16 = arguments.steps or LOOKBACK_TRAINING.dynamics_steps, not arguments.no_bf16
-        config = replace(
-            LOOKBACK_TRAINING, dynamics_steps=steps, seed=arguments.seed, compile=arguments.compile, bf16=bf16
-        )
+        steps = arguments.steps or LOOKBACK_TRAINING.dynamics_steps
+        config = replace(LOOKBACK_TRAINING, dynamics_steps=steps, **options)
     size = genie.config.tokenizer.image_size[0]
     if arguments.data is None:
         videos = PlatformerVideos(size, returning=arguments.lookback is not None)

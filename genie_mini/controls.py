@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genie_mini.data import read_picture
-from genie_mini.genie import WEIGHTS
+from genie_mini.genie import weights_folder
 from genie_mini.world import SIZES, Simulation
 
 
@@ -82,8 +82,7 @@ def read_action_names(weights: str | Path) -> list[str] | None:
     Raises:
         ValueError: scores.json does not hold a list of names under "latent_to_real".
     """
-    folder = WEIGHTS / weights if (WEIGHTS / weights).is_dir() else Path(weights)
-    path = folder / "scores.json"
+    path = weights_folder(weights) / "scores.json"
     if not path.exists():
         return None
     try:

@@ -220,8 +220,8 @@ class DynamicsModel(nn.Module):
 def still_hidden(num_tokens: int, step: int, num_steps: int) -> int:
     """How many of a frame's tokens stay hidden after round `step` (from 0) of `num_steps`: N (1 - (step + 1) / num_steps)^2.
 
-    At least one token is shown a round and one is left for each round to come. (MaskGIT and the paper keep few tokens first
-    and many last, along a cosine. Here the last ones are those that decide, and drawn together they gave half players.)
+    At least one token is shown a round and one is left for each round to come. (MaskGIT keeps few tokens first and many
+    last, along a cosine; the paper names no schedule. Here the last ones are those that decide, and drawn together they gave half players.)
     """
     left = num_steps - step - 1
     return max(num_tokens * left**2 // num_steps**2, left)

@@ -51,7 +51,7 @@ class Genie(nn.Module):
         Raises:
             ValueError: the folder or one of its files is missing, damaged, or does not belong to this configuration.
         """
-        folder = WEIGHTS / name_or_folder if (WEIGHTS / name_or_folder).is_dir() else Path(name_or_folder)
+        folder = weights_folder(name_or_folder)
         if not folder.is_dir():
             shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
             raise ValueError(f"no weights called {str(name_or_folder)!r}: give one of {shipped}, or a folder of trained weights")
@@ -102,6 +102,12 @@ def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
         new = function(frames[:, start : start + 16])[:, results.shape[1] - start :]
         results = torch.cat([results, new], dim=1)
     return results
+
+
+def weights_folder(name_or_folder: str | Path) -> Path:
+    """The folder of weights that ship under this name, or else the folder itself, whether there is one or not."""
+    shipped = WEIGHTS / name_or_folder
+    return shipped if shipped.is_dir() else Path(name_or_folder)
 
 
 def write_whole(path: Path, content: bytes) -> None:

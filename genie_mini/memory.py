@@ -9,6 +9,7 @@ model would guess. The simulator's truth scores models here; it never trains the
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from genie_mini.drawing import BRICK, COIN, EMPTY, FLOWER, GRASS, PLAYER_SCREEN_X, SCREEN, TILE, draw_level
-from genie_mini.levels import COLUMNS, FIRST, ROWS
+from genie_mini.levels import COLUMNS, FIRST, ROWS, build_level
 from genie_mini.session import Rollout
 from genie_mini.world import ACTIONS, DASH_LEFT, DASH_RIGHT, HELD_OUT_SEED, NOTHING, Simulation
 
@@ -63,10 +64,11 @@ def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0) -> TwinWorlds
     while len(seeds) < num_pairs:
         level = HELD_OUT_SEED + int(rng.integers(HELD_OUT_SEED))
         kind = list(LANDMARKS)[len(seeds) % len(LANDMARKS)]
-        sites = _sites(Simulation([level]).tiles[0])
+        tiles = build_level(level)[0]
+        sites = _sites(tiles)
         if len(sites):
             column = rng.choice(sites)
-            surface = np.flatnonzero(Simulation([level]).tiles[0, :, column] == GRASS)[0] - 1
+            surface = np.flatnonzero(tiles[:, column] == GRASS)[0] - 1
             seeds.append(level)
             columns.append(column)
             rows.append(surface - LANDMARKS[kind])
@@ -125,10 +127,7 @@ class Dreamt:
 
     def __init__(self, rollout: Rollout, names: np.ndarray, temperature: float = 1.0):
         self._rollout, self._temperature = rollout, temperature
-        self._latent = latent_actions(names)
-        missing = [ACTIONS[action] for action in _PLAYED if action not in self._latent]
-        if missing:
-            raise ValueError(f"no latent action stands for {', '.join(missing)}: the tour cannot be played")
+        self._latent = latent_actions(names, _PLAYED)
 
     def step(self, action: int) -> Tensor:
         """Play one real action in every world and return the pictures; see `Rollout.step`."""
@@ -142,9 +141,12 @@ class Dreamt:
         return fork
 
 
-def latent_actions(names: np.ndarray) -> dict[int, int]:
-    """For each real action that has one, the first latent action that stands for it."""
-    return {int(real): latent for latent, real in reversed(list(enumerate(names)))}
+def latent_actions(names: np.ndarray, needed: Sequence[int] = ()) -> dict[int, int]:
+    """For each real action that has one, the first latent action that stands for it; a ValueError if a needed one has none."""
+    latent_of = {int(real): latent for latent, real in reversed(list(enumerate(names)))}
+    if missing := [ACTIONS[action] for action in needed if action not in latent_of]:
+        raise ValueError(f"no latent action stands for {', '.join(missing)}: what was asked for cannot be played")
+    return latent_of
 
 
 @dataclass

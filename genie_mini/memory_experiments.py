@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genie_mini.drawing import PLAYER_SCREEN_X, SCREEN
 from genie_mini.evaluation import action_map, in_batches, player_errors, psnr
-from genie_mini.genie import WEIGHTS, Genie, write_whole
+from genie_mini.genie import Genie, weights_folder, write_whole
 from genie_mini.lookback import LOOKBACKS
 from genie_mini.memory import Dreamt, Simulated, latent_actions, recall, twin_worlds
 from genie_mini.memory_ablations import ablations, attention_rows, influence
@@ -84,9 +84,7 @@ def drift_rows(
     frames, truth = record(cases, longest_prompt + num_frames, size=size, seed=[seed, 29], held_out=True)
     frames = torch.from_numpy(frames)
     real = truth.actions[:, longest_prompt - 1 :]
-    latent_of = latent_actions(names)
-    if missing := [ACTIONS[action] for action in np.unique(real) if action not in latent_of]:
-        raise ValueError(f"no latent action stands for {', '.join(missing)}: the true actions cannot be played")
+    latent_of = latent_actions(names, np.unique(real))
     latent = torch.tensor([[latent_of[action] for action in row] for row in real])
     targets = frames[:, longest_prompt:]
 
@@ -193,7 +191,7 @@ def run_experiment(genie: Genie, name: str, names: list[str] | None, cases: int 
 
 def save_table(path: Path, rows: list[dict], command: str, seed: int, weights: str | Path) -> None:
     """Write rows as JSON, with the command and seed that made them and the SHA-256 of each file of the weights."""
-    folder = WEIGHTS / weights if (WEIGHTS / weights).is_dir() else Path(weights)
+    folder = weights_folder(weights)
     files = sorted([folder / "config.json", *folder.glob("*.safetensors")])
     hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.stem != "checkpoint"}
     content = {"command": command, "seed": seed, "weights": hashes, "rows": rows}

@@ -217,13 +217,13 @@ class STTransformer(nn.Module):
         position = past.position if past is not None else 0
         rotations = (self.space_cosine, self.space_sine), self.time_rotation(x.shape[1], position, x.device)
         num_frames, mask = x.shape[1], None
-        oneself = torch.eye(num_frames, dtype=torch.bool, device=x.device)
         if clean is not None:  # see the clean frames before one's own, and oneself
             if visible is None:
                 visible = torch.ones(1, num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
+            oneself = torch.eye(num_frames, dtype=torch.bool, device=x.device)
             mask = torch.cat([visible, oneself.expand_as(visible)], dim=-1)
         elif visible is not None:
-            mask = visible | oneself
+            mask = visible | torch.eye(num_frames, dtype=torch.bool, device=x.device)
         elif past is not None and num_frames > 1:
             held = past.keys[0].shape[2] - past.room
             mask = torch.ones(num_frames, held + num_frames, dtype=torch.bool, device=x.device).tril(held)

@@ -7,6 +7,7 @@ import base64
 import html
 import io
 import json
+import os
 from pathlib import Path
 
 import matplotlib
@@ -16,7 +17,9 @@ import torch
 from IPython.display import HTML
 from PIL import Image
 
-from genie_mini.controls import to_bytes
+from genie_mini.controls import level_picture, to_bytes
+from genie_mini.widgets import Player, page_player, player_options, recorded_game
+from genie_mini.world import HELD_OUT_SEED
 
 _STYLE = json.loads((Path(__file__).parents[1] / "figures" / "style.json").read_text(encoding="utf-8"))["parts"]
 COLOURS = {part: schemes["light"]["line"] for part, schemes in _STYLE.items()}
@@ -92,6 +95,31 @@ def slides(pictures, labels, *, name, alt, start=0, scale=4):
             data=json.dumps({"pictures": sources, "labels": labels}).replace("<", "\\u003c"),
         )
     )  # fmt: skip
+
+
+GAME = ["right"] * 6 + ["jump right"] + ["right"] * 5 + ["dash right"] * 5 + ["nothing"] * 3 + ["jump"] + ["left"] * 8
+GAME += ["jump left"] + ["dash left"] * 4 + ["right"] * 6 + ["jump right"] + ["dash right"] * 8
+
+
+def player(genie, names, *, form="play", plan=(), level=5, steps=8, alt):
+    """The learnt world to play. The built book's pages play it by themselves; in a notebook that somebody runs, the kernel does.
+
+    Args:
+        genie: the shipped `mini`, which is what the pages play.
+        names: what each latent action means.
+        form: see `genie_mini.widgets.player_options`.
+        plan: names of real actions: a game to replay beside the true one, in the held-out level `level`, counted from 0.
+        steps: rounds of MaskGIT a frame, at first.
+        alt: what there is to see in the strip that stands in for the player where a page may run no script.
+    """
+    level += HELD_OUT_SEED
+    recording = recorded_game(list(plan), names, level) if plan else None
+    options = {"form": form, "action_names": names, "steps": steps, "recording": recording}
+    if "GENIE_PAGE" not in os.environ:
+        return Player(genie, **options)
+    session = genie.play(level_picture(level, genie.config.tokenizer.image_size), seed=0)
+    frames = [session.frame] + [session.step(names.index("dash right")) for _ in range(7)]
+    return page_player(player_options(genie, **options), torch.stack(frames), alt)
 
 
 # Boxes of the map: part, text, x, y, width.

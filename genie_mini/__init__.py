@@ -28,8 +28,9 @@ The modules, in the order in which they build on each other:
     environments      the learnt world as a Gymnasium environment
     recording         the platformer as files
     window            a page in the browser to play on
-    widget            a player for notebooks
-    command_line      `genie-mini train | play | evaluate | memory | record`
+    export            the world as ONNX files, for play outside PyTorch
+    widgets           a player for notebooks and pages
+    command_line      `genie-mini train | play | evaluate | memory | export | record`
 
 Importing the package registers `genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with Gymnasium.
 """

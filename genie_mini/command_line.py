@@ -1,4 +1,4 @@
-"""The command `genie-mini`: train a Genie, play it, score it, probe its memory, and record the platformer."""
+"""The command `genie-mini`: train a Genie, play it, score it, probe its memory, export it, and record the platformer."""
 
 import argparse
 import shlex
@@ -12,6 +12,7 @@ import torch
 from genie_mini.controls import read_action_names
 from genie_mini.data import PlatformerVideos, VideoFolder
 from genie_mini.evaluation import evaluate, format_scores, save_scores
+from genie_mini.export import export
 from genie_mini.genie import Genie
 from genie_mini.lookback import LOOKBACKS
 from genie_mini.memory_experiments import EXPERIMENTS, format_rows, run_experiment, save_table
@@ -135,6 +136,17 @@ def build_parser() -> argparse.ArgumentParser:
         help="file for the scores (default: %(default)s)",
     )  # fmt: skip
 
+    exporting = command(
+        "export", run_export, "write a Genie as ONNX",
+        "Write what play needs as ONNX files: the dynamics model's step, the tokenizer's\n"
+        "decoder and its encoder, in float32, float16 and int8, with world.json, which\n"
+        "describes them. The float32 files are checked against PyTorch. Needs the packages\n"
+        "of genie-mini[export].",
+        "  genie-mini export --weights runs/pocket --out runs/pocket/onnx",
+    )  # fmt: skip
+    _add_weights(exporting)
+    exporting.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for the files")
+
     probing = command(
         "memory", run_memory, "rerun an experiment on memory",
         "Run one of these on levels that training never saw, print its table, and save it with\n"
@@ -249,6 +261,14 @@ def run_evaluate(arguments):
     print(f"saved to {arguments.out}")
 
 
+def run_export(arguments):
+    """`genie-mini export`"""
+    genie = Genie.from_pretrained(arguments.weights)
+    differences = export(genie, arguments.out, action_names=read_action_names(arguments.weights))
+    for variant, difference in differences.items():
+        print(f"{variant}: logits differ from PyTorch's by {difference:.2g} at most")
+
+
 def run_memory(arguments):
     """`genie-mini memory`"""
     genie = Genie.from_pretrained(arguments.weights)
@@ -289,3 +309,7 @@ def main(words: list[str] | None = None) -> int:
         print(f"genie-mini: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -175,7 +175,7 @@ class DynamicsModel(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, past: Past, actions: Tensor, *, num_steps: int = 25, temperature: float = 1.0, generator=None
+        self, past: Past, actions: Tensor, *, num_steps: int = 25, temperature: float = 1.0, generator=None, on_round=None
     ) -> Tensor:
         """Draw the next frame's tokens in `num_steps` rounds of MaskGIT.
 
@@ -189,6 +189,7 @@ class DynamicsModel(nn.Module):
             num_steps: rounds, from 1 to N. 25 in the paper.
             temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more freely.
             generator: source of randomness.
+            on_round: called with the tokens, (batch, N), after each round, to watch; those still hidden are `mask_token`.
 
         Returns:
             (batch, N) int64.
@@ -211,6 +212,8 @@ class DynamicsModel(nn.Module):
             num_shown = num_tokens - still_hidden(num_tokens, step, num_steps)
             shown = torch.zeros_like(hidden).scatter(1, order[:, :num_shown], True)
             tokens = torch.where(hidden & shown, guesses, tokens)
+            if on_round is not None:
+                on_round(tokens)
         return tokens
 
 

@@ -23,7 +23,7 @@ class TrainingConfig:
         latent_action_frames: frames of a clip while only the latent action model learns; a batch has as many as ever.
         tokenizer_rate, latent_action_rate, dynamics_rate: highest learning rates.
         warm_up: steps in which a rate grows from zero; afterwards it falls along a cosine to a fiftieth.
-        betas, weight_decay: of AdamW (the paper's, Tables 8 and 9).
+        betas, weight_decay: of AdamW.
         gradient_clip: longest gradient of a network, L2.
         bf16: compute in bfloat16 where the processor can; the weights stay float32.
         compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a C++ compiler.
@@ -71,7 +71,7 @@ class TrainingConfig:
 
 TRAINING_PRESETS = {
     "pocket": TrainingConfig(
-        tokenizer_steps=1000, latent_action_steps=2800, head_start=2800, dynamics_steps=600, batch_size=2,
+        tokenizer_steps=900, latent_action_steps=5500, head_start=5500, dynamics_steps=500, batch_size=2,
         latent_action_rounds=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
         tokenizer_rate=1.5e-3, latent_action_rate=1.5e-3,
     ),

@@ -33,20 +33,21 @@ class Rollout:
         decoded, self._decoder_past = genie.tokenizer.decode_next(tokens, None)
         self.tokens, self.frames = tokens[:, -1], decoded[:, -1]
 
-    def step(self, actions: Tensor, num_steps: int = 8, temperature: float = 1.0) -> Tensor:
+    def step(self, actions: Tensor, num_steps: int = 8, temperature: float = 1.0, on_round=None) -> Tensor:
         """Take one latent action in every world, (batch,) int64, and return the next frames (batch, height, width, 3).
 
         Args:
             actions: latent actions, from 0.
             num_steps: rounds of MaskGIT; more are slower and more careful.
             temperature: 0 always draws the likeliest token.
+            on_round: called with the tokens after each round; see `DynamicsModel.sample`.
         """
         dynamics, tokenizer = self.genie.dynamics, self.genie.tokenizer
         num_actions = self.genie.config.dynamics.num_actions
         if actions.min() < 0 or actions.max() >= num_actions:
             raise ValueError(f"latent actions are the integers from 0 to {num_actions - 1}, got {actions.tolist()}")
         self.tokens = dynamics.sample(
-            self._past, actions, num_steps=num_steps, temperature=temperature, generator=self._generator
+            self._past, actions, num_steps=num_steps, temperature=temperature, generator=self._generator, on_round=on_round
         )
         self._past = dynamics.remember(self.tokens[:, None], actions[:, None], self._past)
         decoded, present = tokenizer.decode_next(self.tokens[:, None], self._decoder_past)
@@ -78,7 +79,7 @@ class PlaySession:
         """The present frame's tokens, (N,) int64."""
         return self._rollout.tokens[0]
 
-    def step(self, action: int, num_steps: int = 8, temperature: float = 1.0) -> Tensor:
+    def step(self, action: int, num_steps: int = 8, temperature: float = 1.0, on_round=None) -> Tensor:
         """Take one latent action and return the next frame, (height, width, 3); see `Rollout.step`."""
-        self._rollout.step(torch.tensor([int(action)]), num_steps, temperature)
+        self._rollout.step(torch.tensor([int(action)]), num_steps, temperature, on_round)
         return self.frame

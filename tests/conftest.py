@@ -1,4 +1,11 @@
-"""Tiny untrained models that the tests share: 16x16 pixels, 16 tokens a frame, 32 codes, one or two blocks."""
+"""What the tests share: tiny untrained models (16x16 pixels, 16 tokens a frame, 32 codes, one or two blocks), and a browser."""
+
+import functools
+import os
+import shutil
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +16,15 @@ from genie_mini.latent_action import LatentActionConfig
 from genie_mini.presets import GenieConfig
 from genie_mini.quantizer import QuantizerConfig
 from genie_mini.tokenizer import TokenizerConfig
+
+os.environ["GENIE_PAGE"] = "1"  # nbval runs the notebooks as the book's build does; see book/show.py
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 
 
 def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1):
@@ -64,3 +80,54 @@ def make_clips():
 @pytest.fixture
 def clips(make_clips):
     return make_clips()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import Error, sync_playwright
+
+    installed = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    ways = [{"executable_path": path} for path in installed if path]
+    ways += [{"channel": "chrome"}, {"channel": "msedge"}, {}]  # {}: a Chromium of Playwright's own
+    with sync_playwright() as playwright:
+        for way in ways:
+            try:
+                chromium = playwright.chromium.launch(args=CHROMIUM_FLAGS, **way)
+            except Error as error:
+                if (
+                    "executable_path" in way
+                ):  # it is there but does not start: that is a failure, not a reason to skip
+                    raise
+                reason = str(error).splitlines()[0]
+            else:
+                yield chromium
+                chromium.close()
+                return
+    pytest.skip(f"no Chromium, Chrome or Edge on this machine ({reason})")
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def serve():
+    """Serve a folder on this machine; returns its address."""
+    servers = []
+
+    def start(folder):
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(folder))))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def http_address(serve):
+    """The built book's address."""
+    return serve(ROOT / "_build" / "html")

@@ -4,10 +4,7 @@
 """
 
 import functools
-import shutil
-import threading
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
@@ -16,12 +13,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "html"
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 
 
 def toc_pages():
@@ -78,44 +69,6 @@ def test_local_links_lead_somewhere(page):
         ):
             broken.append(target)
     assert not broken
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import Error, sync_playwright
-
-    installed = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
-    ways = [{"executable_path": path} for path in installed if path]
-    ways += [{"channel": "chrome"}, {"channel": "msedge"}, {}]  # {}: a Chromium of Playwright's own
-    with sync_playwright() as playwright:
-        for way in ways:
-            try:
-                chromium = playwright.chromium.launch(args=CHROMIUM_FLAGS, **way)
-            except Error as error:
-                if (
-                    "executable_path" in way
-                ):  # it is there but does not start: that is a failure, not a reason to skip
-                    raise
-                reason = str(error).splitlines()[0]
-            else:
-                yield chromium
-                chromium.close()
-                return
-    pytest.skip(f"no Chromium, Chrome or Edge on this machine ({reason})")
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture(scope="module")
-def http_address():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(SITE)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
 
 
 def visit(browser, address, base):

@@ -8,6 +8,7 @@ Pictures come from the book's build, so they are taken out here (with widget sta
 """
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -54,6 +55,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("notebooks", nargs="*", type=Path, help="default: every notebook of the book")
+    os.environ["GENIE_PAGE"] = "1"  # as in the build; see book/show.py
     for path in parser.parse_args().notebooks or sorted(BOOK.rglob("*.ipynb")):
         try:
             execute(path)

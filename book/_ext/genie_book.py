@@ -82,9 +82,10 @@ def place_browser_code(app):
             *(NODE_MODULES / name).glob("dist/*.LICENSE.txt"),
         ]
         licences += [text.read_text(encoding="utf-8") + "\n" for text in sorted(texts)]
-    # html-manager's npm package carries no licence text; ipywidgets is the same project under the same licence.
-    notices = [file for file in importlib.metadata.files("ipywidgets") if file.name == "LICENSE"]
-    licences += ["@jupyter-widgets/html-manager\n"] + [notice.read_text(encoding="utf-8") for notice in notices]
+    # These npm packages carry no licence text; their Python siblings are the same projects under the same licences.
+    for name, sibling in (("@jupyter-widgets/html-manager", "ipywidgets"), ("onnxruntime-web", "onnxruntime")):
+        notices = [file for file in importlib.metadata.files(sibling) if file.name == "LICENSE"]
+        licences += [f"{name}\n"] + [notice.read_text(encoding="utf-8") for notice in notices]
     (target / "LICENCES.txt").write_text("\n".join(licences), encoding="utf-8")
 
 

@@ -1,0 +1,83 @@
+"""What lets a page play the learnt world: the export of the shipped weights, the runtime that runs it, and the player's script.
+
+The files lie in `_static/player`, each a classic script that holds a packed file, because a page opened from disk may load
+scripts and nothing else. They are asked for only when a reader presses Play.
+"""
+
+import base64
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from sphinx.errors import ExtensionError
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "genie_mini"
+EXPORTS = ROOT / "_build" / "export"
+RUNTIME = ROOT / "node_modules" / "onnxruntime-web" / "dist"
+VARIANT = "int8"  # what the pages play; `benchmarks/export.py` measures what that costs
+
+
+def export_folder():
+    """The folder of the present weights' export, named after all that it depends on."""
+    digest = hashlib.sha256()
+    for file in sorted([*PACKAGE.glob("*.py"), *(PACKAGE / "weights" / "mini").iterdir()]):
+        digest.update(file.read_bytes())
+    return EXPORTS / digest.hexdigest()[:16]
+
+
+def start_export(app):
+    """Export in a process of its own while the notebooks run."""
+    folder = export_folder()
+    app.genie_export = None
+    if app.builder.format != "html" or (folder / "world.json").exists():
+        return
+    shutil.rmtree(EXPORTS, ignore_errors=True)
+    command = [sys.executable, "-m", "genie_mini.command_line", "export", "--out", str(folder)]
+    app.genie_export = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def pack(files, target):
+    """Write each file of {name: bytes} as target/name.js."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        packed = base64.b64encode(gzip.compress(content, mtime=0)).decode()
+        (target / f"{name}.js").write_text(f'(window.genieFiles ??= {{}})["{name}"] = "{packed}";\n', encoding="ascii")
+
+
+def player_files(folder, variant):
+    """What a page needs to play the export in `folder`, {name: bytes}."""
+    runtime = {"runtime": RUNTIME / "ort.wasm.bundle.min.mjs", "wasm": RUNTIME / "ort-wasm-simd-threaded.wasm"}
+    graphs = {name: folder / f"{name}.{variant}.onnx" for name in ("step", "decoder", "encoder")}
+    files = {"worker": PACKAGE / "assets" / "play_worker.js", **runtime, **graphs}
+    return {name: file.read_bytes() for name, file in files.items()}
+
+
+def place_player(app, error):
+    """Wait for the export, and put it into the site."""
+    if error or app.builder.format != "html":
+        return
+    if app.genie_export and app.genie_export.wait():
+        shutil.rmtree(export_folder(), ignore_errors=True)
+        raise ExtensionError("genie-mini export failed:\n" + app.genie_export.stdout.read())
+    pack(player_files(export_folder(), VARIANT), Path(app.outdir) / "_static" / "player")
+
+
+def add_player(app, pagename, templatename, context, doctree):
+    """Give the player's module to the pages that have a player, in the page itself: from disk no module may be loaded."""
+    if "<genie-player" in context.get("body", ""):
+        from genie_mini.widgets import MODULE
+
+        app.add_js_file(None, body=MODULE, type="module")
+
+
+def setup(app):
+    os.environ["GENIE_PAGE"] = "1"  # for the kernels that run the notebooks; see book/show.py
+    app.connect("builder-inited", start_export)
+    app.connect("html-page-context", add_player)
+    app.connect("build-finished", place_player)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

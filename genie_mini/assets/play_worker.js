@@ -1,0 +1,159 @@
+// The world, off the page's main thread: the three exported graphs (genie_mini/export.py) run by onnxruntime-web, and the same
+// sampler as genie_mini/dynamics.py around them, down to the random numbers, so that a seed gives the frames that PyTorch gives.
+
+let ort, world;
+const graphs = {}, games = new Map();
+
+/** The Mersenne Twister as torch.Generator seeds it; `uniform` is one float of torch.rand. */
+class Generator {
+  constructor(seed) {
+    this.state = new Uint32Array(624);
+    this.state[0] = seed;
+    for (let i = 1; i < 624; i++) {
+      const last = this.state[i - 1] ^ (this.state[i - 1] >>> 30);
+      this.state[i] = Math.imul(1812433253, last) + i;
+    }
+    this.next = 624;
+  }
+
+  uniform() {
+    if (this.next === 624) this.twist();
+    let bits = this.state[this.next++];
+    bits ^= bits >>> 11;
+    bits ^= (bits << 7) & 0x9d2c5680;
+    bits ^= (bits << 15) & 0xefc60000;
+    bits ^= bits >>> 18;
+    return (bits & 0xffffff) / 0x1000000;
+  }
+
+  twist() {
+    const state = this.state;
+    for (let i = 0; i < 624; i++) {
+      const joined = (state[i] & 0x80000000) | (state[(i + 1) % 624] & 0x7fffffff);
+      state[i] = state[(i + 397) % 624] ^ (joined >>> 1) ^ (joined & 1 ? 0x9908b0df : 0);
+    }
+    this.next = 0;
+  }
+}
+
+/** Keys and values of the frames that a graph remembers, (blocks, N, heads, places, head width), the oldest overwritten. */
+class Ring {
+  constructor(shape) {
+    this.shape = shape;
+    this.keys = new Float32Array(shape.reduce((a, b) => a * b));
+    this.values = new Float32Array(this.keys.length);
+    this.visible = new Uint8Array(shape[3]);
+    this.position = 0;
+  }
+
+  feed() {
+    return {
+      keys: new ort.Tensor("float32", this.keys, this.shape),
+      values: new ort.Tensor("float32", this.values, this.shape),
+      visible: new ort.Tensor("bool", this.visible, [this.visible.length]),
+      position: new ort.Tensor("float32", [this.position], [1]),
+    };
+  }
+
+  add(newKeys, newValues) {
+    const [, , , places, width] = this.shape, place = this.position % places;
+    for (let row = 0; row < newKeys.length / width; row++) {
+      const to = (row * places + place) * width;
+      this.keys.set(newKeys.subarray(row * width, (row + 1) * width), to);
+      this.values.set(newValues.subarray(row * width, (row + 1) * width), to);
+    }
+    this.visible[place] = 1;
+    this.position++;
+  }
+}
+
+const integers = values => new ort.Tensor("int32", Int32Array.from(values), [values.length]);
+
+/** Draw one token from logits: its number, and the logarithm of the model's belief in it. See `draw` in dynamics.py. */
+function draw(logits, temperature, generator) {
+  let best = 0;
+  for (let code = 1; code < logits.length; code++) if (logits[code] > logits[best]) best = code;
+  const most = logits[best];
+  let total = 0, sum = 0, token = best;
+  const ends = new Float64Array(logits.length);
+  for (let code = 0; code < logits.length; code++) ends[code] = total += Math.exp(logits[code] - most);
+  if (temperature > 0) {
+    if (temperature === 1) sum = total;
+    else for (let code = 0; code < logits.length; code++) ends[code] = sum += Math.exp((logits[code] - most) / temperature);
+    const point = generator.uniform() * sum;
+    token = ends.findIndex(end => end > point);
+    if (token < 0) token = logits.length - 1;
+  }
+  return [token, logits[token] - most - Math.log(total)];
+}
+
+/** See `still_hidden` in dynamics.py. */
+function stillHidden(numTokens, round, numRounds) {
+  const left = numRounds - round - 1;
+  return Math.max(Math.floor(numTokens * left ** 2 / numRounds ** 2), left);
+}
+
+/** One pass of the dynamics model over a frame; the past stays as it is. */
+const pass = (game, tokens, action) => graphs.step.run({ tokens: integers(tokens), action: integers([action]), ...game.past.feed() });
+
+/** Keep a finished frame in both pasts, and draw it: (height, width, 3) floats in [0, 1]. */
+async function finish(game, tokens, action) {
+  const kept = await pass(game, tokens, action);
+  game.past.add(kept.new_keys.data, kept.new_values.data);
+  const drawn = await graphs.decoder.run({ tokens: integers(tokens), ...game.drawnPast.feed() });
+  game.drawnPast.add(drawn.new_keys.data, drawn.new_values.data);
+  return drawn.frame.data;
+}
+
+const requests = {
+  async load({ runtime, wasm, models, world: description }) {
+    const address = URL.createObjectURL(new Blob([runtime], { type: "text/javascript" }));
+    ort = await import(address);
+    URL.revokeObjectURL(address);
+    ort.env.wasm.wasmBinary = wasm;
+    ort.env.wasm.numThreads = 1; // threads need headers that a file or a plain web server does not send
+    world = description;
+    for (const name of ["step", "decoder", "encoder"]) graphs[name] = await ort.InferenceSession.create(models[name]);
+  },
+
+  /** Start a game from a picture, (height * width * 3) floats in [0, 1]. */
+  async begin({ game: name, picture, seed }) {
+    const [height, width] = world.imageSize;
+    const { tokens } = await graphs.encoder.run({ picture: new ort.Tensor("float32", picture, [height, width, 3]) });
+    const game = { past: new Ring(world.past.step), drawnPast: new Ring(world.past.decoder), generator: new Generator(seed) };
+    games.set(name, game);
+    return { frame: await finish(game, tokens.data, -1), tokens: tokens.data, rounds: [] };
+  },
+
+  /** Play one latent action: MaskGIT in `numSteps` rounds, whose tokens are sent along (a mask is `numCodes`). */
+  async step({ game: name, action, numSteps, temperature }) {
+    const began = performance.now(), game = games.get(name), mask = world.numCodes, rounds = [];
+    const numTokens = world.grid[0] * world.grid[1];
+    const tokens = new Int32Array(numTokens).fill(mask);
+    for (let round = 0; round < numSteps; round++) {
+      const logits = (await pass(game, tokens, action)).logits.data;
+      const guesses = Array.from(tokens, (token, place) => {
+        if (token === mask) return draw(logits.subarray(place * mask, (place + 1) * mask), temperature, game.generator);
+        if (temperature > 0) game.generator.uniform(); // PyTorch draws for every place
+      });
+      const hidden = [...tokens.keys()].filter(place => tokens[place] === mask);
+      hidden.sort((a, b) => guesses[b][1] - guesses[a][1]); // the surest first
+      const numShown = hidden.length - stillHidden(numTokens, round, numSteps);
+      for (const place of hidden.slice(0, numShown)) tokens[place] = guesses[place][0];
+      rounds.push(tokens.slice());
+    }
+    return { frame: await finish(game, tokens, action), tokens, rounds, milliseconds: performance.now() - began };
+  },
+};
+
+// One after another: a graph cannot run twice at once.
+let last = Promise.resolve();
+self.onmessage = ({ data }) => {
+  last = last.then(async () => {
+    try {
+      self.postMessage({ id: data.id, ...(await requests[data.type](data)) });
+    } catch (error) {
+      self.postMessage({ id: data.id, error: String(error?.message ?? error) });
+    }
+  });
+};

@@ -1,16 +1,19 @@
-"""Draw the README's pictures: the world as it is, and the world as the shipped weights dream it.
+"""Draw the README's pictures: the world as it is, as the shipped weights dream it, and the page on which it is played.
 
     python figures/pictures.py
 
-writes world.png (four levels of the platformer) and played.gif (a real level on the left, on the right the same play
-dreamt by the shipped Genie from the first frame and the latent actions alone) beside this file.
+writes world.png (four levels of the platformer), played.gif (a real level on the left, on the right the same play
+dreamt by the shipped Genie from the first frame and the latent actions alone) and page.png (the first page of the built
+book, being played in Chromium) beside this file.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from genie_mini import Genie
 from genie_mini.drawing import PALETTES
@@ -60,6 +63,23 @@ def draw_played():
     pictures[0].save(HERE / "played.gif", save_all=True, append_images=pictures[1:], duration=100, loop=0)
 
 
+def draw_page():
+    """The player on the first page, after a walk to the right."""
+    address = (HERE.parent / "_build" / "html" / "index.html").as_uri()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(args=["--no-sandbox"], executable_path=shutil.which("chromium"))
+        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page.goto(address)
+        page.locator("genie-player .cover").click()
+        page.wait_for_function("document.querySelector('genie-player').started")
+        page.keyboard.down("ArrowRight")
+        page.wait_for_function("document.querySelector('genie-player').count === 24", polling="raf")
+        page.locator("genie-player").evaluate("element => element.scrollIntoView()")
+        page.screenshot(path=HERE / "page.png")
+        browser.close()
+
+
 if __name__ == "__main__":
     draw_world()
     draw_played()
+    draw_page()

@@ -25,7 +25,7 @@ from genie_mini.world import ACTIONS, HELD_OUT_SEED, Simulation
 
 _ASSETS = Path(__file__).parent / "assets"
 MODULE = "\n".join((_ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("player_engines", "player_sketch", "player"))
-FORMS = ("play", "rounds", "actions")
+FORMS = ("play", "rounds", "actions", "memory")
 PAGE_FILES = "_static/player"  # where a page finds the exported world
 _RECORDING_COLUMNS = 8
 
@@ -37,7 +37,8 @@ def player_options(
 
     Args:
         genie: the world.
-        form: "play", all there is to play with; "rounds", MaskGIT in slow motion; "actions", one action in four worlds at once.
+        form: "play", all there is to play with; "rounds", MaskGIT in slow motion; "actions", one action in four worlds
+            at once; "memory", one world above the strip of what it remembers.
         prompts: pictures to begin with, each as `controls.as_prompt` takes it; None are the first pictures of held-out levels.
         action_names: what each latent action means, as `controls.read_action_names` reads it; None if unknown.
         steps: rounds of MaskGIT a frame, at first.

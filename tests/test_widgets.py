@@ -91,7 +91,7 @@ def test_what_cannot_be_done_is_answered_with_a_reason(talk):
 @pytest.mark.parametrize(
     "options, problem",
     [
-        ({"form": "memory palace"}, "a player's form is one of play, rounds, actions"),
+        ({"form": "memory palace"}, "a player's form is one of play, rounds, actions, memory"),
         ({"action_names": ["left"]}, "8 latent actions, but 1 names"),
         ({"prompts": [torch.rand(8, 8, 3)]}, r"a prompt must be \(32, 32, 3\)"),
     ],

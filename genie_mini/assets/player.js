@@ -6,7 +6,7 @@
 // disk, can each load one module only.
 
 const FRAME_TIME = 100; // milliseconds: ten frames a second, as in the videos
-const FORMS = { play: 1, rounds: 1, actions: 4 }; // worlds side by side
+const FORMS = { play: 1, rounds: 1, actions: 4, memory: 1 }; // worlds side by side
 const SLOW = 350; // milliseconds a round in slow motion
 
 const STYLE = `
@@ -110,8 +110,8 @@ export class GeniePlayer extends HTMLElement {
     this.find(".steps-value").textContent = this.options.steps;
     this.find(".slow").checked = form === "rounds";
     this.find(".clock").checked = form === "play" && !matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const only = { play: ".real", rounds: ".past, .start, .clock-label, .fast-label", actions: ".past, .start, .clock-label, .fast-label, figure:has(.tokens)" }[form];
-    for (const part of root.querySelectorAll(only)) part.hidden = true;
+    const without = { play: ".real", memory: ".real, .start, .clock-label, .fast-label, figure:has(.tokens)", rounds: ".past, .start, .clock-label, .fast-label", actions: ".past, .start, .clock-label, .fast-label, figure:has(.tokens)" }[form];
+    for (const part of root.querySelectorAll(without)) part.hidden = true;
     this.find(".replay").hidden = !this.options.trace;
 
     this.buttons = world.actionNames.map((name, action) => this.addAction(name, action));

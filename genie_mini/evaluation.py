@@ -234,7 +234,7 @@ def speed_scores(genie: Genie, frames: Tensor) -> list[Score]:
     for _ in range(16):  # fill the window first
         session.step(0)
     seconds = []
-    for step in range(48):
+    for step in range(240):
         began = time.perf_counter()
         session.step(step % genie.config.dynamics.num_actions)
         seconds.append(time.perf_counter() - began)

@@ -22,7 +22,7 @@ from torch import nn
 from genie_mini.controls import check_action_names
 from genie_mini.dynamics import DynamicsModel
 from genie_mini.genie import Genie, write_whole
-from genie_mini.st_transformer import Past, STTransformer
+from genie_mini.st_transformer import STTransformer
 
 GRAPHS = ("step", "decoder", "encoder")
 VARIANTS = ("fp32", "fp16", "int8")  # how the weights are stored; all compute in float32, int8 multiplies in integers
@@ -30,17 +30,25 @@ PARITY = 1e-4  # largest difference of logits that a float32 export may have
 _OPSET = 20
 
 
-def _frame_beside_past(transformer: STTransformer, x, position, keys, values, visible):
-    """One frame x (1, 1, N, width) through a stack, attending to the visible places of a past (blocks, N, heads, places, head width)."""
-    rotations = (transformer.space_cosine, transformer.space_sine), transformer.time_rotation(1, position, x.device)
-    mask = torch.cat([visible, torch.ones_like(visible[:1])])[None]
-    present_keys, present_values = [], []
-    for index, block in enumerate(transformer.blocks):
-        put_first = Past([keys[index]], [values[index]]).of_block(0)
-        x, (key, value) = block(x, rotations, put_first, mask, causal=False)
-        present_keys.append(key)
-        present_values.append(value)
-    return transformer.norm(x)[0, 0], torch.stack(present_keys), torch.stack(present_values)
+def _frame_beside_past(transformer: STTransformer, x, position, visible, past):
+    """One frame x (1, 1, N, width) through a stack, beside the visible places of a past: keys and values of each block in turn.
+
+    What `STTransformer` computes, but for one thing: past and present are not joined before attention. Joining copies the whole past, which
+    in a browser takes longer than attending to it.
+    """
+    space = transformer.space_cosine, transformer.space_sine
+    time = transformer.time_rotation(1, position, x.device)
+    presents = []
+    for block, keys, values in zip(transformer.blocks, past[::2], past[1::2], strict=True):
+        x = x + block.spatial.attend(*block.spatial.project(block.spatial_norm(x)[0], *space))
+        query, key, value = block.temporal.project(block.temporal_norm(x)[0].transpose(0, 1), *time)
+        scores = torch.cat([(query @ keys.mT).masked_fill(~visible, -torch.inf), query @ key.mT], dim=-1)
+        weights = (scores / block.temporal.head_width**0.5).softmax(dim=-1)
+        mixed = weights[..., :-1] @ values + weights[..., -1:] * value
+        x = x + block.temporal.to_output(mixed.transpose(1, 2).flatten(2)).transpose(0, 1)
+        x = x + block.feedforward(block.feedforward_norm(x))
+        presents += [key, value]
+    return transformer.norm(x)[0, 0], presents
 
 
 class _Step(nn.Module):
@@ -50,12 +58,12 @@ class _Step(nn.Module):
         super().__init__()
         self.dynamics = dynamics
 
-    def forward(self, tokens, action, position, keys, values, visible):
+    def forward(self, tokens, position, visible, action, *past):
         dynamics = self.dynamics
         chosen = (torch.arange(dynamics.config.num_actions) == action).float()
         x = dynamics.embed_token(tokens.long()) + dynamics.position + chosen @ dynamics.embed_action.weight
-        x, *present = _frame_beside_past(dynamics.transformer, x[None, None], position, keys, values, visible)
-        return dynamics.to_logits(x), *present
+        x, presents = _frame_beside_past(dynamics.transformer, x[None, None], position, visible, past)
+        return dynamics.to_logits(x), *presents
 
 
 class _Decoder(nn.Module):
@@ -66,11 +74,11 @@ class _Decoder(nn.Module):
         self.tokenizer = tokenizer
         self.codes = nn.Buffer(tokenizer.quantizer.lookup(torch.arange(tokenizer.config.quantizer.num_codes)).detach())
 
-    def forward(self, tokens, position, keys, values, visible):
+    def forward(self, tokens, position, visible, *past):
         tokenizer = self.tokenizer
         x = tokenizer.from_code(self.codes[tokens.long()]) + tokenizer.decoder_position
-        x, *present = _frame_beside_past(tokenizer.decoder, x[None, None], position, keys, values, visible)
-        return tokenizer.to_frames(x[None, None])[0, 0].clamp(0, 1), *present
+        x, presents = _frame_beside_past(tokenizer.decoder, x[None, None], position, visible, past)
+        return tokenizer.to_frames(x[None, None])[0, 0].clamp(0, 1), *presents
 
 
 class _Encoder(nn.Module):
@@ -86,33 +94,39 @@ class _Encoder(nn.Module):
 
 
 def _past_shape(transformer: STTransformer, places: int) -> tuple[int, ...]:
+    """(blocks, N, heads, places, head width)"""
     config = transformer.config
     return config.num_blocks, config.num_tokens, config.num_heads, places, config.head_width
+
+
+def _past_names(num_blocks):
+    return [f"{kind}_{block}" for block in range(num_blocks) for kind in ("keys", "values")]
 
 
 def _graphs(genie: Genie):
     """For each graph its module, example inputs by name, and the names of its outputs."""
     tokenizer, dynamics = genie.tokenizer, genie.dynamics
     places = dynamics.config.context - 1
-    position, visible = torch.tensor([5.0]), torch.arange(places) < 3
-
-    def past(transformer):
-        return {name: torch.randn(_past_shape(transformer, places)) for name in ("keys", "values")}
-
     tokens = torch.arange(tokenizer.config.num_tokens, dtype=torch.int32) % tokenizer.config.quantizer.num_codes
-    shared = {"tokens": tokens, "position": position, "visible": visible}
-    present = ["new_keys", "new_values"]
+    shared = {"tokens": tokens, "position": torch.tensor([5.0]), "visible": torch.arange(places) < 3}
+
+    def graph(module, transformer, inputs, output):
+        num_blocks, *shape = _past_shape(transformer, places)
+        names = _past_names(num_blocks)
+        inputs = {**shared, **inputs, **{name: torch.randn(shape) for name in names}}
+        return module, inputs, [output, *(f"new_{name}" for name in names)]
+
     return {
-        "step": (_Step(dynamics), {**shared, "action": torch.tensor([1], dtype=torch.int32), **past(dynamics.transformer)}, ["logits", *present]),
-        "decoder": (_Decoder(tokenizer), {**shared, **past(tokenizer.decoder)}, ["frame", *present]),
+        "step": graph(_Step(dynamics), dynamics.transformer, {"action": torch.tensor([1], dtype=torch.int32)}, "logits"),
+        "decoder": graph(_Decoder(tokenizer), tokenizer.decoder, {}, "frame"),
         "encoder": (_Encoder(tokenizer), {"picture": torch.rand(*tokenizer.config.image_size, 3)}, ["tokens"]),
-    }  # fmt: skip
+    }
 
 
 def _as_onnx(module, inputs, outputs):
     """Trace a module into an ONNX model that says nothing of this machine."""
     program = torch.onnx.export(
-        module.eval(), kwargs=inputs, input_names=list(inputs), output_names=outputs, opset_version=_OPSET, dynamo=True, verbose=False
+        module.eval(), tuple(inputs.values()), input_names=list(inputs), output_names=outputs, opset_version=_OPSET, dynamo=True, verbose=False
     )
     model = program.model_proto
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
@@ -211,23 +225,25 @@ def _needs_onnx():
 
 @dataclass
 class _Ring:
-    """The past of one world, outside PyTorch: see the head of this file."""
+    """The past of one world, outside PyTorch: see the head of this file. `tensors` are keys and values of each block in turn."""
 
-    keys: np.ndarray
-    values: np.ndarray
+    tensors: list[np.ndarray]
     visible: np.ndarray
     position: int = 0
 
     def feed(self):
         """Inputs of a graph."""
-        return {"keys": self.keys, "values": self.values, "visible": self.visible, "position": np.array([self.position], np.float32)}
+        past = dict(zip(_past_names(len(self.tensors) // 2), self.tensors, strict=True))
+        return {**past, "visible": self.visible, "position": np.array([self.position], np.float32)}
 
-    def after(self, new_keys, new_values):
+    def after(self, *presents):
         """The past with one more frame in it, in the place of the oldest."""
-        keys, values, visible = self.keys.copy(), self.values.copy(), self.visible.copy()
+        tensors, visible = [tensor.copy() for tensor in self.tensors], self.visible.copy()
         place = self.position % len(visible)
-        keys[:, :, :, place], values[:, :, :, place], visible[place] = new_keys[:, :, :, 0], new_values[:, :, :, 0], True
-        return _Ring(keys, values, visible, self.position + 1)
+        visible[place] = True
+        for tensor, present in zip(tensors, presents, strict=True):
+            tensor[:, :, place] = present[:, :, 0]
+        return _Ring(tensors, visible, self.position + 1)
 
 
 class _Session:
@@ -242,8 +258,8 @@ class _Session:
         self._past_shape = past_shape
 
     def empty(self):
-        past = np.zeros(self._past_shape, np.float32)
-        return _Ring(past, past, np.zeros(self._past_shape[3], bool))
+        num_blocks, *shape = self._past_shape
+        return _Ring([np.zeros(shape, np.float32)] * (2 * num_blocks), np.zeros(shape[2], bool))
 
     def run(self, ring, **inputs):
         return self.session.run(None, {**inputs, **ring.feed()})

@@ -36,31 +36,31 @@ class Generator {
   }
 }
 
-/** Keys and values of the frames that a graph remembers, (blocks, N, heads, places, head width), the oldest overwritten. */
+/** Keys and values of the frames that a graph remembers, for each block (N, heads, places, head width), the oldest overwritten. */
 class Ring {
-  constructor(shape) {
+  constructor([numBlocks, ...shape]) {
     this.shape = shape;
-    this.keys = new Float32Array(shape.reduce((a, b) => a * b));
-    this.values = new Float32Array(this.keys.length);
-    this.visible = new Uint8Array(shape[3]);
+    this.tensors = {};
+    for (let block = 0; block < numBlocks; block++)
+      for (const kind of ["keys", "values"]) this.tensors[`${kind}_${block}`] = new Float32Array(shape.reduce((a, b) => a * b));
+    this.visible = new Uint8Array(shape[2]);
     this.position = 0;
   }
 
   feed() {
+    const past = Object.entries(this.tensors).map(([name, values]) => [name, new ort.Tensor("float32", values, this.shape)]);
     return {
-      keys: new ort.Tensor("float32", this.keys, this.shape),
-      values: new ort.Tensor("float32", this.values, this.shape),
+      ...Object.fromEntries(past),
       visible: new ort.Tensor("bool", this.visible, [this.visible.length]),
       position: new ort.Tensor("float32", [this.position], [1]),
     };
   }
 
-  add(newKeys, newValues) {
-    const [, , , places, width] = this.shape, place = this.position % places;
-    for (let row = 0; row < newKeys.length / width; row++) {
-      const to = (row * places + place) * width;
-      this.keys.set(newKeys.subarray(row * width, (row + 1) * width), to);
-      this.values.set(newValues.subarray(row * width, (row + 1) * width), to);
+  add(results) {
+    const [, , places, width] = this.shape, place = this.position % places;
+    for (const [name, values] of Object.entries(this.tensors)) {
+      const present = results[`new_${name}`].data;
+      for (let row = 0; row < present.length / width; row++) values.set(present.subarray(row * width, (row + 1) * width), (row * places + place) * width);
     }
     this.visible[place] = 1;
     this.position++;
@@ -98,10 +98,9 @@ const pass = (game, tokens, action) => graphs.step.run({ tokens: integers(tokens
 
 /** Keep a finished frame in both pasts, and draw it: (height, width, 3) floats in [0, 1]. */
 async function finish(game, tokens, action) {
-  const kept = await pass(game, tokens, action);
-  game.past.add(kept.new_keys.data, kept.new_values.data);
+  game.past.add(await pass(game, tokens, action));
   const drawn = await graphs.decoder.run({ tokens: integers(tokens), ...game.drawnPast.feed() });
-  game.drawnPast.add(drawn.new_keys.data, drawn.new_values.data);
+  game.drawnPast.add(drawn);
   return drawn.frame.data;
 }
 

@@ -202,7 +202,7 @@ export class GeniePlayer extends HTMLElement {
         const began = performance.now();
         await this.advance(action);
         const left = FRAME_TIME - (performance.now() - began);
-        await pause(this.find(".fast").checked || left < 0 ? 0 : left);
+        if (left > 0 && !this.find(".fast").checked) await pause(left);
       }
     } catch (error) {
       this.started = false;

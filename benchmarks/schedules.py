@@ -1,0 +1,55 @@
+"""How the sampler's schedule decides whether the player survives a roll-out of 64 frames. About eight minutes:
+
+    python benchmarks/schedules.py
+
+After round r of R, N (1 - r / R)^p tokens stay hidden; the package has p = 2. The levels are not those of `genie-mini evaluate`, so that a
+choice made here is scored there on levels that it never saw.
+"""
+
+import math
+
+import torch
+
+from genie_mini import Genie, dynamics
+from genie_mini.evaluation import count_players, infer_long, psnr
+from genie_mini.session import Rollout
+from genie_mini.world import record
+
+LEVELS, LENGTH = 64, 64
+
+
+def power(p):
+    """The schedule of a power."""
+
+    def still_hidden(num_tokens, step, num_steps):
+        left = num_steps - step - 1
+        return max(int(num_tokens * (left / num_steps) ** p + 1e-9), left)
+
+    return still_hidden
+
+
+def cosine(num_tokens, step, num_steps):
+    """MaskGIT's own."""
+    left = num_steps - step - 1
+    return max(int(num_tokens * math.cos(math.pi / 2 * (step + 1) / num_steps)), left)
+
+
+def main():
+    """Print the table."""
+    genie = Genie.from_pretrained("mini").eval()
+    frames = torch.from_numpy(record(LEVELS, LENGTH + 1, seed=113, held_out=True)[0])
+    latent = infer_long(genie, frames)
+    print(f"{'schedule':12}{'present':>9}{'just one':>10}{'frame 64':>10}{'t = 1':>9}{'t = 4':>9}{'t = 16':>9}")
+    trials = [("cosine", cosine, 1.0)] + [(f"power {p:g}", power(p), 1.0) for p in (1.5, 2, 2.5, 3, 4)]
+    for name, schedule, temperature in [*trials, ("power 2, T .5", power(2), 0.5)]:
+        dynamics.still_hidden = schedule
+        rollout = Rollout(genie, frames[:, :1])
+        drawn = torch.stack([rollout.step(latent[:, t], temperature=temperature) for t in range(LENGTH)], dim=1)
+        players = count_players(drawn)
+        present, one, last = (test.float().mean().item() for test in (players > 0, players == 1, players[:, -1] > 0))
+        quality = [psnr(drawn[:, t - 1], frames[:, t]) for t in (1, 4, 16)]
+        print(f"{name:12}{present:9.3f}{one:10.3f}{last:10.3f}" + "".join(f"{value:9.2f}" for value in quality), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,7 @@ def _stack(num_blocks, width, num_heads, head_width=None):
 
 
 def pocket() -> GenieConfig:
-    """32x32 pixels, patches of 4: trains in minutes on two cores."""
+    """32x32 pixels, patches of 4: trains in a quarter of an hour on two cores."""
     return GenieConfig(
         TokenizerConfig((32, 32), 4, _stack(2, 96, 3), _stack(3, 96, 3), QuantizerConfig(512)),
         LatentActionConfig((32, 32), 4, _stack(2, 64, 2), _stack(2, 64, 2)),

@@ -10,8 +10,11 @@ frame. Their order does not matter, since each key was turned by its own frame's
 """
 
 import json
+import logging
 import tempfile
+import warnings
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,11 +126,25 @@ def _graphs(genie: Genie):
     }
 
 
+@contextmanager
+def _quiet():
+    """Keep back what exporter and quantiser have to say: of torchvision, of their own old code, of a step that changes nothing here."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.disable(disabled)
+
+
 def _as_onnx(module, inputs, outputs):
     """Trace a module into an ONNX model that says nothing of this machine."""
-    program = torch.onnx.export(
-        module.eval(), tuple(inputs.values()), input_names=list(inputs), output_names=outputs, opset_version=_OPSET, dynamo=True, verbose=False
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            module.eval(), tuple(inputs.values()), input_names=list(inputs), output_names=outputs, opset_version=_OPSET, dynamo=True, verbose=False
+        )
     model = program.model_proto
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
         part.ClearField("metadata_props")  # file names and line numbers
@@ -158,7 +175,7 @@ def _multiply_in_bytes(model):
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         target = Path(folder) / "model.onnx"
         quantize_dynamic(model, target, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True)
         return _store_in_half(onnx.load(target))

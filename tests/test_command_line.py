@@ -1,4 +1,4 @@
-"""`genie-mini train | play | evaluate | memory | record` do what their help says, and complain in one line."""
+"""`genie-mini train | play | evaluate | memory | export | record` do what their help says, and complain in one line."""
 
 import http.client
 import json
@@ -28,7 +28,7 @@ def weights(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("command", ["train", "play", "evaluate", "memory", "record"])
+@pytest.mark.parametrize("command", ["train", "play", "evaluate", "memory", "export", "record"])
 def test_help_of_every_command_has_a_text_and_examples_that_parse(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
@@ -136,6 +136,13 @@ def test_memory_saves_a_table_beside_what_made_it(tmp_path, weights, capsys):
     assert content["command"] == f"genie-mini memory attention --weights {weights} --seed 3 --cases 2"
     assert content["seed"] == 3 and "dynamics.safetensors" in content["weights"] and len(content["rows"]) == 2
     assert str(out) in capsys.readouterr().out
+
+
+def test_export_writes_files_and_says_how_exact_they_are(tmp_path, weights, capsys):
+    assert main(["export", "--weights", str(weights), "--out", str(tmp_path / "onnx")]) == 0
+    said = capsys.readouterr()
+    assert [line.split(":")[0] for line in said.out.splitlines()] == ["fp32", "fp16", "int8"]
+    assert (tmp_path / "onnx" / "step.int8.onnx").exists() and (tmp_path / "onnx" / "world.json").exists()
 
 
 def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, small_training, monkeypatch, capsys):

@@ -27,6 +27,7 @@ _ASSETS = Path(__file__).parent / "assets"
 MODULE = "\n".join((_ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("player_engines", "player_sketch", "player"))
 FORMS = ("play", "rounds", "actions", "memory")
 PAGE_FILES = "_static/player"  # where a page finds the exported world
+PROMPT_LEVELS = (11, 1, 23, 12, 7, 22)  # held-out levels of all four palettes, in which the dream of a walk holds together for long
 _RECORDING_COLUMNS = 8
 
 
@@ -39,7 +40,7 @@ def player_options(
         genie: the world.
         form: "play", all there is to play with; "rounds", MaskGIT in slow motion; "actions", one action in four worlds
             at once; "memory", one world above the strip of what it remembers.
-        prompts: pictures to begin with, each as `controls.as_prompt` takes it; None are the first pictures of held-out levels.
+        prompts: pictures to begin with, each as `controls.as_prompt` takes it; None are the first pictures of `PROMPT_LEVELS`.
         action_names: what each latent action means, as `controls.read_action_names` reads it; None if unknown.
         steps: rounds of MaskGIT a frame, at first.
         recording: a game to replay, from `recorded_game`.
@@ -51,7 +52,7 @@ def player_options(
         raise ValueError(f"a player's form is one of {', '.join(FORMS)}, got {form!r}")
     size = genie.config.tokenizer.image_size
     if prompts is None:
-        prompts = [level_picture(HELD_OUT_SEED + level, size) for level in range(6)]
+        prompts = [level_picture(HELD_OUT_SEED + level, size) for level in PROMPT_LEVELS]
     pictures = [to_bytes(as_prompt(prompt, size)) for prompt in prompts]
     return {
         "form": form,

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from tiny import tiny_genie
 
-from genie_mini.widgets import Player, page_player, player_options, recorded_game
+from genie_mini.widgets import PROMPT_LEVELS, Player, page_player, player_options, recorded_game
 from genie_mini.world import ACTIONS, HELD_OUT_SEED, Simulation
 
 NAMES = ["left", "right", "jump", "nothing", "dash left", "dash right", "jump left", "jump right"]
@@ -39,7 +39,7 @@ def talk():
 
 def test_options_hold_pictures_of_held_out_levels_and_the_worlds_shape():
     options = player_options(tiny_genie(), action_names=NAMES)
-    first = Simulation([HELD_OUT_SEED]).frames(32)[0]
+    first = Simulation([HELD_OUT_SEED + PROMPT_LEVELS[0]]).frames(32)[0]
     assert np.array_equal(picture(options["prompts"][0]["image"]), first)
     assert options["world"]["grid"] == [4, 4] and options["world"]["actionNames"] == NAMES
     json.dumps(options)

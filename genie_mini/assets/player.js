@@ -18,7 +18,8 @@ canvas, .prompts img { image-rendering: pixelated; display: block; background: #
 .worlds:focus-visible { outline: 3px solid var(--genie-dynamics-line, #009f69); }
 .worlds.drop { outline: 3px dashed var(--genie-action-line, #d97706); }
 .worlds canvas { width: min(20rem, 90cqw); height: auto; }
-.worlds.many canvas, .real canvas { width: min(12rem, 43cqw); }
+.real canvas { width: min(12rem, 43cqw); }
+.worlds.many canvas { width: clamp(8.5rem, calc(25cqw - 1rem), 12rem); }
 .tokens { width: min(12rem, 60cqw); height: auto; }
 .memory { width: 100%; height: auto; margin-top: .25rem; }
 figure { margin: 0; } figcaption, p, .note { margin: .2rem 0; font-size: .85em; }

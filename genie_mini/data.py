@@ -35,8 +35,8 @@ class PlatformerVideos:
 
     Args:
         size: height and width of the frames, pixels.
-        returning: let half of the clips show a player who goes somewhere, waits, and comes back (`returning_actions`), so that there is
-            something to remember.
+        returning: let three of four clips show a player who goes somewhere, waits, and comes back (`returning_actions`), so that there
+            is something to remember.
     """
 
     def __init__(self, size: int, returning: bool = False):
@@ -51,12 +51,12 @@ class PlatformerVideos:
 
 
 def returning_actions(rng: np.random.Generator, num_clips: int, num_steps: int) -> np.ndarray:
-    """Real actions for recording, (num_clips, num_steps) int64: every second clip of excursions, the others of the usual policy.
+    """Real actions for recording, (num_clips, num_steps) int64: three of four clips of excursions, the others of the usual policy.
 
     An excursion is one to eight steps or dashes to one side, up to 40 frames of waiting, and the same way back.
     """
     actions = random_actions(rng, num_clips, num_steps)
-    for clip in actions[1 - rng.integers(2) :: 2]:
+    for clip in np.flatnonzero(rng.random(num_clips) < 0.75):
         moves: list[int] = []
         while len(moves) < num_steps:
             left = [(LEFT, RIGHT), (DASH_LEFT, DASH_RIGHT)]
@@ -64,7 +64,7 @@ def returning_actions(rng: np.random.Generator, num_clips: int, num_steps: int) 
             way = [sides[kind] for kind in rng.integers(2, size=rng.integers(1, 9))]
             wait = [NOTHING] * int(rng.integers(41))
             moves += [out for out, _ in way] + wait + [back for _, back in reversed(way)]
-        clip[:] = moves[:num_steps]
+        actions[clip] = moves[:num_steps]
     return actions
 
 

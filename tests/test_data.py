@@ -215,6 +215,6 @@ def test_returning_players_walk_their_way_back():
             assert set(clip) <= {NOTHING, LEFT, RIGHT, DASH_LEFT, DASH_RIGHT}
             way = np.cumsum(steps[clip])
             returned += np.abs(way).max() > 0 and (way[20:] == 0).any()
-    assert returned > 20, "about every second clip, and each comes back to where it began"
+    assert returned > 20, "most clips, and each comes back to where it began"
     alone = [(returning_actions(np.random.default_rng(seed), 1, 60) == NOTHING).mean() > 0.3 for seed in range(60)]
-    assert 10 < sum(alone) < 50, "a batch of one clip is sometimes of the one kind and sometimes of the other"
+    assert 35 < sum(alone) < 55, "a batch of one clip is sometimes of the one kind and sometimes of the other"

@@ -67,9 +67,18 @@ def last_rows(folder):
     for phase in ("tokenizer", "world"):
         with (folder / f"{phase}.csv").open() as file:
             rows = list(csv.DictReader(file))
+        if not rows:
+            continue  # a phase of no steps
         clock = [float(row["seconds"]) for row in rows]
         ends = [before for before, after in zip(clock, clock[1:], strict=False) if after < before]
         yield phase, len(rows), sum(ends) + clock[-1]
+
+
+def hardware():
+    """This machine in words; run it with as many threads (OMP_NUM_THREADS) as the training had."""
+    cores = torch.get_num_threads()
+    kind = f"{platform.machine()} processor with {torch.backends.cpu.get_cpu_capability()}"
+    return f"{cores} core{'s' if cores > 1 else ''} of an {kind}; no GPU"
 
 
 def main(folder, command):
@@ -89,7 +98,7 @@ def main(folder, command):
         seed_bits=HELD_OUT_SEED.bit_length() - 1,
         steps=", ".join(f"{phase}: {steps}" for phase, steps, _ in runs),
         time=", ".join(f"{phase}: {seconds / 60:.0f} minutes" for phase, _, seconds in runs),
-        hardware=f"{torch.get_num_threads()} cores of an {platform.machine()} processor with {torch.backends.cpu.get_cpu_capability()}; no GPU",
+        hardware=hardware(),
         size=sum(file.stat().st_size for file in files) / 1e6,
         scores="\n".join(
             f"| {score.name}{f' ({score.unit})' if score.unit else ''} | {cell(score.value)} | {cell(score.chance)} | "

@@ -32,7 +32,7 @@ def export_folder():
 
 def start_export(app):
     """Export in a process of its own while the notebooks run."""
-    folder = export_folder()
+    app.genie_folder = folder = export_folder()  # asked once: somebody may change the package while the book is built
     app.genie_export = None
     if app.builder.format != "html" or (folder / "world.json").exists():
         return
@@ -62,9 +62,9 @@ def place_player(app, error):
     if error or app.builder.format != "html":
         return
     if app.genie_export and app.genie_export.wait():
-        shutil.rmtree(export_folder(), ignore_errors=True)
+        shutil.rmtree(app.genie_folder, ignore_errors=True)
         raise ExtensionError("genie-mini export failed:\n" + app.genie_export.stdout.read())
-    pack(player_files(export_folder(), VARIANT), Path(app.outdir) / "_static" / "player")
+    pack(player_files(app.genie_folder, VARIANT), Path(app.outdir) / "_static" / "player")
 
 
 def add_player(app, pagename, templatename, context, doctree):

@@ -1,8 +1,10 @@
 """What storing the weights in fewer bytes costs: the scores of each variant of an export. A quarter of an hour:
 
     python benchmarks/export.py
+    python benchmarks/export.py book/results/export.json    # the table that the chapter on pipelines shows
 """
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ from genie_mini import Genie
 from genie_mini.controls import read_action_names
 from genie_mini.evaluation import cycle_scores, in_batches, prediction_scores, psnr
 from genie_mini.export import VARIANTS, ExportedGenie, export
+from genie_mini.memory_experiments import save_table
 from genie_mini.session import PlaySession
 from genie_mini.world import ACTIONS, record
 
@@ -38,8 +41,8 @@ def scores(genie, frames, latent, names):
     }
 
 
-def main():
-    """Print the table."""
+def main(out=None):
+    """Print the table, and save it if there is a file for it."""
     genie = Genie.from_pretrained("mini").eval()
     labels = read_action_names("mini")
     names = torch.tensor([ACTIONS.index(name) for name in labels]).numpy()
@@ -57,7 +60,10 @@ def main():
     for figure in rows["PyTorch"]:
         cells = ("" if row[figure] is None else f"{row[figure]:.3g}" for row in rows.values())
         print(f"{figure:38}" + "".join(f"{cell:>10}" for cell in cells))
+    if out:
+        table = [{"variant": name, **row} for name, row in rows.items()]
+        save_table(Path(out), table, f"python benchmarks/export.py {out}", 0, "mini")
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

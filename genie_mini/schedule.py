@@ -26,7 +26,8 @@ class TrainingConfig:
         betas, weight_decay: of AdamW.
         gradient_clip: longest gradient of a network, L2.
         bf16: compute in bfloat16 where the processor can; the weights stay float32.
-        compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a C++ compiler.
+        compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a C++ compiler. Not for
+            training with another look-back, where it translates again and again.
         checkpoint_seconds: at least so often the state is saved.
         seed: of weights, clips and masks.
     """

@@ -33,11 +33,12 @@ REQUIRE_PATHS = """window.require = {
 
 
 def code_hash(root=ROOT):
-    """Hash what a notebook can import: the package with its weights, the book's own modules and colours."""
+    """Hash what a notebook can import or read: the package with its weights, the book's own modules, results and colours."""
     digest = hashlib.sha256()
     files = [
         *(root / "genie_mini").rglob("*"),
         *(root / "book").rglob("*.py"),
+        *(root / "book" / "results").rglob("*"),
         root / "figures" / "style.json",
     ]
     for path in sorted(files):

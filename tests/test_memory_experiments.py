@@ -67,6 +67,8 @@ def test_the_table_of_recall_has_a_curve_for_the_model_for_chance_and_for_the_or
     assert all(row["cases"] == 8 for row in rows)
     sparse = recall_rows(genie.with_lookback("sparse"), NAMES, cases=8, seed=0)
     assert {row["model"] for row in sparse} == {"played", "never seen", "oracle"}
+    alone = recall_rows(genie, NAMES, cases=8, seed=0, played_alone=True)
+    assert alone == [row for row in rows if row["model"] == "played"]
 
 
 def test_the_player_is_found_where_he_is():

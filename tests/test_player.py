@@ -19,7 +19,7 @@ from genie_mini.world import HELD_OUT_SEED
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "html"
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
-PAGES = ["index.html", "dynamics.html", "latent_actions.html"]
+PAGES = ["index.html", "dynamics.html", "latent_actions.html", "memory.html"]
 FILES = "/_static/player/"
 
 # What the tests ask of the element, by names that they add to it.

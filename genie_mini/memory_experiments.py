@@ -70,8 +70,8 @@ def recall_rows(genie: Genie, names: np.ndarray, cases: int, seed: int, played_a
     if not played_alone:
         curves["never seen"] = recall(played(Rollout), worlds, AGES[1:], unseen=True)
         curves["oracle"] = recall(oracle, worlds, AGES)
-    if not played_alone and genie.config.dynamics.lookback == "recent":
-        curves["exact window"] = recall(played(ExactWindow), worlds, [age for age in AGES if age <= OLDEST_EXACT])
+        if genie.config.dynamics.lookback == "recent":
+            curves["exact window"] = recall(played(ExactWindow), worlds, [age for age in AGES if age <= OLDEST_EXACT])
     return [{"model": name, **asdict(row)} for name, rows in curves.items() for row in rows]
 
 
@@ -196,11 +196,21 @@ def run_experiment(genie: Genie, name: str, names: list[str] | None, cases: int 
 
 def save_table(path: Path, rows: list[dict], command: str, seed: int, weights: str | Path) -> None:
     """Write rows as JSON, with the command and seed that made them and the SHA-256 of each file of the weights."""
-    folder = weights_folder(weights)
-    files = sorted([folder / "config.json", *folder.glob("*.safetensors")])
-    hashes = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.stem != "checkpoint"}
-    content = {"command": command, "seed": seed, "weights": hashes, "rows": rows}
+    content = {"command": command, "seed": seed, "weights": weights_hashes(weights_folder(weights)), "rows": rows}
     write_whole(path, json.dumps(content, indent=1).encode() + b"\n")
+
+
+def weights_hashes(folder: Path) -> dict[str, str]:
+    """The SHA-256 of each file of a trained Genie by name, as `save_table` keeps them."""
+    files = sorted([folder / "config.json", *folder.glob("*.safetensors")])
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.stem != "checkpoint"}
+
+
+def table_weights(command: str, root: Path) -> Path:
+    """The folder of the weights that the command of a saved table names (`mini` where it names none), run from `root`."""
+    words = command.split()
+    name = words[words.index("--weights") + 1] if "--weights" in words else "mini"
+    return root / weights_folder(name)  # shipped weights have an absolute path, which stays as it is
 
 
 def format_rows(rows: list[dict]) -> str:

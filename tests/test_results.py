@@ -1,14 +1,13 @@
 """Saved results belong to the weights that are here: whoever changes the weights must make the tables anew."""
 
-import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
 from genie_mini import Genie
-from genie_mini.genie import weights_folder
 from genie_mini.lookback import LOOKBACKS
+from genie_mini.memory_experiments import table_weights, weights_hashes
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "book" / "results"
@@ -16,31 +15,21 @@ TABLES = sorted(path for path in RESULTS.rglob("*.json") if path.name not in ("t
 TRAINED = sorted(path.parent for path in RESULTS.glob("*/*/training.json"))
 
 
-def digest(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def folder_of(command):
-    words = command.split()
-    name = words[words.index("--weights") + 1] if "--weights" in words else "mini"
-    shipped = weights_folder(name)
-    return shipped if shipped.is_dir() else ROOT / name
-
-
 @pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
 def test_a_table_was_made_with_the_weights_it_names(path):
     content = json.loads(path.read_text())
     assert content["rows"] and content["command"] and isinstance(content["seed"], int)
-    folder = folder_of(content["command"])
+    found = weights_hashes(table_weights(content["command"], ROOT))
     assert {"dynamics.safetensors", "tokenizer.safetensors"} <= set(content["weights"])
     for name, expected in content["weights"].items():
-        assert digest(folder / name) == expected, f"{path.name} was made with other weights: run its command again"
+        assert found[name] == expected, f"{path.name} was made with other weights: run its command again"
 
 
 @pytest.mark.parametrize("folder", TRAINED, ids=lambda folder: folder.name)
 def test_a_model_that_looks_back_differently_is_what_its_training_left(folder):
     made = json.loads((folder / "training.json").read_text())
-    assert {name: digest(folder / name) for name in made["weights"]} == made["weights"]
+    found = weights_hashes(folder)
+    assert {name: found[name] for name in made["weights"]} == made["weights"]
     assert made["minutes"] < 45
     genie, mini = Genie.from_pretrained(folder), Genie.from_pretrained("mini")
     assert genie.config.dynamics.lookback == folder.name and folder.name in LOOKBACKS

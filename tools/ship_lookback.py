@@ -16,8 +16,7 @@ from genie_mini.genie import Genie, write_whole
 
 def main(folder, command, target):
     """Round, and write weights and training.json."""
-    genie = Genie.from_pretrained(folder)
-    genie.save(target, torch.bfloat16)
+    Genie.from_pretrained(folder).save(target, torch.bfloat16)
     ((_, steps, seconds),) = last_rows(folder)
     content = {
         "command": command,

@@ -7,6 +7,7 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import notebook_numbers
 import pytest
 import torch
 
@@ -25,6 +26,11 @@ CHROMIUM_FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
+
+
+def pytest_configure(config):
+    if not config.pluginmanager.is_registered(notebook_numbers):  # or else `-p` has done it
+        config.pluginmanager.register(notebook_numbers)
 
 
 def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1):

@@ -23,6 +23,9 @@ def problems(notebook):
         tags = FORBIDDEN_TAGS & set(cell.metadata.get("tags", []))
         if tags:
             found.append(f"cell {number} has the tag {tags}")
+        numbers = cell.metadata.get("numbers")
+        if numbers is not None and not (numbers.get("units", 0) > 1 and numbers.get("reason")):
+            found.append(f"cell {number} asks for another tolerance of numbers without units or a reason")
         for output in cell.outputs:
             if output.get("name") == "stderr" or output.output_type == "error":
                 found.append(f"cell {number} holds stderr or an error")
@@ -60,6 +63,7 @@ def _notebook(**changes):
         {"execution_count": 7},
         {"outputs": []},
         {"metadata": nbformat.from_dict({"tags": ["raises-exception"]})},
+        {"metadata": nbformat.from_dict({"numbers": {"units": 3}})},
         {"outputs": [nbformat.v4.new_output("stream", name="stderr", text="careful")]},
         {"outputs": [nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})]},
     ],

@@ -12,11 +12,13 @@ from pathlib import Path
 import torch
 
 from genie_mini import Genie
-from genie_mini.controls import read_action_names
-from genie_mini.evaluation import cycle_scores, in_batches, prediction_scores, psnr
-from genie_mini.export import VARIANTS, ExportedGenie, export
-from genie_mini.memory_experiments import save_table
-from genie_mini.session import PlaySession
+from genie_mini.evaluation.action_names import read_action_names
+from genie_mini.evaluation.metrics import in_batches, psnr
+from genie_mini.evaluation.scores import cycle_scores, prediction_scores
+from genie_mini.export.runtime import ExportedGenie
+from genie_mini.export.write import VARIANTS, export
+from genie_mini.files import save_table
+from genie_mini.rollout import PlaySession
 from genie_mini.world import ACTIONS, record
 
 LEVELS = 96  # of the cycle test

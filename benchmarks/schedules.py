@@ -10,9 +10,12 @@ import math
 
 import torch
 
-from genie_mini import Genie, dynamics
-from genie_mini.evaluation import count_players, infer_long, psnr
-from genie_mini.session import Rollout
+from genie_mini import Genie
+from genie_mini.evaluation.metrics import psnr
+from genie_mini.evaluation.player_detector import count_players
+from genie_mini.evaluation.scores import infer_long
+from genie_mini.models import dynamics
+from genie_mini.rollout import Rollout
 from genie_mini.world import record
 
 LEVELS, LENGTH = 64, 64

@@ -8,7 +8,7 @@ import time
 import torch
 
 from genie_mini.genie import Genie
-from genie_mini.session import PlaySession, Rollout
+from genie_mini.rollout import PlaySession, Rollout
 from genie_mini.world import record
 
 

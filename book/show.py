@@ -17,8 +17,9 @@ import torch
 from IPython.display import HTML
 from PIL import Image
 
-from genie_mini.controls import level_picture, to_bytes
-from genie_mini.widgets import Player, page_player, player_options, recorded_game
+from genie_mini.play.images import to_bytes
+from genie_mini.play.prompts import level_picture
+from genie_mini.play.widget import Player, page_player, player_options, recorded_game
 from genie_mini.world import HELD_OUT_SEED
 
 _STYLE = json.loads((Path(__file__).parents[1] / "figures" / "style.json").read_text(encoding="utf-8"))["parts"]

@@ -16,9 +16,11 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from genie_mini import Genie
-from genie_mini.drawing import PALETTES
-from genie_mini.session import Rollout
-from genie_mini.world import HELD_OUT_SEED, JUMP, RIGHT, Simulation, build_level, record
+from genie_mini.rollout import Rollout
+from genie_mini.world import HELD_OUT_SEED, Simulation, record
+from genie_mini.world.levels import build_level
+from genie_mini.world.rendering import PALETTES
+from genie_mini.world.simulation import JUMP, RIGHT
 
 HERE = Path(__file__).parent
 SCALE = 4

@@ -4,38 +4,31 @@
     session = genie.play(prompt_frame)     # (height, width, 3) float in [0, 1]
     frame = session.step(action)           # a latent action, 0 to 7
 
-The modules, in the order in which they build on each other:
+The rooms, in the order in which they build on each other; imports point one way, from the later to the earlier:
 
-    drawing           how the platformer looks: palettes, sprites, tiles
-    world             the platformer itself, and `record`, which films it
-    data              clips to train on: the platformer's, or a folder of videos
-    patches           pictures cut into patches and put together again
-    st_transformer    attention over space, then over time: what all three networks are made of
-    quantizer         vectors to the nearest entry of a codebook
-    tokenizer         frames to tokens and back
-    latent_action     what happened between two frames, as one of 8 codes
-    dynamics          the next frame's tokens from the tokens so far and an action
-    genie             the three networks together; loading and saving
-    presets           the sizes that have names
-    session           playing, frame by frame
-    training          the two phases of training, with checkpoints
-    evaluation        all scores, on levels never seen
-    lookback          which earlier frames a frame attends to
-    memory            does it remember? recall against age
-    memory_ablations  what each memory is worth, what leaks, where it looks
-    memory_experiments  drift and budget; tables of all experiments
-    controls          pictures to start from, and names for the latent actions
-    environments      the learnt world as a Gymnasium environment
-    recording         the platformer as files
-    window            a page in the browser to play on
-    export            the world as ONNX files, for play outside PyTorch
-    widgets           a player for notebooks and pages
-    command_line      `genie-mini train | play | evaluate | memory | export | record`
+    world       the platformer itself, and `record`, which films it
+    models      the networks: attention over space and time, codebook, tokenizer, latent actions, dynamics, MaskGIT
+    presets     the sizes that have names
+    genie       the three networks together; loading and saving
+    rollout     playing, one world or many, frame by frame
+    data        clips to train on: the platformer's, or a folder of videos
+    training    the two phases of training, with checkpoints
+    evaluation  all scores, on levels never seen
+    export      the world as ONNX files, for play outside PyTorch
+    play        the learnt world as a Gymnasium environment, on a page in the browser, in a notebook
+    studies     experiments on memory: recall, ablations, attention, drift, budget
+    cli         `genie-mini train | play | evaluate | memory | export | record`
 
-Importing the package registers `genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with Gymnasium.
+Beside them, for all: `device`, which decides processor, precision and threads; `files`, which writes whole files and finds weights;
+`errors`. Importing the package registers `genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with Gymnasium.
 """
 
-from genie_mini.environments import GenieEnv
+import gymnasium
+
 from genie_mini.genie import Genie
+from genie_mini.play.environment import GenieEnv
 
 __all__ = ["Genie", "GenieEnv"]
+
+gymnasium.register("genie_mini/Genie-v0", entry_point="genie_mini.play.environment:GenieEnv")
+gymnasium.register("genie_mini/Platformer-v0", entry_point="genie_mini.world.environment:Platformer")

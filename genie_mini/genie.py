@@ -1,25 +1,20 @@
 """Genie: the video tokenizer, the latent action model and the dynamics model together (paper, Section 2)."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from genie_mini.dynamics import DynamicsConfig, DynamicsModel
-from genie_mini.latent_action import LatentActionConfig, LatentActionModel
+from genie_mini.files import PARTS, WEIGHTS, load_weights, save_weights, weights_folder, write_whole
+from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
+from genie_mini.models.latent_action import LatentActionConfig, LatentActionModel
+from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.tokenizer import TokenizerConfig, VideoTokenizer
 from genie_mini.presets import PRESETS, GenieConfig
-from genie_mini.quantizer import QuantizerConfig
-from genie_mini.session import PlaySession
-from genie_mini.tokenizer import TokenizerConfig, VideoTokenizer
-
-WEIGHTS = Path(__file__).parent / "weights"
-PARTS = ("tokenizer", "latent_action_model", "dynamics")
+from genie_mini.rollout import PlaySession
 
 
 class Genie(nn.Module):
@@ -102,51 +97,6 @@ def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
         new = function(frames[:, start : start + 16])[:, results.shape[1] - start :]
         results = torch.cat([results, new], dim=1)
     return results
-
-
-def weights_folder(name_or_folder: str | Path) -> Path:
-    """The folder of weights that ship under this name, or else the folder itself, whether there is one or not."""
-    shipped = WEIGHTS / name_or_folder
-    return shipped if shipped.is_dir() else Path(name_or_folder)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old one or the new one, never half of it."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def save_weights(module: nn.Module, path: Path, dtype: torch.dtype) -> None:
-    """Write a network as safetensors; floating-point tensors in this dtype."""
-    tensors = {
-        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
-        for name, tensor in module.state_dict().items()
-    }
-    write_whole(path, safetensors.torch.save(tensors))
-
-
-def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill a network from a safetensors file, or raise a ValueError that says what is wrong with the file."""
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing: a trained Genie has config.json and {', '.join(PARTS)}.safetensors") from None
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if expected != found:
-        name = min(set(expected.items()) ^ set(found.items()))[0]
-        raise ValueError(
-            f"{path} belongs to another network: {name} is {found.get(name, 'absent')} in the file "
-            f"and {expected.get(name, 'absent')} in the configuration"
-        )
-    module.load_state_dict(tensors)
 
 
 def load_config(path: Path) -> GenieConfig:

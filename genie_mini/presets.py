@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from genie_mini.dynamics import DynamicsConfig
-from genie_mini.latent_action import LatentActionConfig
-from genie_mini.quantizer import QuantizerConfig
-from genie_mini.tokenizer import TokenizerConfig
+from genie_mini.models.dynamics import DynamicsConfig
+from genie_mini.models.latent_action import LatentActionConfig
+from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.tokenizer import TokenizerConfig
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import notebook_numbers
 import pytest
 import torch
 
-from genie_mini.dynamics import DynamicsConfig
 from genie_mini.genie import Genie
-from genie_mini.latent_action import LatentActionConfig
+from genie_mini.models.dynamics import DynamicsConfig
+from genie_mini.models.latent_action import LatentActionConfig
+from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.tokenizer import TokenizerConfig
 from genie_mini.presets import GenieConfig
-from genie_mini.quantizer import QuantizerConfig
-from genie_mini.tokenizer import TokenizerConfig
 
 os.environ["GENIE_PAGE"] = "1"  # nbval runs the notebooks as the book's build does; see book/show.py
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,7 +7,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from genie_mini.genie import PARTS, WEIGHTS, Genie, in_windows
+from genie_mini.files import PARTS, WEIGHTS
+from genie_mini.genie import Genie, in_windows
 
 
 def tensors(genie):

@@ -7,8 +7,11 @@ import re
 import pytest
 import torch
 
-from genie_mini.evaluation import action_map, cache_difference, in_batches, tokenizer_scores
-from genie_mini.genie import PARTS, WEIGHTS, Genie
+from genie_mini.evaluation.action_map import action_map
+from genie_mini.evaluation.metrics import in_batches
+from genie_mini.evaluation.scores import cache_difference, tokenizer_scores
+from genie_mini.files import PARTS, WEIGHTS
+from genie_mini.genie import Genie
 from genie_mini.world import ACTIONS, record
 
 MINI = WEIGHTS / "mini"

@@ -2,12 +2,12 @@
 
 import torch
 
-from genie_mini.dynamics import DynamicsConfig
 from genie_mini.genie import Genie
-from genie_mini.latent_action import LatentActionConfig
+from genie_mini.models.dynamics import DynamicsConfig
+from genie_mini.models.latent_action import LatentActionConfig
+from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.tokenizer import TokenizerConfig
 from genie_mini.presets import GenieConfig
-from genie_mini.quantizer import QuantizerConfig
-from genie_mini.tokenizer import TokenizerConfig
 
 
 def tiny_genie(seed=0):

@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from ship_weights import hardware, last_rows
 
-from genie_mini.genie import Genie, write_whole
+from genie_mini.files import write_whole
+from genie_mini.genie import Genie
 
 
 def main(folder, command, target):

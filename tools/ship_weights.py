@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
-from genie_mini.evaluation import evaluate, meets_goal, save_scores
-from genie_mini.genie import PARTS, WEIGHTS, Genie, write_whole
+from genie_mini.evaluation.scores import evaluate, meets_goal, save_scores
+from genie_mini.files import PARTS, WEIGHTS, write_whole
+from genie_mini.genie import Genie
 from genie_mini.world import ACTIONS, HELD_OUT_SEED
 
 CARD = """# Model card: `{name}`

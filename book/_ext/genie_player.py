@@ -37,7 +37,7 @@ def start_export(app):
     if app.builder.format != "html" or (folder / "world.json").exists():
         return
     shutil.rmtree(EXPORTS, ignore_errors=True)
-    command = [sys.executable, "-m", "genie_mini.command_line", "export", "--out", str(folder)]
+    command = [sys.executable, "-m", "genie_mini.cli", "export", "--out", str(folder)]
     app.genie_export = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -70,7 +70,7 @@ def place_player(app, error):
 def add_player(app, pagename, templatename, context, doctree):
     """Give the player's module to the pages that have a player, in the page itself: from disk no module may be loaded."""
     if "<genie-player" in context.get("body", ""):
-        from genie_mini.widgets import MODULE
+        from genie_mini.play.widget import MODULE
 
         app.add_js_file(None, body=MODULE, type="module")
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from checks import exercise, expect
-from genie_mini.dynamics import draw, still_hidden
+from genie_mini.models.maskgit import draw, still_hidden
 
 MASK = 1024
 

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 
 from checks import exercise, expect
-from genie_mini.evaluation import fit_action_map
-from genie_mini.latent_action import displaced, entropy
-from genie_mini.quantizer import Quantizer, QuantizerConfig
+from genie_mini.evaluation.action_map import fit_action_map
+from genie_mini.models.latent_action import displaced, entropy
+from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 
 
 def _bits(code, truth):

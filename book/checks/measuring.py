@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from checks import exercise, expect
-from genie_mini.evaluation import fit_action_map, psnr
-from genie_mini.tokenizer import still_patches
+from genie_mini.evaluation.action_map import fit_action_map
+from genie_mini.evaluation.metrics import psnr
+from genie_mini.models.tokenizer import still_patches
 
 
 @exercise(

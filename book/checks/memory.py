@@ -6,8 +6,8 @@ from itertools import accumulate
 import torch
 
 from checks import exercise, expect
-from genie_mini.lookback import RUN, SparseLookback
-from genie_mini.memory import wilson
+from genie_mini.evaluation.metrics import wilson
+from genie_mini.models.lookback import RUN, SparseLookback
 
 
 @exercise(

@@ -6,15 +6,16 @@ import torch
 
 from checks import exercise, expect
 from genie_mini import Genie
-from genie_mini.data import PlatformerVideos
-from genie_mini.dynamics import DynamicsConfig
-from genie_mini.latent_action import LatentActionConfig
+from genie_mini.data.platformer import PlatformerVideos
+from genie_mini.models.dynamics import DynamicsConfig
+from genie_mini.models.latent_action import LatentActionConfig
+from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.tokenizer import TokenizerConfig
 from genie_mini.presets import GenieConfig
-from genie_mini.quantizer import QuantizerConfig
-from genie_mini.schedule import TrainingConfig, learning_rate
-from genie_mini.session import Rollout
-from genie_mini.tokenizer import TokenizerConfig
-from genie_mini.training import build_phases
+from genie_mini.rollout import Rollout
+from genie_mini.training.config import TrainingConfig
+from genie_mini.training.learning_rate import learning_rate
+from genie_mini.training.phases import build_phases
 from genie_mini.world import record
 
 

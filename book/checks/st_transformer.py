@@ -3,7 +3,7 @@
 import torch
 
 from checks import exercise, expect
-from genie_mini.st_transformer import STTransformer, STTransformerConfig
+from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
 
 @exercise(

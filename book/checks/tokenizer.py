@@ -5,8 +5,8 @@ import math
 import torch
 
 from checks import exercise, expect
-from genie_mini.evaluation import psnr
-from genie_mini.patches import unfold
+from genie_mini.evaluation.metrics import psnr
+from genie_mini.models.patches import unfold
 
 
 def _cosine_with_long_codes(vectors, codes):

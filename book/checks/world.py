@@ -3,7 +3,7 @@
 import numpy as np
 
 from checks import exercise, expect
-from genie_mini.evaluation import visible
+from genie_mini.evaluation.action_map import visible
 from genie_mini.world import record
 
 

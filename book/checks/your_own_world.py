@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from checks import exercise, expect
-from genie_mini.schedule import TRAINING_PRESETS, TrainingConfig
-from genie_mini.training import build_phases
+from genie_mini.training.config import TRAINING_PRESETS, TrainingConfig
+from genie_mini.training.phases import build_phases
 
 
 def _corner(width, height):

@@ -1,0 +1,6 @@
+"""A trained Genie outside PyTorch: ONNX files that onnxruntime plays, in a web page too."""
+
+from genie_mini.export.runtime import ExportedGenie
+from genie_mini.export.write import export
+
+__all__ = ["ExportedGenie", "export"]

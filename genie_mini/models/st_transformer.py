@@ -1,0 +1,191 @@
+"""The spatiotemporal transformer that all three parts of Genie are built from (paper, Section 2 and Figure 4).
+
+A video of T frames with N tokens each has T * N tokens. Full attention over all of them costs O(T^2 N^2). An ST block
+splits it: spatial attention looks at the N tokens of one frame, temporal attention at the T tokens of one place, and one
+feed-forward layer follows. The cost is O(T N (T + N)). Temporal attention is causal, so a past frame never has to be
+computed again: its keys and values are kept in a `Past`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genie_mini.models.kv_cache import Past
+
+
+@dataclass(frozen=True)
+class STTransformerConfig:
+    """Shape of a stack of ST blocks.
+
+    Attributes:
+        num_blocks: ST blocks in the stack.
+        width: features per token; a multiple of num_heads.
+        num_heads: attention heads, in space and in time alike.
+        grid: (rows, columns) of a frame's tokens.
+        head_width: features per head; None means width // num_heads.
+        feedforward_factor: hidden features of the feed-forward layer, in multiples of width.
+    """
+
+    num_blocks: int
+    width: int
+    num_heads: int
+    grid: tuple[int, int]
+    head_width: int | None = None
+    feedforward_factor: int = 4
+
+    def __post_init__(self):
+        if self.head_width is None:
+            if self.width % self.num_heads:
+                raise ValueError(f"width {self.width} is not a multiple of num_heads {self.num_heads}")
+            object.__setattr__(self, "head_width", self.width // self.num_heads)
+        if self.head_width % 4:
+            raise ValueError(f"a head's width must be a multiple of 4 for the rotary embeddings, got {self.head_width}")
+        object.__setattr__(self, "grid", tuple(self.grid))
+
+    @property
+    def num_tokens(self):
+        """N, the tokens of one frame."""
+        return self.grid[0] * self.grid[1]
+
+
+def rotary_angles(positions: Tensor, num_angles: int, longest: float) -> Tensor:
+    """Angles of the rotary embedding (RoPE): (positions, num_angles), wavelengths from 2 pi to 2 pi * longest."""
+    exponents = torch.arange(num_angles, device=positions.device) / max(1, num_angles - 1)
+    return positions[:, None].float() * longest**-exponents[None]
+
+
+def rotation(angles: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosine and sine for `rotate`, each (positions, head width), of angles (positions, head width / 2)."""
+    cosine, sine = angles.cos(), angles.sin()
+    return torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
+
+
+def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Turn the pairs of features i and i + head width / 2 of x (..., positions, head width) by their angles (`rotation`)."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.addcmul(x * cosine, torch.cat([second, first], dim=-1), sine)
+
+
+class Attention(nn.Module):
+    """Multi-head attention over the middle axis of (sequences, positions, width), with QK-norm.
+
+    Queries and keys are normed before the product, so that logits stay bounded however long training runs; a learned
+    scale per head sets how sharp the attention is.
+    """
+
+    def __init__(self, width: int, num_heads: int, head_width: int):
+        super().__init__()
+        self.num_heads, self.head_width = num_heads, head_width
+        self.to_qkv = nn.Linear(width, 3 * num_heads * head_width, bias=False)
+        self.to_output = nn.Linear(num_heads * head_width, width, bias=False)
+        self.query_scale = nn.Parameter(torch.ones(num_heads, 1, 1))
+
+    def project(self, x: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each (sequences, heads, positions, head width), the first two normed and rotated."""
+        qkv = self.to_qkv(x).float().unflatten(-1, (3, self.num_heads, self.head_width)).permute(2, 0, 3, 1, 4)
+        query, key = rotate(F.layer_norm(qkv[:2], (self.head_width,)), cosine, sine)
+        return query * self.query_scale, key, qkv[2]
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, causal=False) -> Tensor:
+        """softmax(q k^T / sqrt(head width)) v, heads joined: (sequences, positions, width)."""
+        with torch.autocast(query.device.type, enabled=False):  # the backward pass in bf16 is several times slower on a CPU
+            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+        return self.to_output(mixed.transpose(1, 2).flatten(2))
+
+
+class STBlock(nn.Module):
+    """Spatial attention, causal temporal attention, one feed-forward layer; each pre-normed with a residual path."""
+
+    def __init__(self, config: STTransformerConfig):
+        super().__init__()
+        width = config.width
+        self.spatial_norm, self.temporal_norm, self.feedforward_norm = (nn.LayerNorm(width, bias=False) for _ in range(3))
+        self.spatial = Attention(width, config.num_heads, config.head_width)
+        self.temporal = Attention(width, config.num_heads, config.head_width)
+        hidden = config.feedforward_factor * width
+        self.feedforward = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+    def forward(self, x, rotations, put_first, mask, causal):
+        """Run the block; see `STTransformer.forward`. Returns x and the keys and values in time of its frames.
+
+        `put_first` puts the keys and values of other frames in front of those of x; mask and causal say who sees whom.
+        """
+        batch, num_frames, num_tokens, _ = x.shape
+        (space_cosine, space_sine), (time_cosine, time_sine) = rotations
+
+        qkv = self.spatial.project(self.spatial_norm(x).flatten(0, 1), space_cosine, space_sine)
+        x = x + self.spatial.attend(*qkv).unflatten(0, (batch, num_frames))
+
+        by_place = self.temporal_norm(x).transpose(1, 2).flatten(0, 1)  # (batch * N, frames, width)
+        query, *present = self.temporal.project(by_place, time_cosine, time_sine)
+        mixed = self.temporal.attend(query, *put_first(*present), mask, causal)
+        x = x + mixed.unflatten(0, (batch, num_tokens)).transpose(1, 2)
+        return x + self.feedforward(self.feedforward_norm(x)), present
+
+
+class STTransformer(nn.Module):
+    """A stack of ST blocks over (batch, time, tokens per frame, width)."""
+
+    def __init__(self, config: STTransformerConfig):
+        super().__init__()
+        self.config = config
+        self.blocks = nn.ModuleList(STBlock(config) for _ in range(config.num_blocks))
+        self.norm = nn.LayerNorm(config.width, bias=False)
+        for block in self.blocks:  # keep the sum over blocks near the size of one
+            for last in (block.spatial.to_output, block.temporal.to_output, block.feedforward[-1]):
+                last.weight.data.mul_((2 * config.num_blocks) ** -0.5)
+        # In space, half of a head's features turn with the row and half with the column.
+        quarter = config.head_width // 4
+        rows, columns = (rotary_angles(torch.arange(size), quarter, longest=16.0) for size in config.grid)
+        angles = torch.cat(
+            [rows[:, None].expand(-1, config.grid[1], -1), columns[None].expand(config.grid[0], -1, -1)], dim=-1
+        ).flatten(0, 1)
+        for name, part in zip(("space_cosine", "space_sine"), rotation(angles), strict=True):
+            self.register_buffer(name, part, persistent=False)
+
+    def time_rotation(self, num_frames, position, device):
+        """(cosine, sine) of the frames from `position` on, each (num_frames, head width)."""
+        times = position + torch.arange(num_frames, device=device)
+        return rotation(rotary_angles(times, self.config.head_width // 2, longest=32.0))
+
+    def forward(
+        self, x: Tensor, past: Past | None = None, clean: Past | None = None, visible: Tensor | None = None
+    ) -> tuple[Tensor, Past]:
+        """Mix the tokens of a video in space and, causally, in time.
+
+        Args:
+            x: (batch, T, N, width).
+            past: frames that came before these; attended to, not changed.
+            clean: only for training the dynamics model. The keys and values of the SAME T frames, unmasked: frame t of x
+                then attends to the clean frames before t and to itself, just as it does at play.
+            visible: without a past only: (batch, T, T) bool, which of the frames before it each frame attends to, beside
+                itself; None: to all. See `genie_mini.lookback`.
+
+        Returns:
+            The output, (batch, T, N, width), and the `Past` of the frames of x alone.
+        """
+        position = past.position if past is not None else 0
+        rotations = (self.space_cosine, self.space_sine), self.time_rotation(x.shape[1], position, x.device)
+        num_frames, mask = x.shape[1], None
+        if clean is not None:  # see the clean frames before one's own, and oneself
+            if visible is None:
+                visible = torch.ones(1, num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
+            oneself = torch.eye(num_frames, dtype=torch.bool, device=x.device)
+            mask = torch.cat([visible, oneself.expand_as(visible)], dim=-1)
+        elif visible is not None:
+            mask = visible | torch.eye(num_frames, dtype=torch.bool, device=x.device)
+        elif past is not None and num_frames > 1:
+            held = past.keys[0].shape[2] - past.room
+            mask = torch.ones(num_frames, held + num_frames, dtype=torch.bool, device=x.device).tril(held)
+        if visible is not None and len(visible) > 1:
+            mask = mask.repeat_interleave(x.shape[2], dim=0)[:, None]  # each video its own, alike in all places and heads
+        others = clean if past is None else past
+        keys, values = [], []
+        for index, block in enumerate(self.blocks):
+            put_first = others.of_block(index) if others is not None else lambda key, value: (key, value)
+            x, (key, value) = block(x, rotations, put_first, mask, causal=mask is None and num_frames > 1)
+            keys.append(key)
+            values.append(value)
+        return self.norm(x), Past(keys, values, position + x.shape[1])

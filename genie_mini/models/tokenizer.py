@@ -1,0 +1,140 @@
+"""The video tokenizer, ST-ViViT: frames to tokens and back (paper, Section 2.1 and Figure 5).
+
+Encoder and decoder are causal ST-transformers, so the tokens of frame t may draw on frames up to t and on none after.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genie_mini.models.kv_cache import Past
+from genie_mini.models.patches import check_frames, fold, unfold
+from genie_mini.models.quantizer import Quantizer, QuantizerConfig
+from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """Sizes of the tokenizer.
+
+    Attributes:
+        image_size: (height, width) of a frame, pixels; multiples of patch_size.
+        patch_size: side of the square that one token stands for, pixels.
+        encoder, decoder: keyword arguments of their `STTransformerConfig`, all but the grid.
+        quantizer: the codebook.
+        stability_weight: weight of the loss against flicker.
+    """
+
+    image_size: tuple[int, int]
+    patch_size: int
+    encoder: dict
+    decoder: dict
+    quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=1024))
+    stability_weight: float = 1.0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of tokens in a frame."""
+        return self.image_size[0] // self.patch_size, self.image_size[1] // self.patch_size
+
+    @property
+    def num_tokens(self) -> int:
+        """N, the tokens of one frame."""
+        return self.grid[0] * self.grid[1]
+
+
+class VideoTokenizer(nn.Module):
+    """Frames (batch, T, height, width, 3) to tokens (batch, T, N) and back."""
+
+    def __init__(self, config: TokenizerConfig):
+        super().__init__()
+        self.config = config
+        patch_features = config.patch_size**2 * 3
+        encoder = STTransformerConfig(grid=config.grid, **config.encoder)
+        decoder = STTransformerConfig(grid=config.grid, **config.decoder)
+        code_width = config.quantizer.code_width
+        self.embed_patch = nn.Linear(patch_features, encoder.width)
+        self.encoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, encoder.width))
+        self.encoder = STTransformer(encoder)
+        self.to_code = nn.Linear(encoder.width, code_width)
+        # Centre and scale over the batch, so that the vectors spread over the sphere instead of sharing one direction.
+        self.code_norm = nn.BatchNorm1d(code_width, affine=False)
+        self.quantizer = Quantizer(config.quantizer)
+        self.from_code = nn.Linear(code_width, decoder.width)
+        self.decoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, decoder.width))
+        self.decoder = STTransformer(decoder)
+        self.to_patch = nn.Linear(decoder.width, patch_features)
+
+    def encode_continuous(self, frames: Tensor) -> Tensor:
+        """The encoder's output before the quantiser, unit vectors (batch, T, N, code_width)."""
+        patches = unfold(frames, self.config.patch_size)
+        x, _ = self.encoder(self.embed_patch(2 * patches - 1) + self.encoder_position)
+        vectors = self.to_code(x).float()
+        return F.normalize(self.code_norm(vectors.flatten(0, 2)).view_as(vectors), dim=-1)
+
+    def _decode_continuous(self, codes: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
+        x, present = self.decoder(self.from_code(codes) + self.decoder_position, past)
+        return self.to_frames(x), present
+
+    def to_frames(self, x: Tensor) -> Tensor:
+        """Turn the decoder's output, (batch, T, N, width), into frames (batch, T, height, width, 3), not yet clamped."""
+        return fold(self.to_patch(x).float() + 0.5, self.config.patch_size, self.config.grid)
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Turn frames, (batch, T, height, width, 3) float in [0, 1], into tokens, (batch, T, N) int64."""
+        check_frames(frames, self.config.image_size)
+        return self.quantizer.nearest(self.encode_continuous(frames))
+
+    @torch.no_grad()
+    def decode(self, tokens: Tensor) -> Tensor:
+        """Turn tokens, (batch, T, N) int64, into frames, (batch, T, height, width, 3) float in [0, 1]."""
+        return self.decode_next(tokens, None)[0]
+
+    @torch.no_grad()
+    def decode_next(self, tokens: Tensor, past: Past | None) -> tuple[Tensor, Past]:
+        """Decode frames that follow those of `past`; returns the frames and the `Past` of these frames alone."""
+        if tokens.ndim != 3 or tokens.shape[2] != self.config.num_tokens:
+            raise ValueError(f"tokens must be (batch, time, {self.config.num_tokens}), got {tuple(tokens.shape)}")
+        frames, present = self._decode_continuous(self.quantizer.lookup(tokens), past)
+        return frames.clamp(0, 1), present
+
+    def forward(self, frames: Tensor) -> dict[str, Tensor]:
+        """One training pass (the losses of VQ-VAE and one against flicker).
+
+        Args:
+            frames: (batch, T, height, width, 3) float in [0, 1].
+
+        Returns:
+            `loss` (scalar) = `reconstruction` (mean squared error) x 10 + `quantizer` loss x 0.25 + weighted `stability`;
+            also `tokens` (batch, T, N), the `continuous` encoder output, and the `decoded` frames.
+        """
+        check_frames(frames, self.config.image_size)
+        continuous = self.encode_continuous(frames)
+        codes, tokens, quantizer_loss = self.quantizer(continuous)
+        decoded, _ = self._decode_continuous(codes)
+        reconstruction = F.mse_loss(decoded, frames)
+        stability = flicker_penalty(frames, continuous, self.config.patch_size)
+        loss = 10 * reconstruction + 0.25 * quantizer_loss + self.config.stability_weight * stability
+        return {
+            "loss": loss, "reconstruction": reconstruction, "quantizer": quantizer_loss, "stability": stability,
+            "tokens": tokens, "continuous": continuous, "decoded": decoded,
+        }  # fmt: skip
+
+
+def still_patches(frames: Tensor, patch_size: int) -> Tensor:
+    """Which patches look exactly as they did one frame before: (batch, T - 1, N) bool."""
+    patches = unfold(frames, patch_size)
+    return (patches[:, 1:] == patches[:, :-1]).all(dim=-1)
+
+
+def flicker_penalty(frames: Tensor, continuous: Tensor, patch_size: int) -> Tensor:
+    """Mean squared change of the encoder's output where a patch's pixels did not change (a scalar).
+
+    Without it a third of the tokens changed in places where nothing happened, and the dynamics model spent itself on them.
+    """
+    still = still_patches(frames, patch_size)
+    change = (continuous[:, 1:] - continuous[:, :-1]).square().sum(-1)
+    return (change * still).sum() / still.sum().clamp(min=1)

@@ -1,0 +1,86 @@
+"""The learnt world as a Gymnasium environment, so that the ecosystem's wrappers and agents work on it.
+
+Importing `genie_mini` registers it as `genie_mini/Genie-v0`.
+"""
+
+import gymnasium
+import numpy as np
+
+from genie_mini.genie import Genie
+from genie_mini.play.images import to_bytes
+from genie_mini.play.prompts import as_prompt, level_picture
+from genie_mini.world.simulation import FRAMES_PER_SECOND, HELD_OUT_SEED
+
+
+class GenieEnv(gymnasium.Env):
+    """A world that a Genie dreams up, played with latent actions.
+
+    Observations are (height, width, 3) uint8 pictures, actions are latent ones from 0. Rewards are 0 and an
+    episode never ends by itself: nobody told the Genie what is good, or when a game is over. `info["tokens"]`
+    holds the picture's tokens, (N,) int64.
+
+    Args:
+        genie: a `Genie`, or what `Genie.from_pretrained` takes.
+        num_steps: rounds of MaskGIT a frame.
+        temperature: of the sampling; 0 always draws the likeliest token.
+        render_mode: "rgb_array", or None.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
+
+    def __init__(self, genie="mini", num_steps=8, temperature=1.0, render_mode="rgb_array"):
+        self.genie = (genie if isinstance(genie, Genie) else Genie.from_pretrained(genie)).eval()
+        self.num_steps, self.temperature = num_steps, temperature
+        self.render_mode = render_mode
+        self._image_size = self.genie.config.tokenizer.image_size
+        self.observation_space = gymnasium.spaces.Box(0, 255, (*self._image_size, 3), np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(self.genie.config.dynamics.num_actions)
+        self._session = None
+
+    def reset(self, *, seed=None, options=None):
+        """Begin a world.
+
+        Args:
+            seed: of the level and of everything that sampling draws.
+            options: {"level": seed} begins with the first picture of that platformer level, {"prompt": picture}
+                with a picture: see `controls.as_prompt` for what it may be. Without either the seed draws a level
+                that training never saw; `info["level"]` tells which.
+
+        Raises:
+            ValueError: the prompt or level cannot be used, or options holds something else.
+        """
+        super().reset(seed=seed)
+        options = options or {}
+        if options.keys() - {"level", "prompt"} or len(options) > 1:
+            raise ValueError(
+                f'options may hold "level" or "prompt", one of them, got {", ".join(map(repr, options))}'
+            )
+        level = options.get("level", HELD_OUT_SEED + int(self.np_random.integers(HELD_OUT_SEED)))
+        sampling_seed = int(self.np_random.integers(2**31))
+        if "prompt" in options:
+            self._session = self.genie.play(as_prompt(options["prompt"], self._image_size), sampling_seed)
+            return self.render(), self._info()
+        self._session = self.genie.play(level_picture(level, self._image_size), sampling_seed)
+        return self.render(), {**self._info(), "level": level}
+
+    def step(self, action):
+        """Play one latent action for a tenth of a second.
+
+        Raises:
+            ValueError: there is no such action.
+        """
+        if not self.action_space.contains(action):
+            raise ValueError(
+                f"latent actions are the integers from 0 to {self.action_space.n - 1}, got {action!r}"
+            )
+        if self._session is None:
+            raise gymnasium.error.ResetNeeded("call reset before the first step")
+        self._session.step(action, self.num_steps, self.temperature)
+        return self.render(), 0.0, False, False, self._info()
+
+    def render(self):
+        """The present picture, (height, width, 3) uint8."""
+        return to_bytes(self._session.frame)
+
+    def _info(self):
+        return {"tokens": self._session.tokens.numpy().copy()}

@@ -1,0 +1,143 @@
+"""A player for pages and notebooks: the frame, its tokens, what the model remembers, and a button for each action.
+
+Both are the same custom element, `<genie-player>` (assets/player*.js). In a page that was built from a notebook it runs the
+exported world in the browser; see `page_player`. In JupyterLab it is an anywidget, `Player`, and Python draws the frames.
+"""
+
+import html
+import json
+from pathlib import Path
+
+import anywidget
+import numpy as np
+import torch
+import traitlets
+from IPython.display import HTML
+from torch import Tensor
+
+from genie_mini.export.runtime import describe
+from genie_mini.genie import Genie
+from genie_mini.play.images import as_address, to_bytes
+from genie_mini.play.prompts import as_prompt, level_picture
+from genie_mini.world.simulation import ACTIONS, HELD_OUT_SEED, Simulation
+
+_ASSETS = Path(__file__).parent / "assets"
+MODULE = "\n".join((_ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("player_engines", "player_sketch", "player"))
+FORMS = ("play", "rounds", "actions", "memory")
+PAGE_FILES = "_static/player"  # where a page finds the exported world
+PROMPT_LEVELS = (11, 1, 23, 12, 7, 22)  # held-out levels of all four palettes, in which the dream of a walk holds together for long
+_RECORDING_COLUMNS = 8
+
+
+def player_options(
+    genie: Genie, form: str = "play", prompts: list | None = None, action_names: list[str] | None = None, steps: int = 8, recording: dict | None = None
+) -> dict:
+    """What a player needs to know.
+
+    Args:
+        genie: the world.
+        form: "play", all there is to play with; "rounds", MaskGIT in slow motion; "actions", one action in four worlds
+            at once; "memory", one world above the strip of what it remembers.
+        prompts: pictures to begin with, each as `controls.as_prompt` takes it; None are the first pictures of `PROMPT_LEVELS`.
+        action_names: what each latent action means, as `controls.read_action_names` reads it; None if unknown.
+        steps: rounds of MaskGIT a frame, at first.
+        recording: a game to replay, from `recorded_game`.
+
+    Raises:
+        ValueError: the form is unknown, a prompt cannot be used, or there is not one name for each action.
+    """
+    if form not in FORMS:
+        raise ValueError(f"a player's form is one of {', '.join(FORMS)}, got {form!r}")
+    size = genie.config.tokenizer.image_size
+    if prompts is None:
+        prompts = [level_picture(HELD_OUT_SEED + level, size) for level in PROMPT_LEVELS]
+    pictures = [to_bytes(as_prompt(prompt, size)) for prompt in prompts]
+    return {
+        "form": form,
+        "steps": steps,
+        "assets": PAGE_FILES,
+        "world": describe(genie, action_names),
+        "prompts": [{"name": f"Picture {number}", "image": as_address(picture)} for number, picture in enumerate(pictures, 1)],
+        "trace": recording,
+    }
+
+
+def recorded_game(actions: list[str], action_names: list[str], level: int, size: int = 64) -> dict:
+    """Play real actions in the true game, for a player to show beside the dream of the same actions.
+
+    Args:
+        actions: names of real actions (`world.ACTIONS`).
+        action_names: what each latent action means; every name in `actions` must be among them.
+        level: seed of the platformer level.
+        size: of the frames, 32 or 64 pixels.
+    """
+    missing = sorted(set(actions) - set(action_names))
+    if missing:
+        raise ValueError(f"no latent action means {', '.join(missing)}")
+    simulation = Simulation([level])
+    frames = [simulation.frames(size)[0]]
+    for name in actions:
+        simulation.step(np.array([ACTIONS.index(name)]))
+        frames.append(simulation.frames(size)[0])
+    rows = -(-len(frames) // _RECORDING_COLUMNS)
+    sheet = np.zeros((rows * _RECORDING_COLUMNS, size, size, 3), np.uint8)
+    sheet[: len(frames)] = frames
+    sheet = sheet.reshape(rows, _RECORDING_COLUMNS, size, size, 3).swapaxes(1, 2).reshape(rows * size, -1, 3)
+    return {"actions": [action_names.index(name) for name in actions], "columns": _RECORDING_COLUMNS, "image": as_address(sheet)}
+
+
+def page_player(options: dict, fallback: Tensor, alt: str) -> HTML:
+    """The player for a built page; the page's files come from the book's build.
+
+    Args:
+        options: from `player_options`.
+        fallback: frames (T, height, width, 3) float in [0, 1], shown side by side where there is no JavaScript.
+        alt: what there is to see in them.
+    """
+    strip = to_bytes(fallback.transpose(0, 1).flatten(1, 2))
+    data = json.dumps(options).replace("<", "\\u003c")
+    return HTML(
+        f'<genie-player><img src="{as_address(strip)}" alt="{html.escape(alt, quote=True)}" style="image-rendering:pixelated">'
+        f'<script type="application/json">{data}</script></genie-player>'
+    )
+
+
+class Player(anywidget.AnyWidget):
+    """The player for notebooks with a kernel: show it by ending a cell with it.
+
+    Args:
+        genie: the world, on which the kernel plays.
+        options: as those of `player_options`.
+    """
+
+    _esm = MODULE
+    options = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, genie: Genie, **options):
+        super().__init__(options=player_options(genie, **options))
+        self._genie, self._games = genie.eval(), {}
+        self.on_msg(self._answer)
+
+    def __repr__(self):
+        return f"Player(form={self.options['form']!r})"  # without an address, so that notebooks stay the same
+
+    def _answer(self, _, message, buffers):
+        """Do what the element asks for, and send back the frame, its tokens, and those of each round."""
+        try:
+            session, rounds = self._act(message, buffers)
+        except (ValueError, KeyError) as error:
+            self.send({"id": message.get("id"), "error": str(error)})
+            return
+        answer = {"id": message["id"], "tokens": session.tokens.tolist(), "rounds": rounds}
+        self.send(answer, [session.frame.numpy().astype(np.float32).tobytes()])
+
+    def _act(self, message, buffers):
+        rounds = []
+        if message["type"] == "begin":
+            picture = torch.frombuffer(bytearray(buffers[0]), dtype=torch.float32)
+            picture = picture.reshape(*self._genie.config.tokenizer.image_size, 3)
+            self._games[message["game"]] = self._genie.play(picture, message["seed"])
+        session = self._games[message["game"]]
+        if message["type"] == "step":
+            session.step(message["action"], message["numSteps"], message["temperature"], lambda tokens: rounds.append(tokens[0].tolist()))
+        return session, rounds

@@ -1,0 +1,85 @@
+"""Playing: from a prompt to the next frame, and the next (paper, Section 2.2 and Figure 8).
+
+The past is kept as keys and values. A step then costs the rounds of MaskGIT on one frame, one more pass to remember the
+finished frame, and one pass of the tokenizer's decoder, however long the game has been going on.
+"""
+
+import torch
+from torch import Tensor
+
+from genie_mini.models.patches import check_frames
+
+
+class Rollout:
+    """Several worlds advancing together. `frames` (batch, height, width, 3) and `tokens` (batch, N) are their present.
+
+    Args:
+        genie: a `Genie`.
+        prompt: (batch, T, height, width, 3) float in [0, 1]. The actions between prompt frames are inferred.
+        seed: of everything that sampling draws.
+    """
+
+    def __init__(self, genie, prompt: Tensor, seed: int = 0):
+        check_frames(prompt, genie.config.tokenizer.image_size)
+        self.genie = genie.eval()  # in training mode, batch statistics would take the place of the learnt ones
+        self._window = genie.config.dynamics.context - 1
+        self._generator = torch.Generator().manual_seed(seed)
+        prompt = prompt[:, -self._window :].float()
+        tokens = genie.tokenizer.encode(prompt)
+        actions = torch.empty(len(prompt), 0, dtype=torch.int64)
+        if prompt.shape[1] > 1:
+            actions = genie.latent_action_model.infer(prompt)
+        self._past = genie.dynamics.remember(tokens, actions)
+        decoded, self._decoder_past = genie.tokenizer.decode_next(tokens, None)
+        self.tokens, self.frames = tokens[:, -1], decoded[:, -1]
+
+    def step(self, actions: Tensor, num_steps: int = 8, temperature: float = 1.0, on_round=None) -> Tensor:
+        """Take one latent action in every world, (batch,) int64, and return the next frames (batch, height, width, 3).
+
+        Args:
+            actions: latent actions, from 0.
+            num_steps: rounds of MaskGIT; more are slower and more careful.
+            temperature: 0 always draws the likeliest token.
+            on_round: called with the tokens after each round; see `DynamicsModel.sample`.
+        """
+        dynamics, tokenizer = self.genie.dynamics, self.genie.tokenizer
+        num_actions = self.genie.config.dynamics.num_actions
+        if actions.min() < 0 or actions.max() >= num_actions:
+            raise ValueError(f"latent actions are the integers from 0 to {num_actions - 1}, got {actions.tolist()}")
+        self.tokens = dynamics.sample(
+            self._past, actions, num_steps=num_steps, temperature=temperature, generator=self._generator, on_round=on_round
+        )
+        self._past = dynamics.remember(self.tokens[:, None], actions[:, None], self._past)
+        decoded, present = tokenizer.decode_next(self.tokens[:, None], self._decoder_past)
+        self._decoder_past = self._decoder_past.extend(present, self._window)
+        self.frames = decoded[:, 0]
+        return self.frames
+
+
+class PlaySession:
+    """One world being played. `frame` (height, width, 3) is what it shows, `tokens` (N,) what the models see of it.
+
+    Args:
+        genie: a `Genie`.
+        prompt: (height, width, 3) or (T, height, width, 3) float in [0, 1].
+        seed: of everything that sampling draws.
+    """
+
+    def __init__(self, genie, prompt: Tensor, seed: int = 0):
+        prompt = torch.as_tensor(prompt)
+        self._rollout = Rollout(genie, prompt[None, None] if prompt.ndim == 3 else prompt[None], seed)
+
+    @property
+    def frame(self) -> Tensor:
+        """What the world shows, (height, width, 3) float in [0, 1]."""
+        return self._rollout.frames[0]
+
+    @property
+    def tokens(self) -> Tensor:
+        """The present frame's tokens, (N,) int64."""
+        return self._rollout.tokens[0]
+
+    def step(self, action: int, num_steps: int = 8, temperature: float = 1.0, on_round=None) -> Tensor:
+        """Take one latent action and return the next frame, (height, width, 3); see `Rollout.step`."""
+        self._rollout.step(torch.tensor([int(action)]), num_steps, temperature, on_round)
+        return self.frame

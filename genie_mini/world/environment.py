@@ -1,0 +1,51 @@
+"""The platformer as a Gymnasium environment, with the real actions."""
+
+import gymnasium
+import numpy as np
+
+from genie_mini.world.levels import LAST
+from genie_mini.world.rendering import SCREEN, TILE
+from genie_mini.world.simulation import ACTIONS, FRAMES_PER_SECOND, HELD_OUT_SEED, SIZES, Simulation
+
+
+class Platformer(gymnasium.Env):
+    """One level as a Gymnasium environment with the real actions (registered as `genie_mini/Platformer-v0`).
+
+    Observations are (size, size, 3) uint8 pictures; the reward is the number of coins taken in the step; the episode
+    ends at the level's right edge. `reset(seed=...)` chooses the level.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
+
+    def __init__(self, size=SCREEN, render_mode=None):
+        if size not in SIZES:
+            raise ValueError(f"the world is drawn at {SIZES[0]} or {SIZES[1]} pixels, got size={size!r}")
+        self.size = size
+        self.render_mode = render_mode
+        self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
+        self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
+        self._simulation = None
+
+    def reset(self, *, seed=None, options=None):
+        """Begin the level of this seed (a random one without), and return its first picture."""
+        super().reset(seed=seed)
+        level = seed if seed is not None else int(self.np_random.integers(HELD_OUT_SEED))
+        self._simulation = Simulation([level])
+        return self.render(), self._info()
+
+    def step(self, action):
+        """Play one real action for a tenth of a second."""
+        if self._simulation is None:
+            raise gymnasium.error.ResetNeeded("call reset() before the first step()")
+        before = self._simulation.coins[0]
+        self._simulation.step(np.array([action]))
+        reward = float(self._simulation.coins[0] - before)
+        finished = bool(self._simulation.x[0] >= LAST * TILE)
+        return self.render(), reward, finished, False, self._info()
+
+    def render(self):
+        """The present picture, (size, size, 3) uint8."""
+        return self._simulation.frames(self.size)[0]
+
+    def _info(self):
+        return {"x": int(self._simulation.x[0]), "y": int(self._simulation.y[0]), "coins": int(self._simulation.coins[0])}

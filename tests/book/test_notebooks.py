@@ -1,0 +1,73 @@
+"""A committed notebook holds the text outputs of one run from top to bottom, which strict nbval then compares."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+NOTEBOOKS = sorted(path for path in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+FORBIDDEN_TAGS = {"raises-exception", "skip-execution", "nbval-skip", "nbval-raises-exception"}
+
+
+def problems(notebook):
+    """List what makes a notebook unfit to be committed."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    found = []
+    counts = [cell.execution_count for cell in code]
+    if counts != list(range(1, len(code) + 1)):
+        found.append(f"was not run once from top to bottom: execution counts {counts}")
+    if code and not any(cell.outputs for cell in code):
+        found.append("has no outputs, so nbval would compare nothing")
+    for number, cell in enumerate(code, start=1):
+        tags = FORBIDDEN_TAGS & set(cell.metadata.get("tags", []))
+        if tags:
+            found.append(f"cell {number} has the tag {tags}")
+        numbers = cell.metadata.get("numbers")
+        if numbers is not None and not (numbers.get("units", 0) > 1 and numbers.get("reason")):
+            found.append(f"cell {number} asks for another tolerance of numbers without units or a reason")
+        for output in cell.outputs:
+            if output.get("name") == "stderr" or output.output_type == "error":
+                found.append(f"cell {number} holds stderr or an error")
+            data = output.get("data", {})
+            if {"image/png", "image/jpeg", "image/gif"} & set(data) or ";base64," in data.get(
+                "text/html", ""
+            ):
+                found.append(f"cell {number} holds a picture; the build draws it again")
+    if "widgets" in notebook.metadata:
+        found.append("holds the state of widgets")
+    return found
+
+
+def test_the_book_has_notebooks():
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_committed_outputs(path):
+    found = problems(nbformat.read(path, as_version=4))
+    assert not found, f"{path.name}: run tools/execute_notebooks.py on it\n" + "\n".join(found)
+
+
+def _notebook(**changes):
+    output = nbformat.v4.new_output("stream", name="stdout", text="1\n")
+    cell = nbformat.v4.new_code_cell("print(1)", execution_count=1, outputs=[output])
+    cell.update(changes)
+    return nbformat.v4.new_notebook(cells=[cell])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"execution_count": None},
+        {"execution_count": 7},
+        {"outputs": []},
+        {"metadata": nbformat.from_dict({"tags": ["raises-exception"]})},
+        {"metadata": nbformat.from_dict({"numbers": {"units": 3}})},
+        {"outputs": [nbformat.v4.new_output("stream", name="stderr", text="careful")]},
+        {"outputs": [nbformat.v4.new_output("display_data", data={"image/png": "AAAA"})]},
+    ],
+)
+def test_the_check_sees_a_planted_mistake(changes):
+    assert not problems(_notebook())
+    assert problems(_notebook(**changes))

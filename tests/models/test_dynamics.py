@@ -1,0 +1,241 @@
+"""The dynamics model: what it may see, what its loss asks for, and how it draws a frame in rounds."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
+
+CODES, TOKENS = 32, 16
+
+
+@pytest.fixture
+def dynamics(make_genie):
+    return make_genie(num_blocks=2).dynamics
+
+
+def draw(clips=2, frames=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    tokens = torch.randint(CODES, (clips, frames, TOKENS), generator=generator)
+    return tokens, torch.randint(8, (clips, frames - 1), generator=generator)
+
+
+def force(dynamics, logits):
+    """Make the model output these logits, (codes,), everywhere."""
+    with torch.no_grad():
+        dynamics.to_logits.weight.zero_()
+        dynamics.to_logits.bias.copy_(logits)
+
+
+def spy(dynamics):
+    """The list of token inputs (batch, T, N) of every pass from now on."""
+    seen = []
+    dynamics.embed_token.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].clone()))
+    return seen
+
+
+@torch.no_grad()
+def frames_that_differ(dynamics, first, second):
+    return (dynamics(*first) != dynamics(*second)).flatten(2).any(dim=-1).any(dim=0)
+
+
+@pytest.mark.parametrize("t", range(5))
+def test_logits_depend_on_no_later_token(dynamics, t):
+    tokens, actions = draw()
+    other = tokens.clone()
+    other[:, t:] = (other[:, t:] + 1) % CODES
+    different = frames_that_differ(dynamics, (tokens, actions), (other, actions))
+    assert not different[:t].any()
+    assert different[t:].all(), "and on every earlier one"
+
+
+@pytest.mark.parametrize("t", range(4))
+def test_logits_depend_on_no_later_action(dynamics, t):
+    tokens, actions = draw()
+    other = actions.clone()
+    other[:, t] = (other[:, t] + 1) % 8  # leads to frame t + 1
+    different = frames_that_differ(dynamics, (tokens, actions), (tokens, other))
+    assert not different[: t + 1].any()
+    assert different[t + 1 :].all()
+
+
+def test_logits_have_one_entry_a_code(dynamics):
+    logits = dynamics(*draw())
+    assert logits.shape == (2, 5, TOKENS, CODES) and logits.dtype == torch.float32
+
+
+def test_masked_tokens_may_be_given(dynamics):
+    tokens, actions = draw()
+    tokens[:, -1] = dynamics.mask_token
+    assert dynamics(tokens, actions).isfinite().all()
+
+
+def test_every_parameter_gets_a_gradient(dynamics):
+    for seed in range(4):
+        dynamics.loss(*draw(clips=4, seed=seed))["loss"].backward()
+    missing = [name for name, p in dynamics.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not missing
+    assert dynamics.embed_token.weight.grad.any(dim=-1).all(), "every code and the mask"
+    assert dynamics.embed_action.weight.grad.any(dim=-1).all(), "every action"
+
+
+def test_targets_are_the_tokens_and_not_the_mask(dynamics):
+    logits = torch.linspace(-2, 2, CODES)
+    force(dynamics, logits)
+    for code in (0, 7, 31):
+        tokens = torch.full((2, 5, TOKENS), code)
+        expected = -torch.log_softmax(logits, dim=0)[code].item()
+        assert dynamics.loss(tokens, draw()[1])["loss"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_prompt_frame_is_no_target(dynamics):
+    logits = torch.linspace(-2, 2, CODES)
+    force(dynamics, logits)
+    tokens = torch.full((2, 5, TOKENS), 9)
+    tokens[:, 0] = 3
+    expected = -torch.log_softmax(logits, dim=0)[9].item()
+    assert dynamics.loss(tokens, draw()[1])["loss"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_accuracy_is_counted_on_hidden_tokens(dynamics):
+    force(dynamics, torch.nn.functional.one_hot(torch.tensor(9), CODES).float())
+    tokens = torch.full((2, 5, TOKENS), 9)
+    assert dynamics.loss(tokens, draw()[1])["accuracy_still"] == 1
+    tokens[:, 1::2] = 8  # changes every frame, and is 9 in frames 2 and 4
+    accuracy = dynamics.loss(tokens, draw()[1])["accuracy"].item()
+    assert 0.2 < accuracy < 0.8
+
+
+def test_training_hides_between_half_and_all_of_every_frame_but_the_first(dynamics):
+    seen = spy(dynamics)
+    dynamics.loss(*draw(clips=64, frames=6))
+    trial, hidden = (mask for mask in (tokens == dynamics.mask_token for tokens in seen) if mask.any())
+    assert torch.equal(trial, hidden), "the trial run guesses what the run that counts is asked for"
+    assert not hidden[:, 0].any()
+    rates = hidden[:, 1:].float().mean(dim=(1, 2))
+    assert 0.35 < rates.min() < 0.6 and 0.9 < rates.max() <= 1, "the rate is drawn for each clip of a batch"
+    assert 0.68 < rates.mean() < 0.82
+
+
+def test_a_hidden_token_cannot_be_read_off(dynamics):
+    # With everything hidden, the true tokens of a frame must not change the logits for that frame.
+    dynamics.config = replace(dynamics.config, mask_rate=(1.0, 1.0), history_guesses=0.0)
+    outputs = []
+    dynamics.to_logits.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    tokens, actions = draw()
+    other = tokens.clone()
+    other[:, -1] = (other[:, -1] + 1) % CODES
+    dynamics.loss(tokens, actions)
+    dynamics.loss(other, actions)
+    torch.testing.assert_close(outputs[0], outputs[1], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("num_steps", [1, 2, 3, 8, 15, 16])
+def test_every_round_shows_more_tokens_and_keeps_those_shown(dynamics, num_steps):
+    tokens, actions = draw()
+    past = dynamics.remember(tokens, actions)
+    seen = spy(dynamics)
+    generator = torch.Generator().manual_seed(0)
+    final = dynamics.sample(past, actions[:, 0], num_steps=num_steps, generator=generator)
+    assert len(seen) == num_steps
+    assert (seen[0] == dynamics.mask_token).all()
+    rounds = [*(tokens[:, 0] for tokens in seen), final]
+    for before, after in zip(rounds, rounds[1:], strict=False):
+        shown = before != dynamics.mask_token
+        assert torch.equal(after[shown], before[shown]), "what is shown stays, and is fed back"
+        assert ((after != dynamics.mask_token).sum(dim=1) > shown.sum(dim=1)).all()
+    assert final.shape == (2, TOKENS) and final.dtype == torch.int64
+    assert 0 <= final.min() and final.max() < CODES
+
+
+def test_the_past_in_training_holds_some_of_the_models_own_guesses(dynamics):
+    force(dynamics, torch.nn.functional.one_hot(torch.tensor(9), CODES) * 100.0)  # it always guesses 9
+    tokens, actions = draw(clips=64, frames=6)
+    tokens[tokens == 9] = 8
+    seen = spy(dynamics)
+    dynamics.loss(tokens, actions)
+    clean, hidden, past, again = seen
+    assert torch.equal(clean, tokens) and torch.equal(hidden, again)
+    replaced = past != tokens
+    assert (past[replaced] == 9).all() and (hidden == dynamics.mask_token)[replaced].all()
+    rates = replaced[:, 1:].float().mean(dim=(1, 2))
+    most = dynamics.config.history_guesses
+    assert rates.max() <= most * 1.3 and rates.max() > most / 2 > rates.min(), "the share is drawn for each clip"
+
+
+def test_many_tokens_are_shown_at_first_and_few_in_the_last_rounds(dynamics):
+    past = dynamics.remember(*draw())
+    seen = spy(dynamics)
+    final = dynamics.sample(past, torch.tensor([0, 1]), num_steps=4)
+    counts = [(tokens == dynamics.mask_token).sum().item() // 2 for tokens in [*seen, final]]
+    assert counts == [16, 9, 4, 1, 0]
+
+
+def test_temperature_zero_takes_the_likeliest_and_draws_nothing(dynamics):
+    past = dynamics.remember(*draw())
+    actions = torch.tensor([2, 5])
+    results = [
+        dynamics.sample(
+            past, actions, num_steps=4, temperature=0, generator=torch.Generator().manual_seed(seed)
+        )
+        for seed in range(3)
+    ]
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
+    tokens, inferred = draw()
+    masked = torch.cat([tokens, torch.full((2, 1, TOKENS), dynamics.mask_token)], dim=1)
+    likeliest = dynamics(masked, torch.cat([inferred, actions[:, None]], dim=1))[:, -1].argmax(dim=-1)
+    assert torch.equal(dynamics.sample(past, actions, num_steps=1, temperature=0), likeliest)
+
+
+def test_a_seeded_generator_repeats_its_draws(dynamics):
+    past = dynamics.remember(*draw())
+
+    def sample(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return dynamics.sample(past, torch.tensor([2, 5]), num_steps=4, generator=generator)
+
+    torch.manual_seed(0)
+    first = sample(1)
+    torch.manual_seed(99)  # global randomness plays no part
+    assert torch.equal(first, sample(1))
+    assert not torch.equal(first, sample(2))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("grid", [(1, 1), (4, 4)])
+def test_sampling_follows_the_models_distribution(temperature, grid):
+    torch.manual_seed(0)
+    model = DynamicsModel(DynamicsConfig(grid, 4, {"num_blocks": 1, "width": 8, "num_heads": 1}))
+    believed = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    force(model, believed.log())
+    clips = 8000 // math.prod(grid)
+    past = model.remember(
+        torch.zeros(clips, 1, math.prod(grid), dtype=torch.int64), torch.empty(clips, 0).long()
+    )
+    drawn = model.sample(past, torch.zeros(clips, dtype=torch.int64), num_steps=1, temperature=temperature)
+    shares = torch.bincount(drawn.flatten(), minlength=4) / drawn.numel()
+    expected = believed ** (1 / temperature)
+    torch.testing.assert_close(shares, expected / expected.sum(), atol=0.02, rtol=0)
+
+
+class Fixed(nn.Module):
+    def __init__(self, probabilities):
+        super().__init__()
+        self.logits = torch.tensor(probabilities).log()
+
+    def forward(self, x):
+        return self.logits.expand(x.shape[0], -1, -1)
+
+
+def test_confidence_is_that_of_the_token_drawn():
+    # Place 0 believes (0.9, 0.1), place 1 (0.6, 0.4). A 1 drawn at place 0 is the least sure guess there is: it waits for the
+    # second round and is drawn again, so place 0 ends as 1 once in a hundred, not once in ten.
+    torch.manual_seed(0)
+    model = DynamicsModel(DynamicsConfig((1, 2), 2, {"num_blocks": 1, "width": 8, "num_heads": 1}))
+    past = model.remember(torch.zeros(20000, 1, 2, dtype=torch.int64), torch.empty(20000, 0).long())
+    model.to_logits = Fixed([[0.9, 0.1], [0.6, 0.4]])
+    drawn = model.sample(past, torch.zeros(20000, dtype=torch.int64), num_steps=2)
+    assert drawn[:, 0].float().mean().item() == pytest.approx(0.01, abs=0.004)

@@ -1,0 +1,217 @@
+"""The latent action model: what it may see, what teaches it, and its errors."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from genie_mini.models.latent_action import displaced
+from genie_mini.presets import PRESETS
+
+
+@pytest.fixture(scope="module")
+def calibrated(make_genie, make_clips):
+    """Untrained, but with its codes among the vectors that noise leads to, so that all of them are chosen."""
+    model = make_genie(num_blocks=2).latent_action_model.train()
+    with torch.no_grad():
+        for seed in range(30):
+            result = model(make_clips(num_clips=8, seed=100 + seed))
+            model.quantizer.reset_dead_codes(result["continuous"], result["actions"])
+    return model.eval()
+
+
+@pytest.fixture
+def model(calibrated):
+    return deepcopy(calibrated)
+
+
+def other_from(clips, t):
+    other = clips.clone()
+    other[:, t:] = 1 - other[:, t:]
+    return other
+
+
+@pytest.mark.parametrize("t", range(6))
+def test_an_action_depends_on_no_frame_after_the_one_it_leads_to(model, make_clips, t):
+    clips = make_clips(num_clips=64, num_frames=6)
+    different = (model.infer(clips) != model.infer(other_from(clips, t))).any(dim=0)
+    assert not different[: max(0, t - 1)].any()
+    assert different[max(0, t - 1) :].any(), "and does depend on those up to it"
+
+
+def test_an_action_depends_on_the_frame_it_leads_to(model, make_clips):
+    # A model shown only the frames up to the present could not know what comes next.
+    clips = make_clips(num_clips=16, num_frames=2)
+    assert (model.infer(clips) != model.infer(other_from(clips, 1))).any()
+
+
+@pytest.mark.parametrize("t", range(5))
+def test_the_decoder_sees_no_later_frame(model, clips, t):
+    actions = torch.zeros(2, 5, dtype=torch.int64)
+    other = other_from(clips, t)
+    # What it draws is the frame plus a change; a leak shows in either.
+    different = (
+        (model.predict(clips, actions) != model.predict(other, actions)).flatten(2).any(dim=-1).any(dim=0)
+    )
+    assert not different[:t].any()
+    assert different[t:].all(), "it sees all frames so far, not the first alone"
+
+
+@pytest.mark.parametrize("t", range(5))
+def test_the_decoder_sees_no_later_action(model, clips, t):
+    actions = torch.zeros(2, 5, dtype=torch.int64)
+    other = actions.clone()
+    other[:, t:] = 3
+    different = (
+        (model.predict(clips, actions) != model.predict(clips, other)).flatten(2).any(dim=-1).any(dim=0)
+    )
+    assert not different[:t].any()
+    assert different[t:].all()
+
+
+def test_shapes_types_and_ranges(model, clips):
+    actions = model.infer(clips)
+    assert actions.shape == (2, 4) and actions.dtype == torch.int64
+    assert 0 <= actions.min() and actions.max() < 8
+    predicted = model.predict(clips[:, :-1], actions)
+    assert predicted.shape == (2, 4, 16, 16, 3)
+    assert 0 <= predicted.min() and predicted.max() <= 1
+
+
+def test_inferring_changes_nothing_in_the_model(model, clips):
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    model.infer(clips)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_the_first_guess_is_that_little_moves(make_genie, clips):
+    untrained = make_genie(stirred=False).latent_action_model
+    guess = untrained.predict(clips, torch.zeros(2, 5, dtype=torch.int64))
+    assert (guess - clips).square().mean() < (clips.mean() - clips).square().mean() / 2
+
+
+def test_displaced_copies_are_the_picture_moved():
+    clips = torch.rand(1, 2, 32, 32, 3, generator=torch.Generator().manual_seed(0))
+    displacements = [(0, 0), (-8, 0), (3, 0), (0, -2), (1, 4)]
+    copies = displaced(clips, displacements)
+    for index, (down, right) in enumerate(displacements):
+        moved = clips.roll((down, right), dims=(2, 3))
+        assert torch.equal(copies[:, :, 8:-8, 4:-4, index], moved[:, :, 8:-8, 4:-4])
+    assert torch.equal(copies[..., 0, :], clips)
+    assert torch.equal(copies[:, :, -1, 8, 1], clips[:, :, -1, 8]), "edges are repeated"
+
+
+@pytest.mark.parametrize("preset", ["pocket", "mini", "coinrun", "paper"])
+def test_displacements_grow_with_the_picture(preset):
+    config = PRESETS[preset]().latent_action
+    assert config.displacements[0] == (0, 0) and len(set(config.displacements)) == len(config.displacements) > 10
+    height, width = config.image_size
+    assert (0, round(width / 8)) in config.displacements and (-round(height * 6 / 32), 0) in config.displacements
+
+
+def test_every_parameter_gets_a_gradient(model, make_clips):
+    model.train()
+    for seed in range(4):
+        model(make_clips(num_clips=8, num_frames=6, seed=seed))["loss"].backward()
+    missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not missing
+    assert model.quantizer.codebook.grad.any(dim=-1).all(), "every code gets a gradient"
+
+
+def test_the_reconstruction_teaches_the_encoder_through_the_code(model, clips):
+    model.train()
+    model(clips)["reconstruction"].backward()
+    assert model.to_code.weight.grad.any()
+
+
+def test_training_infers_the_actions_that_inference_would(model, make_clips):
+    clips = make_clips(num_clips=8)
+    result = model(clips)  # in evaluation mode, so that both normalise alike
+    assert torch.equal(result["actions"], model.infer(clips))
+    assert result["continuous"].shape[:2] == (8, 4)
+
+
+def test_learning_tells_two_movements_apart(make_genie):
+    # A bright square goes one patch left or right; two codes are enough to draw what comes next.
+    model = make_genie(stirred=False).latent_action_model.train()
+    generator = torch.Generator().manual_seed(0)
+
+    def batch(num_clips):
+        right = torch.randint(2, (num_clips,), generator=generator)
+        clips = torch.zeros(num_clips, 2, 16, 16, 3)
+        for clip, way in zip(clips, right, strict=True):
+            row, column = torch.randint(1, 3, (2,), generator=generator).mul(4).tolist()
+            clip[0, row : row + 4, column : column + 4] = 1
+            column += 4 if way else -4
+            clip[1, row : row + 4, column : column + 4] = 1
+        return clips, right
+
+    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+    for step in range(120):
+        optimiser.zero_grad()
+        model(batch(32)[0], step / 120)["loss"].backward()
+        optimiser.step()
+    clips, right = batch(200)
+    latent = model.eval().infer(clips)[:, 0]
+    votes = torch.stack(
+        [((latent == code) & (right == way)).sum() for code in range(8) for way in (0, 1)]
+    ).view(8, 2)
+    assert votes.amax(dim=1).sum() / 200 > 0.95
+
+
+@pytest.mark.parametrize("call", ["infer", "forward"])
+@pytest.mark.parametrize(
+    "frames, problem",
+    [
+        (torch.zeros(1, 2, 20, 16, 3), "16, 16, 3"),
+        (torch.zeros(2, 16, 16, 3), "batch, time"),
+        (torch.zeros(1, 2, 16, 16, 3, dtype=torch.uint8), "uint8"),
+        (torch.zeros(1, 1, 16, 16, 3), "two frames"),
+    ],
+)
+def test_wrong_frames_are_refused(genie, call, frames, problem):
+    with pytest.raises(ValueError, match=problem):
+        getattr(genie.latent_action_model, call)(frames)
+
+
+@pytest.mark.parametrize("action", [-1, 8])
+def test_actions_out_of_range_are_refused(genie, clips, action):
+    with pytest.raises(ValueError, match="action"):
+        genie.latent_action_model.predict(clips, torch.full((2, 5), action))
+
+
+def test_one_action_is_needed_for_every_frame(genie, clips):
+    with pytest.raises(ValueError, match="action"):
+        genie.latent_action_model.predict(clips, torch.zeros(2, 4, dtype=torch.int64))
+
+
+def test_the_least_used_code_moves_to_where_one_code_covers_two_things(make_genie, make_clips, monkeypatch):
+    model = make_genie(stirred=False).latent_action_model.eval()
+    clips = make_clips(num_clips=8, num_frames=6)
+    generator = torch.Generator().manual_seed(0)
+    # What the encoder sees lies in two directions; half of those in the first are drawn badly.
+    first, second = torch.eye(model.config.quantizer.code_width)[:2]
+    noise = 0.2 * torch.randn(8, 5, model.config.quantizer.code_width, generator=generator)
+    kind = torch.arange(40).view(8, 5) % 4  # 0 and 1: well drawn; 2: badly; 3: another code, well drawn
+    vectors = torch.where((kind == 3)[..., None], second, first) + noise
+    vectors[kind == 2] += 0.5 * torch.eye(model.config.quantizer.code_width)[2]
+    model.quantizer.place(torch.arange(8), -torch.eye(model.config.quantizer.code_width)[:8] - 0.1)
+    model.quantizer.place(5, first)
+    model.quantizer.place(6, second)
+    drawn = clips[:, 1:] + 0.5 * (kind == 2)[..., None, None, None]
+    monkeypatch.setattr(model, "_encode", lambda frames: vectors)
+    monkeypatch.setattr(model, "predict", lambda frames, actions: drawn)
+    before = model.quantizer.nearest(vectors)
+    model.move_least_used_code(clips)
+    after = model.quantizer.nearest(vectors)
+    moved = before != after
+    assert (kind[moved] == 2).all() and moved.sum() >= 0.8 * (kind == 2).sum()
+    assert len(after[moved].unique()) == 1 and not (before == after[moved][0]).any()
+
+
+def test_a_later_round_counts_small_changes_in_full(make_genie, make_clips):
+    model = make_genie().latent_action_model.train()
+    clips = make_clips(num_clips=4, num_frames=4)
+    first, later = (model(clips, 0.2, settled=settled)["reconstruction"] for settled in (False, True))
+    assert not torch.allclose(first, later)
+    assert torch.allclose(model(clips, 1.0)["reconstruction"], model(clips, 1.0, settled=True)["reconstruction"], atol=1e-4)

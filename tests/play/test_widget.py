@@ -1,0 +1,110 @@
+"""The player's Python side: what it tells the element, and what it answers when a kernel plays."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import tiny_genie
+
+from genie_mini.play.widget import PROMPT_LEVELS, Player, page_player, player_options, recorded_game
+from genie_mini.world import ACTIONS, HELD_OUT_SEED, Simulation
+
+NAMES = ["left", "right", "jump", "nothing", "dash left", "dash right", "jump left", "jump right"]
+
+
+def picture(address):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))))
+
+
+@pytest.fixture
+def talk():
+    """Send a player a message, as the element would; returns its answer and the picture in it."""
+
+    def send(player, content, buffers=()):
+        answers = []
+        player.send = lambda answer, buffers=(): answers.append((answer, buffers))
+        player._answer(player, {"id": 1, "game": "a", **content}, list(buffers))
+        (answer, buffers), frame = answers[0], None
+        if buffers:
+            frame = torch.from_numpy(np.frombuffer(bytearray(buffers[0]), np.float32).reshape(32, 32, 3))
+        return answer, frame
+
+    return send
+
+
+def test_options_hold_pictures_of_held_out_levels_and_the_worlds_shape():
+    options = player_options(tiny_genie(), action_names=NAMES)
+    first = Simulation([HELD_OUT_SEED + PROMPT_LEVELS[0]]).frames(32)[0]
+    assert np.array_equal(picture(options["prompts"][0]["image"]), first)
+    assert options["world"]["grid"] == [4, 4] and options["world"]["actionNames"] == NAMES
+    json.dumps(options)
+
+
+def test_a_recorded_game_is_the_true_game():
+    recording = recorded_game(["right", "jump right", "nothing"], NAMES, level=7, size=32)
+    assert [NAMES[action] for action in recording["actions"]] == ["right", "jump right", "nothing"]
+    simulation, sheet = Simulation([7]), picture(recording["image"])
+    for index, name in enumerate(["right", "jump right", "nothing"], 1):
+        simulation.step(np.array([ACTIONS.index(name)]))
+        row, column = divmod(index, recording["columns"])
+        shown = sheet[row * 32 : row * 32 + 32, column * 32 : column * 32 + 32]
+        assert np.array_equal(shown, simulation.frames(32)[0])
+
+
+def test_the_page_holds_a_strip_with_alt_text_and_the_options():
+    fallback = torch.rand(3, 32, 32, 3)
+    page = page_player(player_options(tiny_genie()), fallback, alt='a "game" & more').data
+    assert 'alt="a &quot;game&quot; &amp; more"' in page
+    assert picture(re.search(r'src="([^"]+)"', page)[1]).shape == (32, 96, 3)
+    assert json.loads(re.search(r"<script[^>]*>(.+)</script>", page)[1])["form"] == "play"
+
+
+def test_the_kernel_plays_what_a_session_plays(talk):
+    genie = tiny_genie()
+    player, start = Player(genie, action_names=NAMES), torch.rand(32, 32, 3)
+    session = genie.play(start, seed=5)
+    answer, frame = talk(player, {"type": "begin", "seed": 5}, [memoryview(start.numpy().tobytes())])
+    torch.testing.assert_close(frame, session.frame)
+    for action in (1, 6):
+        answer, frame = talk(player, {"type": "step", "action": action, "numSteps": 4, "temperature": 0.7})
+        torch.testing.assert_close(frame, session.step(action, 4, 0.7))
+        assert answer["tokens"] == session.tokens.tolist() == answer["rounds"][-1] and len(answer["rounds"]) == 4
+        hidden = [tokens.count(genie.dynamics.mask_token) for tokens in answer["rounds"]]
+        assert hidden == sorted(hidden, reverse=True) and hidden[0] > hidden[-1] == 0
+
+
+def test_what_cannot_be_done_is_answered_with_a_reason(talk):
+    player = Player(tiny_genie())
+    start = memoryview(torch.rand(32, 32, 3).numpy().tobytes())
+    talk(player, {"type": "begin", "seed": 0}, [start])
+    answer, _ = talk(player, {"type": "step", "action": 9, "numSteps": 4, "temperature": 1.0})
+    assert "latent actions are the integers from 0 to 7" in answer["error"]
+    answer, _ = talk(player, {"type": "step", "game": "b", "action": 0, "numSteps": 4, "temperature": 1.0})
+    assert "b" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    "options, problem",
+    [
+        ({"form": "memory palace"}, "a player's form is one of play, rounds, actions, memory"),
+        ({"action_names": ["left"]}, "8 latent actions, but 1 names"),
+        ({"prompts": [torch.rand(8, 8, 3)]}, r"a prompt must be \(32, 32, 3\)"),
+    ],
+)
+def test_bad_options_are_refused(options, problem):
+    with pytest.raises(ValueError, match=problem):
+        player_options(tiny_genie(), **options)
+
+
+def test_a_recording_needs_names_for_its_actions():
+    with pytest.raises(ValueError, match="no latent action means jump"):
+        recorded_game(["left", "jump"], ["left"], level=0)
+
+
+def test_a_player_is_shown_without_an_address_so_that_notebooks_stay_the_same():
+    assert repr(Player(tiny_genie())) == "Player(form='play')"

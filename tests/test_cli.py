@@ -1,0 +1,231 @@
+"""`genie-mini train | play | evaluate | memory | export | record` do what their help says, and complain in one line."""
+
+import http.client
+import json
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import tiny_genie
+
+from genie_mini import cli
+from genie_mini.cli import build_parser, main, training_config
+from genie_mini.data.video_files import VideoFolder
+from genie_mini.evaluation.metrics import Score
+from genie_mini.genie import Genie
+from genie_mini.training.config import TRAINING_PRESETS
+from genie_mini.training.trainer import Interrupted
+from genie_mini.world import Truth
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    tiny_genie().save(folder)
+    return folder
+
+
+@pytest.mark.parametrize("command", ["train", "play", "evaluate", "memory", "export", "record"])
+def test_help_of_every_command_has_a_text_and_examples_that_parse(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert stop.value.code == 0
+    examples = text.split("example:\n")[1].strip().splitlines()
+    for example in examples:
+        build_parser().parse_args(example.split()[1:])
+    assert max(map(len, text.splitlines())) <= 85
+
+
+def wrong(words, capsys):
+    """Run a command that must fail; return the one line it writes."""
+    assert main(words) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    (line,) = output.err.splitlines()
+    assert line.startswith("genie-mini: ")
+    return line
+
+
+def test_users_mistakes_are_told_in_one_line(tmp_path, weights, capsys):
+    out = str(tmp_path / "out")
+    assert "does not exist" in wrong(["train", "--data", str(tmp_path / "no"), "--out", out], capsys)
+    assert "holds no recordings" in wrong(["train", "--data", str(weights), "--out", out], capsys)
+    assert "config.json is missing" in wrong(["evaluate", "--weights", str(tmp_path)], capsys)
+    words = ["play", "--weights", str(weights), "--no-browser"]
+    assert "is not a picture" in wrong([*words, "--prompt", str(weights / "config.json")], capsys)
+    assert "port 99999" in wrong([*words, "--port", "99999"], capsys)
+
+
+@pytest.mark.parametrize(
+    "words", [["record", "--out", "x", "--clips", "0"], ["evaluate", "--clips", "3"], []]
+)
+def test_impossible_numbers_and_missing_words_are_refused(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert "error: " in capsys.readouterr().err.splitlines()[-1]
+
+
+# training
+
+
+def test_steps_stretch_the_whole_schedule():
+    config = training_config("pocket", 90, seed=3, compile=False, bf16=True)
+    assert (config.tokenizer_steps, config.latent_action_steps, config.dynamics_steps) == (90, 90, 90)
+    preset = TRAINING_PRESETS["pocket"]
+    assert config.head_start / 90 == pytest.approx(preset.head_start / preset.latent_action_steps, abs=0.01)
+    assert config.seed == 3
+    whole = training_config("pocket", None, seed=0, compile=True, bf16=True)
+    assert whole == replace(preset, compile=True)
+
+
+def test_no_bf16_turns_bf16_off_and_nothing_turns_it_on():
+    assert (
+        training_config("mini", None, seed=0, compile=False, bf16=True).bf16 == TRAINING_PRESETS["mini"].bf16
+    )
+    assert not training_config("mini", None, seed=0, compile=False, bf16=False).bf16
+
+
+def test_a_preset_without_a_schedule_says_so():
+    with pytest.raises(ValueError, match="paper has no training schedule"):
+        training_config("paper", 10, seed=0, compile=False, bf16=True)
+
+
+@pytest.fixture
+def small_training(monkeypatch):
+    monkeypatch.setattr(Genie, "from_preset", lambda name: tiny_genie(seed=1))
+    monkeypatch.setitem(
+        TRAINING_PRESETS, "pocket", replace(TRAINING_PRESETS["pocket"], batch_size=1, num_frames=4)
+    )
+
+
+def test_train_writes_a_genie_that_loads(tmp_path, small_training, capsys):
+    assert main(["record", "--out", str(tmp_path / "clips"), "--clips", "3", "--size", "32"]) == 0
+    out = tmp_path / "out"
+    assert main(["train", "--data", str(tmp_path / "clips"), "--steps", "2", "--out", str(out)]) == 0
+    Genie.from_pretrained(out)
+    assert (out / "tokenizer.csv").read_text().count("\n") == 3  # a heading and two steps
+    assert str(out) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("lookback", ["recent", "sparse", "retrieval"])
+def test_another_lookback_trains_the_dynamics_model_of_a_trained_genie_alone(tmp_path, weights, lookback, monkeypatch):
+    monkeypatch.setattr(
+        cli, "LOOKBACK_TRAINING", replace(cli.LOOKBACK_TRAINING, num_frames=20, bf16=False)
+    )
+    words = ["train", "--lookback", lookback, "--from", str(weights), "--steps", "2", "--out", str(tmp_path)]
+    assert main(words) == 0
+    before, after = Genie.from_pretrained(weights), Genie.from_pretrained(tmp_path)
+    assert after.config.dynamics.lookback == lookback
+    same = {name: torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.state_dict().items()}
+    assert all(same[name] for name in same if not name.startswith("dynamics"))
+    assert not all(same.values())
+    log = (tmp_path / "world.csv").read_text().splitlines()
+    assert len(log) == 3 and log[1].split(",")[-2], "the loss of the dynamics model"
+
+
+def test_memory_saves_a_table_beside_what_made_it(tmp_path, weights, capsys):
+    out = tmp_path / "tables" / "leaks.json"
+    words = ["memory", "attention", "--weights", str(weights), "--cases", "2", "--seed", "3", "--out", str(out)]
+    assert main(words) == 0
+    content = json.loads(out.read_text())
+    assert content["command"] == f"genie-mini memory attention --weights {weights} --seed 3 --cases 2"
+    assert content["seed"] == 3 and "dynamics.safetensors" in content["weights"] and len(content["rows"]) == 2
+    assert str(out) in capsys.readouterr().out
+
+
+def test_export_writes_files_and_says_how_exact_they_are(tmp_path, weights, capsys):
+    assert main(["export", "--weights", str(weights), "--out", str(tmp_path / "onnx")]) == 0
+    said = capsys.readouterr()
+    assert [line.split(":")[0] for line in said.out.splitlines()] == ["fp32", "fp16", "int8"]
+    assert (tmp_path / "onnx" / "step.int8.onnx").exists() and (tmp_path / "onnx" / "world.json").exists()
+
+
+def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, small_training, monkeypatch, capsys):
+    def interrupted(*arguments):
+        raise Interrupted("run the same command again to go on")
+
+    monkeypatch.setattr(cli, "train", interrupted)
+    assert main(["train", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "genie-mini: run the same command again to go on\n"
+
+
+# playing
+
+
+def test_play_serves_the_page_until_it_is_stopped(weights, monkeypatch, capsys):
+    opened, answers, real = [], [], cli.Window.serve_forever
+
+    def serve(window):
+        thread = threading.Thread(target=real, args=(window, 0.01), daemon=True)
+        thread.start()
+        connection = http.client.HTTPConnection("127.0.0.1", window.server_port)
+        connection.request("GET", "/game")
+        answers.append(json.load(connection.getresponse()))
+        connection.close()
+        window.shutdown()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Window, "serve_forever", serve)
+    monkeypatch.setattr(cli.webbrowser, "open", opened.append)
+    assert main(["play", "--weights", str(weights), "--level", "7"]) == 0
+    assert answers[0]["level"] == 7
+    assert opened[0].startswith("http://127.0.0.1:") and opened[0] in capsys.readouterr().out
+    assert main(["play", "--weights", str(weights), "--no-browser"]) == 0
+    assert len(opened) == 1
+
+
+# scores
+
+
+def test_evaluate_prints_and_saves_the_scores(weights, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def scores(genie, num_clips):
+        asked.append(num_clips)
+        return [Score("tokenizer PSNR", 33.25, "dB", 10.0, None, 32.0)], np.array([1, 1, 2, 2, 3, 3, 0, 0])
+
+    monkeypatch.setattr(cli, "evaluate", scores)
+    out = tmp_path / "new" / "scores.json"
+    assert main(["evaluate", "--weights", str(weights), "--clips", "96", "--out", str(out)]) == 0
+    assert asked == [96] and "33.25" in capsys.readouterr().out
+    assert json.loads(out.read_text())["latent_to_real"][:3] == ["left", "left", "right"]
+
+
+# recording
+
+
+def test_record_writes_what_training_reads_and_hides_the_truth(tmp_path):
+    words = ["record", "--out", str(tmp_path), "--clips", "130", "--frames", "5", "--size", "32", "--gif"]
+    assert main(words) == 0
+    videos = VideoFolder(tmp_path, 32)
+    assert [recording.shape for recording in videos.recordings] == [(5, 32, 32, 3)] * 130
+    clips = np.load(tmp_path / "clips.npy", allow_pickle=False)
+    assert clips.dtype == np.uint8 and len({clip.tobytes() for clip in clips}) == 130
+    with np.load(tmp_path / "truth" / "truth.npz", allow_pickle=False) as truth:
+        assert set(truth) == set(Truth.__dataclass_fields__)
+        assert truth["actions"].shape == (130, 4) and truth["positions"].shape == (130, 5, 2)
+    with Image.open(tmp_path / "preview" / "clips.gif") as preview:
+        assert preview.size == (3 * 64, 3 * 64)
+    assert {path.name for path in tmp_path.iterdir()} == {"clips.npy", "truth", "preview"}
+
+
+def test_recordings_follow_the_seed(tmp_path):
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        main(["record", "--out", str(tmp_path / name), "--clips", "2", "--size", "32", "--seed", seed])
+    first, same, other = (np.load(tmp_path / name / "clips.npy") for name in "abc")
+    assert np.array_equal(first, same) and not np.array_equal(first, other)
+
+
+def test_a_recording_that_is_stopped_leaves_no_half_file(tmp_path, monkeypatch, capsys):
+    def stop(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genie_mini.data.platformer_files.record", stop)
+    assert main(["record", "--out", str(tmp_path), "--clips", "2"]) == 130
+    assert "stopped" in capsys.readouterr().err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -2,7 +2,7 @@
 
     python benchmarks/schedules.py
 
-After round r of R, N (1 - r / R)^p tokens stay hidden; the package has p = 2. The levels are not those of `genie-mini evaluate`, so that a
+After step s of S, N (1 - s / S)^p tokens stay masked; the package has p = 2. The levels are not those of `genie-mini evaluate`, so that a
 choice made here is scored there on levels that it never saw.
 """
 
@@ -14,7 +14,6 @@ from genie_mini import Genie
 from genie_mini.evaluation.metrics import psnr
 from genie_mini.evaluation.player_detector import count_players
 from genie_mini.evaluation.scores import infer_long
-from genie_mini.models import dynamics
 from genie_mini.rollout import Rollout
 from genie_mini.world import record
 
@@ -24,17 +23,17 @@ LEVELS, LENGTH = 64, 64
 def power(p):
     """The schedule of a power."""
 
-    def still_hidden(num_tokens, step, num_steps):
-        left = num_steps - step - 1
-        return max(int(num_tokens * (left / num_steps) ** p + 1e-9), left)
+    def schedule(num_tokens, maskgit_steps):
+        left = range(maskgit_steps - 1, -1, -1)
+        return [max(int(num_tokens * (steps / maskgit_steps) ** p + 1e-9), steps) for steps in left]
 
-    return still_hidden
+    return schedule
 
 
-def cosine(num_tokens, step, num_steps):
+def cosine(num_tokens, maskgit_steps):
     """MaskGIT's own."""
-    left = num_steps - step - 1
-    return max(int(num_tokens * math.cos(math.pi / 2 * (step + 1) / num_steps)), left)
+    left = range(maskgit_steps - 1, -1, -1)
+    return [max(int(num_tokens * math.cos(math.pi / 2 * (1 - steps / maskgit_steps))), steps) for steps in left]
 
 
 def main():
@@ -45,7 +44,7 @@ def main():
     print(f"{'schedule':12}{'present':>9}{'just one':>10}{'frame 64':>10}{'t = 1':>9}{'t = 4':>9}{'t = 16':>9}")
     trials = [("cosine", cosine, 1.0)] + [(f"power {p:g}", power(p), 1.0) for p in (1.5, 2, 2.5, 3, 4)]
     for name, schedule, temperature in [*trials, ("power 2, T .5", power(2), 0.5)]:
-        dynamics.still_hidden = schedule
+        genie.dynamics.mask_schedule = schedule
         rollout = Rollout(genie, frames[:, :1])
         drawn = torch.stack([rollout.step(latent[:, t], temperature=temperature) for t in range(LENGTH)], dim=1)
         players = count_players(drawn)

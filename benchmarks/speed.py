@@ -29,10 +29,10 @@ def training_seconds(step):
 
 
 @torch.no_grad()
-def without_cache(genie, frames, num_steps=8):
+def without_cache(genie, frames, maskgit_steps=8):
     """One frame drawn as without a cache: every round runs the whole window."""
     tokens, actions = genie.tokenizer.encode(frames), genie.latent_action_model.infer(frames)
-    for _ in range(num_steps):
+    for _ in range(maskgit_steps):
         genie.dynamics(tokens, actions)
     genie.tokenizer.decode(tokens)
 

@@ -17,13 +17,13 @@ import torch
 from IPython.display import HTML
 from PIL import Image
 
-from genie_mini.play.images import to_bytes
+from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import level_picture
 from genie_mini.play.widget import Player, page_player, player_options, recorded_game
 from genie_mini.world import HELD_OUT_SEED
 
 _STYLE = json.loads((Path(__file__).parents[1] / "figures" / "style.json").read_text(encoding="utf-8"))["parts"]
-COLOURS = {part: schemes["light"]["line"] for part, schemes in _STYLE.items()}
+COLORS = {part: schemes["light"]["line"] for part, schemes in _STYLE.items()}
 
 matplotlib.rcParams.update(
     {
@@ -32,7 +32,7 @@ matplotlib.rcParams.update(
         "figure.constrained_layout.use": True,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": matplotlib.cycler(color=[COLOURS[part] for part in ("tokenizer", "action", "dynamics", "memory", "neutral")]),
+        "axes.prop_cycle": matplotlib.cycler(color=[COLORS[part] for part in ("tokenizer", "action", "dynamics", "memory", "neutral")]),
         "axes.grid": True,
         "grid.alpha": 0.3,
         "image.cmap": "viridis",
@@ -48,7 +48,7 @@ def _source(picture, scale):
         picture.savefig(file, format="png", facecolor="white")
         plt.close(picture)
     else:
-        pixels = to_bytes(torch.as_tensor(np.asarray(picture)).clamp(0, 1))
+        pixels = to_uint8(torch.as_tensor(np.asarray(picture)).clamp(0, 1))
         Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)).save(file, "png", optimize=True)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
@@ -141,10 +141,10 @@ def you_are_here(*parts):
     for x1, y1, x2, y2 in _ARROWS:
         shapes.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="currentColor" stroke-opacity=".5"/>')
     for name, (part, text, x, y, width) in _BOXES.items():
-        here, colours = name in parts, _STYLE[part]["light"]
-        fill = f"var(--genie-{part}-fill,{colours['fill']})" if here else "none"
-        ink = f"var(--genie-{part}-text,{colours['text']})" if here else "currentColor"
-        line = f"var(--genie-{part}-line,{colours['line']})"
+        here, colors = name in parts, _STYLE[part]["light"]
+        fill = f"var(--genie-{part}-fill,{colors['fill']})" if here else "none"
+        ink = f"var(--genie-{part}-text,{colors['text']})" if here else "currentColor"
+        line = f"var(--genie-{part}-line,{colors['line']})"
         shapes.append(
             f'<rect x="{x + 1}" y="{y + 1}" width="{width - 2}" height="28" rx="6" fill="{fill}" stroke="{line}" '
             f'stroke-width="{2.5 if here else 1}"/><text x="{x + width / 2}" y="{y + 20}" text-anchor="middle" '

@@ -73,13 +73,13 @@ def style_sheet(parts):
             f".edge text {{ fill: {neutral['text']}; }}",
         ]
         for part, schemes in parts.items():
-            colour = schemes[scheme]
+            color = schemes[scheme]
             shape = f".node.{part} path, .node.{part} polygon, .node.{part} ellipse, .cluster.{part} path"
             lines += [
-                f"{shape} {{ fill: {colour['fill']}; stroke: {colour['line']}; }}",
-                f".node.{part} text, .cluster.{part} text {{ fill: {colour['text']}; }}",
-                f".edge.{part} path {{ stroke: {colour['line']}; }}",
-                f".edge.{part} polygon {{ fill: {colour['line']}; stroke: {colour['line']}; }}",
+                f"{shape} {{ fill: {color['fill']}; stroke: {color['line']}; }}",
+                f".node.{part} text, .cluster.{part} text {{ fill: {color['text']}; }}",
+                f".edge.{part} path {{ stroke: {color['line']}; }}",
+                f".edge.{part} polygon {{ fill: {color['line']}; stroke: {color['line']}; }}",
             ]
         lines.append(".open path, .open polygon { fill: none !important; }")
         return "\n".join(lines)

@@ -213,9 +213,9 @@ def training_config(
     config = replace(config, seed=seed, compile=compile, bf16=config.bf16 and bf16)
     if steps is None:
         return config
-    head_start = round(steps * config.head_start / config.latent_action_steps)
+    latent_action_pretraining_steps = round(steps * config.latent_action_pretraining_steps / config.latent_action_steps)
     return replace(
-        config, tokenizer_steps=steps, latent_action_steps=steps, head_start=head_start, dynamics_steps=steps
+        config, tokenizer_steps=steps, latent_action_steps=steps, latent_action_pretraining_steps=latent_action_pretraining_steps, dynamics_steps=steps
     )
 
 

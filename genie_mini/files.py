@@ -20,7 +20,7 @@ def weights_folder(name_or_folder: str | Path) -> Path:
     return shipped if shipped.is_dir() else Path(name_or_folder)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a reader finds the old one or the new one, never half of it."""
     partial = path.with_name(path.name + ".partial")
     try:
@@ -37,7 +37,7 @@ def save_weights(module: nn.Module, path: Path, dtype: torch.dtype) -> None:
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in module.state_dict().items()
     }
-    write_whole(path, safetensors.torch.save(tensors))
+    write_atomic(path, safetensors.torch.save(tensors))
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
@@ -62,7 +62,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 def save_table(path: Path, rows: list[dict], command: str, seed: int, weights: str | Path) -> None:
     """Write rows as JSON, with the command and seed that made them and the SHA-256 of each file of the weights."""
     content = {"command": command, "seed": seed, "weights": weights_hashes(weights_folder(weights)), "rows": rows}
-    write_whole(path, json.dumps(content, indent=1).encode() + b"\n")
+    write_atomic(path, json.dumps(content, indent=1).encode() + b"\n")
 
 
 def weights_hashes(folder: Path) -> dict[str, str]:

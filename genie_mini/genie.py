@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genie_mini.files import PARTS, WEIGHTS, load_weights, save_weights, weights_folder, write_whole
+from genie_mini.files import PARTS, WEIGHTS, load_weights, save_weights, weights_folder, write_atomic
 from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
 from genie_mini.models.latent_action import LatentActionConfig, LatentActionModel
 from genie_mini.models.quantizer import QuantizerConfig
@@ -63,7 +63,7 @@ class Genie(nn.Module):
         """Write configuration and weights into a folder; each file whole or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / "config.json", json.dumps(asdict(self.config), indent=1).encode() + b"\n")
+        write_atomic(folder / "config.json", json.dumps(asdict(self.config), indent=1).encode() + b"\n")
         for part in PARTS:
             save_weights(getattr(self, part), folder / f"{part}.safetensors", dtype)
 

@@ -1,6 +1,6 @@
 """Playing: from a prompt to the next frame, and the next (paper, Section 2.2 and Figure 8).
 
-The past is kept as keys and values. A step then costs the rounds of MaskGIT on one frame, one more pass to remember the
+The past is kept as keys and values. A step then costs the steps of MaskGIT on one frame, one more pass to keep the
 finished frame, and one pass of the tokenizer's decoder, however long the game has been going on.
 """
 
@@ -29,29 +29,29 @@ class Rollout:
         actions = torch.empty(len(prompt), 0, dtype=torch.int64)
         if prompt.shape[1] > 1:
             actions = genie.latent_action_model.infer(prompt)
-        self._past = genie.dynamics.remember(tokens, actions)
-        decoded, self._decoder_past = genie.tokenizer.decode_next(tokens, None)
+        self._cache = genie.dynamics.prefill(tokens, actions)
+        decoded, self._decoder_cache = genie.tokenizer.decode_next(tokens, None)
         self.tokens, self.frames = tokens[:, -1], decoded[:, -1]
 
-    def step(self, actions: Tensor, num_steps: int = 8, temperature: float = 1.0, on_round=None) -> Tensor:
+    def step(self, actions: Tensor, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None) -> Tensor:
         """Take one latent action in every world, (batch,) int64, and return the next frames (batch, height, width, 3).
 
         Args:
             actions: latent actions, from 0.
-            num_steps: rounds of MaskGIT; more are slower and more careful.
+            maskgit_steps: of each frame; more are slower and more careful.
             temperature: 0 always draws the likeliest token.
-            on_round: called with the tokens after each round; see `DynamicsModel.sample`.
+            on_step: called with the tokens after each of them; see `DynamicsModel.sample`.
         """
         dynamics, tokenizer = self.genie.dynamics, self.genie.tokenizer
         num_actions = self.genie.config.dynamics.num_actions
         if actions.min() < 0 or actions.max() >= num_actions:
             raise ValueError(f"latent actions are the integers from 0 to {num_actions - 1}, got {actions.tolist()}")
         self.tokens = dynamics.sample(
-            self._past, actions, num_steps=num_steps, temperature=temperature, generator=self._generator, on_round=on_round
+            self._cache, actions, maskgit_steps=maskgit_steps, temperature=temperature, generator=self._generator, on_step=on_step
         )
-        self._past = dynamics.remember(self.tokens[:, None], actions[:, None], self._past)
-        decoded, present = tokenizer.decode_next(self.tokens[:, None], self._decoder_past)
-        self._decoder_past = self._decoder_past.extend(present, self._window)
+        self._cache = dynamics.append(self._cache, self.tokens[:, None], actions[:, None])
+        decoded, present = tokenizer.decode_next(self.tokens[:, None], self._decoder_cache)
+        self._decoder_cache = self._decoder_cache.append(present, self._window)
         self.frames = decoded[:, 0]
         return self.frames
 
@@ -79,7 +79,7 @@ class PlaySession:
         """The present frame's tokens, (N,) int64."""
         return self._rollout.tokens[0]
 
-    def step(self, action: int, num_steps: int = 8, temperature: float = 1.0, on_round=None) -> Tensor:
+    def step(self, action: int, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None) -> Tensor:
         """Take one latent action and return the next frame, (height, width, 3); see `Rollout.step`."""
-        self._rollout.step(torch.tensor([int(action)]), num_steps, temperature, on_round)
+        self._rollout.step(torch.tensor([int(action)]), maskgit_steps, temperature, on_step)
         return self.frame

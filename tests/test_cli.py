@@ -77,7 +77,7 @@ def test_steps_stretch_the_whole_schedule():
     config = training_config("pocket", 90, seed=3, compile=False, bf16=True)
     assert (config.tokenizer_steps, config.latent_action_steps, config.dynamics_steps) == (90, 90, 90)
     preset = TRAINING_PRESETS["pocket"]
-    assert config.head_start / 90 == pytest.approx(preset.head_start / preset.latent_action_steps, abs=0.01)
+    assert config.latent_action_pretraining_steps / 90 == pytest.approx(preset.latent_action_pretraining_steps / preset.latent_action_steps, abs=0.01)
     assert config.seed == 3
     whole = training_config("pocket", None, seed=0, compile=True, bf16=True)
     assert whole == replace(preset, compile=True)

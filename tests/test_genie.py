@@ -126,10 +126,10 @@ def test_a_bad_weights_file_is_named(make_genie, saved, tmp_path, part, damage):
         lambda path: path.write_text("null"),
         lambda path: path.write_text('{"model_type": "bert"}'),
         lambda path: rewrite(path, lambda content: content.pop("dynamics")),
-        lambda path: rewrite(path, lambda content: content["dynamics"].update(colour="red")),
+        lambda path: rewrite(path, lambda content: content["dynamics"].update(color="red")),
         lambda path: rewrite(path, lambda content: content["tokenizer"].pop("patch_size")),
-        lambda path: rewrite(path, lambda content: content["tokenizer"]["quantizer"].update(colour="red")),
-        lambda path: rewrite(path, lambda content: content["tokenizer"]["encoder"].update(colour="red")),
+        lambda path: rewrite(path, lambda content: content["tokenizer"]["quantizer"].update(color="red")),
+        lambda path: rewrite(path, lambda content: content["tokenizer"]["encoder"].update(color="red")),
         lambda path: rewrite(path, lambda content: content["tokenizer"]["encoder"].update(num_heads=3)),
     ],
     ids=[

@@ -33,7 +33,7 @@ def test_a_step_draws_what_the_uncached_models_would(make_genie, clips):
     actions = genie.latent_action_model.infer(clips[:1, :2])
     tokens = genie.tokenizer.encode(clips[:1, :2])
     for action in (3, 0, 7):
-        frame = session.step(action, num_steps=1, temperature=0)
+        frame = session.step(action, maskgit_steps=1, temperature=0)
         actions = torch.cat([actions, torch.tensor([[action]])], dim=1)
         hidden = torch.full((1, 1, 16), genie.dynamics.mask_token)
         logits = genie.dynamics(torch.cat([tokens, hidden], dim=1), actions)[:, -1:]
@@ -90,9 +90,9 @@ def test_long_play_stays_finite_and_does_not_slow_down(make_genie, clips):
     session = genie.play(clips[0], seed=0)
     sizes = []
     handle = genie.dynamics.transformer.register_forward_pre_hook(
-        lambda module, inputs: sizes.append(inputs[1].keys[0].shape[2] - inputs[1].room)
+        lambda module, inputs: sizes.append(inputs[1].keys[0].shape[2] - inputs[1].free)
     )
-    frames = torch.stack([session.step(step % 8, num_steps=2) for step in range(40)])
+    frames = torch.stack([session.step(step % 8, maskgit_steps=2) for step in range(40)])
     handle.remove()
     assert frames.isfinite().all() and 0 <= frames.min() and frames.max() <= 1
     assert max(sizes) == genie.config.dynamics.context - 1, "the window slides"
@@ -114,7 +114,7 @@ def test_actions_out_of_range_are_refused_and_change_nothing(genie, clips, actio
 
 @pytest.mark.parametrize(
     "options, problem",
-    [({"num_steps": 0}, "num_steps"), ({"num_steps": 17}, "num_steps"), ({"temperature": -1}, "temperature")],
+    [({"maskgit_steps": 0}, "maskgit_steps"), ({"maskgit_steps": 17}, "maskgit_steps"), ({"temperature": -1}, "temperature")],
 )
 def test_impossible_sampling_is_refused(genie, clips, options, problem):
     with pytest.raises(ValueError, match=problem):

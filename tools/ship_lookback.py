@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from ship_weights import hardware, last_rows
 
-from genie_mini.files import write_whole
+from genie_mini.files import write_atomic
 from genie_mini.genie import Genie
 
 
@@ -27,7 +27,7 @@ def main(folder, command, target):
         "hardware": hardware(),
         "weights": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(target.glob("*.safetensors"))},
     }
-    write_whole(target / "training.json", json.dumps(content, indent=1).encode() + b"\n")
+    write_atomic(target / "training.json", json.dumps(content, indent=1).encode() + b"\n")
 
 
 if __name__ == "__main__":

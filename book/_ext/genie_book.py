@@ -98,9 +98,9 @@ def write_colours(app):
     rules = []
     for scheme, selector in (("light", ":root"), ("dark", 'html[data-theme="dark"]')):
         variables = [
-            f"  --genie-{part}-{role}: {colour};"
+            f"  --genie-{part}-{role}: {color};"
             for part, schemes in parts.items()
-            for role, colour in schemes[scheme].items()
+            for role, color in schemes[scheme].items()
         ]
         rules.append(f"{selector} {{\n" + "\n".join(variables) + "\n}\n")
     target = Path(app.outdir) / "_static" / "genie-colours.css"

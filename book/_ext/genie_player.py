@@ -25,7 +25,7 @@ VARIANT = "int8"  # what the pages play; `benchmarks/export.py` measures what th
 def export_folder():
     """The folder of the present weights' export, named after all that it depends on."""
     digest = hashlib.sha256()
-    for file in sorted([*PACKAGE.glob("*.py"), *(PACKAGE / "weights" / "mini").iterdir()]):
+    for file in sorted([*PACKAGE.rglob("*.py"), *(PACKAGE / "weights" / "mini").iterdir()]):
         digest.update(file.read_bytes())
     return EXPORTS / digest.hexdigest()[:16]
 
@@ -53,7 +53,7 @@ def player_files(folder, variant):
     """What a page needs to play the export in `folder`, {name: bytes}."""
     runtime = {"runtime": RUNTIME / "ort.wasm.bundle.min.mjs", "wasm": RUNTIME / "ort-wasm-simd-threaded.wasm"}
     graphs = {name: folder / f"{name}.{variant}.onnx" for name in ("step", "decoder", "encoder")}
-    files = {"worker": PACKAGE / "assets" / "play_worker.js", **runtime, **graphs}
+    files = {"worker": PACKAGE / "play" / "assets" / "play_worker.js", **runtime, **graphs}
     return {name: file.read_bytes() for name, file in files.items()}
 
 

@@ -6,45 +6,45 @@ import torch
 import torch.nn.functional as F
 
 from checks import exercise, expect
-from genie_mini.models.maskgit import draw, still_hidden
+from genie_mini.models.maskgit import num_masked, sample_tokens
 
 MASK = 1024
 
 
-def _square_only(num_tokens, num_steps):
-    return [num_tokens * (num_steps - step - 1) ** 2 // num_steps**2 for step in range(num_steps)]
+def _square_only(num_tokens, maskgit_steps):
+    return [num_tokens * (maskgit_steps - step - 1) ** 2 // maskgit_steps**2 for step in range(maskgit_steps)]
 
 
-def _one_round_late(num_tokens, num_steps):
-    return [max(num_tokens * (num_steps - step) ** 2 // num_steps**2, num_steps - step) for step in range(num_steps)]
+def _one_round_late(num_tokens, maskgit_steps):
+    return [max(num_tokens * (maskgit_steps - step) ** 2 // maskgit_steps**2, maskgit_steps - step) for step in range(maskgit_steps)]
 
 
-def _linear(num_tokens, num_steps):
-    return [num_tokens - math.ceil(num_tokens * (step + 1) / num_steps) for step in range(num_steps)]
+def _linear(num_tokens, maskgit_steps):
+    return [num_tokens - math.ceil(num_tokens * (step + 1) / maskgit_steps) for step in range(maskgit_steps)]
 
 
-def _cosine(num_tokens, num_steps):
-    cosine = [math.floor(num_tokens * math.cos(math.pi / 2 * (step + 1) / num_steps)) for step in range(num_steps)]
+def _cosine(num_tokens, maskgit_steps):
+    cosine = [math.floor(num_tokens * math.cos(math.pi / 2 * (step + 1) / maskgit_steps)) for step in range(maskgit_steps)]
     return [min(hidden, num_tokens - step - 1) for step, hidden in enumerate(cosine)]
 
 
-def _those_shown(num_tokens, num_steps):
-    return [num_tokens - still_hidden(num_tokens, step, num_steps) for step in range(num_steps)]
+def _those_shown(num_tokens, maskgit_steps):
+    return [num_tokens - num_masked(num_tokens, step, maskgit_steps) for step in range(maskgit_steps)]
 
 
 @exercise(_square_only, _one_round_late, _linear, _cosine, _those_shown)
 def check_still_hidden(answer):
-    """A function (num_tokens, num_steps) that gives a list: how many tokens are still hidden after each round."""
-    for num_tokens, num_steps in ((64, 1), (64, 2), (64, 8), (920, 25), (64, 25), (16, 16), (5, 4)):
-        given, where = answer(num_tokens, num_steps), f"with {num_tokens} tokens and {num_steps} rounds"
+    """A function (num_tokens, maskgit_steps) that gives a list: how many tokens are still hidden after each round."""
+    for num_tokens, maskgit_steps in ((64, 1), (64, 2), (64, 8), (920, 25), (64, 25), (16, 16), (5, 4)):
+        given, where = answer(num_tokens, maskgit_steps), f"with {num_tokens} tokens and {maskgit_steps} rounds"
         given = [int(count) for count in given]
-        expect(len(given) == num_steps, f"{where} the list has {len(given)} entries")
+        expect(len(given) == maskgit_steps, f"{where} the list has {len(given)} entries")
         expect(given[-1] == 0, f"{where} {given[-1]} tokens are hidden after the last round")
         hidden = num_tokens
         for step, count in enumerate(given):
             expect(count < hidden, f"{where} round {step + 1} shows no new token")
             hidden = count
-            expected = still_hidden(num_tokens, step, num_steps)
+            expected = num_masked(num_tokens, step, maskgit_steps)
             expect(count == expected, f"{where} {count} are hidden after round {step + 1} instead of {expected}")
 
 
@@ -120,7 +120,7 @@ def check_draw(answer):
     for seed, (shape, temperature) in enumerate((((7,), 1.0), ((6, 64, 50), 1.0), ((4, 64, 50), 2.0), ((4, 64, 50), 0.5))):
         logits = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         points = torch.rand(*shape[:-1], 1, generator=torch.Generator().manual_seed(99))[..., 0]
-        expected = draw(logits, temperature, torch.Generator().manual_seed(99))
+        expected = sample_tokens(logits, temperature, torch.Generator().manual_seed(99))
         given = answer(logits, temperature, points)
         expect(given.shape == expected.shape, f"for logits {tuple(shape)} the shape is {tuple(given.shape)}")
         share = (given == expected).float().mean().item()

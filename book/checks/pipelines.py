@@ -32,28 +32,28 @@ def _genie():
     )
 
 
-def _cosine(step, steps, peak, warm_up):
-    return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2)
+def _cosine(step, steps, peak, warmup_steps):
+    return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * (step - warmup_steps) / (steps - warmup_steps))) / 2)
 
 
 @exercise(
-    lambda step, steps, peak, warm_up: peak,
-    lambda step, steps, peak, warm_up: peak * step / warm_up if step < warm_up else _cosine(step, steps, peak, warm_up),
-    lambda step, steps, peak, warm_up: peak * min(1, (step + 1) / warm_up) * (1 + math.cos(math.pi * step / steps)) / 2,
-    lambda step, steps, peak, warm_up: (
-        peak * (step + 1) / warm_up if step < warm_up else peak * (1 - 0.98 * (step - warm_up) / (steps - warm_up))
+    lambda step, steps, peak, warmup_steps: peak,
+    lambda step, steps, peak, warmup_steps: peak * step / warmup_steps if step < warmup_steps else _cosine(step, steps, peak, warmup_steps),
+    lambda step, steps, peak, warmup_steps: peak * min(1, (step + 1) / warmup_steps) * (1 + math.cos(math.pi * step / steps)) / 2,
+    lambda step, steps, peak, warmup_steps: (
+        peak * (step + 1) / warmup_steps if step < warmup_steps else peak * (1 - 0.98 * (step - warmup_steps) / (steps - warmup_steps))
     ),
 )
 def check_schedule(answer):
-    """A function (step, steps, peak, warm_up) that gives the learning rate of a step."""
-    for steps, peak, warm_up in ((100, 1.0, 20), (1000, 3e-4, 50), (12, 2.0, 6)):
-        for step in sorted({0, 1, warm_up - 1, warm_up, warm_up + 1, (steps + warm_up) // 2, steps - 1}):
-            given = answer(step, steps, peak, warm_up)
-            expected = learning_rate(step, 0, steps, peak, warm_up)
-            where = "the warm-up" if step < warm_up else "the cosine"
+    """A function (step, steps, peak, warmup_steps) that gives the learning rate of a step."""
+    for steps, peak, warmup_steps in ((100, 1.0, 20), (1000, 3e-4, 50), (12, 2.0, 6)):
+        for step in sorted({0, 1, warmup_steps - 1, warmup_steps, warmup_steps + 1, (steps + warmup_steps) // 2, steps - 1}):
+            given = answer(step, steps, peak, warmup_steps)
+            expected = learning_rate(step, 0, steps, peak, warmup_steps)
+            where = "the warm-up" if step < warmup_steps else "the cosine"
             expect(
                 math.isclose(given, expected, rel_tol=1e-4),
-                f"in step {step} of {steps} (peak {peak:g}, {warm_up} steps of warm-up), in {where}, "
+                f"in step {step} of {steps} (peak {peak:g}, {warmup_steps} steps of warm-up), in {where}, "
                 f"the rate should be {expected:.4g} and is {given:.4g}",
             )
 
@@ -73,7 +73,7 @@ def check_passes(answer):
         runs.clear()
         rollout = Rollout(genie, prompt)
         for _ in range(frames):
-            rollout.step(torch.tensor([0]), num_steps=rounds)
+            rollout.step(torch.tensor([0]), maskgit_steps=rounds)
         given = answer(frames, rounds)
         expect(given == len(runs), f"a game of {frames} frames with {rounds} rounds took {len(runs)} passes, not {given}")
 
@@ -142,17 +142,17 @@ def check_who_learns(answer):
 def _game(genie, prompt, actions, rounds, generator, *, commit=True, decoder_remembers=True, encode_again=False):
     """A game with one thing left out, or pixels tokenised again for every frame."""
     tokens = genie.tokenizer.encode(prompt[None, None])
-    past = genie.dynamics.remember(tokens, torch.empty(1, 0, dtype=torch.int64))
+    past = genie.dynamics.prefill(tokens, torch.empty(1, 0, dtype=torch.int64))
     _, decoder_past = genie.tokenizer.decode_next(tokens, None)
     frames = []
     for action in torch.tensor(actions)[:, None]:
-        tokens = genie.dynamics.sample(past, action, num_steps=rounds, generator=generator)[:, None]
+        tokens = genie.dynamics.sample(past, action, maskgit_steps=rounds, generator=generator)[:, None]
         frame, present = genie.tokenizer.decode_next(tokens, decoder_past if decoder_remembers else None)
-        decoder_past = decoder_past.extend(present, 15)
+        decoder_past = decoder_past.append(present, 15)
         if encode_again:
             tokens = genie.tokenizer.encode(frame)
         if commit:
-            past = genie.dynamics.remember(tokens, action[:, None], past)
+            past = genie.dynamics.append(past, tokens, action[:, None])
         frames.append(frame[0, 0])
     return torch.stack(frames)
 
@@ -169,7 +169,7 @@ def check_play(answer):
     prompt = torch.from_numpy(record(1, 1, size=32, seed=3)[0])[0, 0]
     for actions, rounds in (([3], 8), ([1, 5, 2, 7], 4), ([0, 1, 2, 3, 4, 5, 6, 7] * 3, 2)):
         rollout = Rollout(genie, prompt[None, None], seed=1)
-        expected = torch.stack([rollout.step(torch.tensor([action]), num_steps=rounds)[0] for action in actions])
+        expected = torch.stack([rollout.step(torch.tensor([action]), maskgit_steps=rounds)[0] for action in actions])
         with torch.no_grad():
             given = answer(genie, prompt, actions, rounds, torch.Generator().manual_seed(1))
         expect(given.shape == expected.shape, f"the shape is {tuple(given.shape)}, not {tuple(expected.shape)}")

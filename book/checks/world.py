@@ -3,7 +3,7 @@
 import numpy as np
 
 from checks import exercise, expect
-from genie_mini.evaluation.action_map import visible
+from genie_mini.evaluation.action_map import visible_actions
 from genie_mini.world import record
 
 
@@ -43,7 +43,7 @@ def check_visible(answer):
             f"action {actions[row, column]} with outcomes {mask:#b} is {'' if alone else 'not '}visible",
         )
     truth = record(8, 16, size=32, seed=21)[1]
-    agree = np.array_equal(np.asarray(answer(truth.outcomes, truth.actions)), visible(truth))
+    agree = np.array_equal(np.asarray(answer(truth.outcomes, truth.actions)), visible_actions(truth))
     expect(agree, "on recorded clips the answer is not that of the package")
 
 
@@ -99,7 +99,7 @@ def check_direction(answer):
     frames, truth = record(24, 16, seed=2024, held_out=True)
     moved = np.sign(np.diff(truth.positions[..., 0], axis=1))
     right = []
-    for clip, t in np.argwhere(visible(truth)):
+    for clip, t in np.argwhere(visible_actions(truth)):
         given = answer(frames[clip, t], frames[clip, t + 1])
         expect(given in (-1, 0, 1), f"a direction is -1, 0 or 1, but you say {given!r}")
         right.append(given == moved[clip, t])

@@ -42,12 +42,12 @@ def _second_phase_added_up(config):
 @exercise(
     _second_phase_added_up,
     lambda config: (config.tokenizer_steps + config.dynamics_steps) * config.batch_size * config.num_frames,
-    lambda config: (config.tokenizer_steps + config.head_start + config.dynamics_steps) * config.batch_size,
+    lambda config: (config.tokenizer_steps + config.latent_action_pretraining_steps + config.dynamics_steps) * config.batch_size,
 )
 def check_frames_seen(answer):
     """A function of a TrainingConfig that gives the number of frames a training looks at."""
     nobody = SimpleNamespace(tokenizer=None, latent_action_model=None, dynamics=None)
-    own = TrainingConfig(tokenizer_steps=5, latent_action_steps=9, head_start=2, dynamics_steps=3, num_frames=8)
+    own = TrainingConfig(tokenizer_steps=5, latent_action_steps=9, latent_action_pretraining_steps=2, dynamics_steps=3, num_frames=8)
     for name, config in {"pocket": TRAINING_PRESETS["pocket"], "mini": TRAINING_PRESETS["mini"], "a small one": own}.items():
         given = answer(config)
         counted = sum(np.prod(phase.clips(step)) for phase in build_phases(nobody, None, config) for step in range(phase.steps))

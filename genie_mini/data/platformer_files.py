@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from genie_mini.files import write_whole
+from genie_mini.files import write_atomic
 from genie_mini.world.recording import Truth, record
 from genie_mini.world.simulation import FRAMES_PER_SECOND
 
@@ -46,13 +46,13 @@ def record_files(
         clips.flush()
         shown = np.array(clips[: _PREVIEW**2]) if preview else None
         del clips  # Windows moves no file that is still mapped
-        write_whole(folder / "truth" / "truth.npz", _pack(truths))
+        write_atomic(folder / "truth" / "truth.npz", _pack(truths))
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     if preview:
         (folder / "preview").mkdir(exist_ok=True)
-        write_whole(folder / "preview" / "clips.gif", animate(shown))
+        write_atomic(folder / "preview" / "clips.gif", animate(shown))
 
 
 def _pack(truths):

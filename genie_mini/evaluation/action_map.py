@@ -18,7 +18,7 @@ def fit_action_map(latent: np.ndarray, real: np.ndarray, num_latent: int) -> np.
     return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), counts.sum(axis=0).argmax())
 
 
-def visible(truth: Truth) -> np.ndarray:
+def visible_actions(truth: Truth) -> np.ndarray:
     """Transitions whose action can be seen: no other action would have led to the same picture. (clips, T - 1) bool."""
     return truth.outcomes == 1 << truth.actions
 
@@ -32,7 +32,7 @@ def action_map(genie: Genie, latent: Tensor, truth: Truth) -> tuple[np.ndarray, 
     Returns:
         The map, (latent actions,) real actions, and its scores.
     """
-    seen = visible(truth)
+    seen = visible_actions(truth)
     latent_seen, real_seen = latent.numpy()[seen], truth.actions[seen]
     order = np.random.default_rng(0).permutation(len(real_seen))
     fit, test = order[:LABELLED], order[LABELLED:]

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genie_mini.evaluation.action_map import action_map, visible
+from genie_mini.evaluation.action_map import action_map, visible_actions
 from genie_mini.evaluation.metrics import Score, in_batches, psnr
 from genie_mini.evaluation.player_detector import count_players
-from genie_mini.files import write_whole
+from genie_mini.files import write_atomic
 from genie_mini.genie import Genie, in_windows
 from genie_mini.models.tokenizer import still_patches
 from genie_mini.rollout import PlaySession, Rollout
@@ -54,7 +54,7 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
         actions = np.concatenate([before, np.full((num_levels, 1), real)], axis=1)
         frames, truth = record(num_levels, 5, size=size, seed=11, held_out=True, actions=actions)
         endings.append(torch.from_numpy(frames[:, 4]))
-        distinct &= visible(truth)[:, -1]
+        distinct &= visible_actions(truth)[:, -1]
     prompt = torch.from_numpy(frames[:, :4])
     model, simulator = [], []
     for latent in range(num_actions):
@@ -154,12 +154,12 @@ def cache_difference(genie: Genie, frames: Tensor) -> float:
     dynamics = genie.dynamics
     tokens, actions = genie.tokenizer.encode(frames), genie.latent_action_model.infer(frames)
     whole = dynamics(tokens, actions)
-    past, largest = dynamics.remember(tokens[:, :1], actions[:, :0]), 0.0
+    cache, largest = dynamics.prefill(tokens[:, :1], actions[:, :0]), 0.0
     for t in range(1, tokens.shape[1]):
         frame, action = tokens[:, t : t + 1], actions[:, t - 1 : t]
-        logits = dynamics.to_logits(dynamics.transformer(dynamics.embed(frame, action), past)[0])
+        logits = dynamics.to_logits(dynamics.transformer(dynamics.embed(frame, action), cache)[0])
         largest = max(largest, (logits[:, 0] - whole[:, t]).abs().max().item())
-        past = dynamics.remember(frame, action, past)
+        cache = dynamics.append(cache, frame, action)
     return largest
 
 
@@ -194,4 +194,4 @@ def meets_goal(score: Score) -> bool:
 def save_scores(path: Path, scores: list[Score], names: np.ndarray) -> None:
     """Write the scores and the names of the latent actions as JSON."""
     content = {"scores": [asdict(score) for score in scores], "latent_to_real": [ACTIONS[name] for name in names]}
-    write_whole(path, json.dumps(content, indent=1, default=float).encode() + b"\n")
+    write_atomic(path, json.dumps(content, indent=1, default=float).encode() + b"\n")

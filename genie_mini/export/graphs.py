@@ -5,7 +5,7 @@ the same graph takes in a prompt, refines a frame over the rounds of MaskGIT, an
 `decoder` draws a frame from its tokens in the same way. `encoder` turns one picture into tokens. The latent action model stays
 behind: at play the action comes from a person (paper, Section 2.2).
 
-All shapes are fixed, for one world at a time. The past is a ring of `context - 1` places; `visible` says which of them hold a
+All shapes are fixed, for one world at a time. The past is a ring of `context - 1` places; `attention_mask` says which of them hold a
 frame. Their order does not matter, since each key was turned by its own frame's position.
 """
 
@@ -19,8 +19,8 @@ from genie_mini.models.st_transformer import STTransformer
 GRAPHS = ("step", "decoder", "encoder")
 
 
-def _frame_beside_past(transformer: STTransformer, x, position, visible, past):
-    """One frame x (1, 1, N, width) through a stack, beside the visible places of a past: keys and values of each block in turn.
+def _frame_beside_past(transformer: STTransformer, x, position, attention_mask, past):
+    """One frame x (1, 1, N, width) through a stack, beside the filled places of a past: keys and values of each block in turn.
 
     What `STTransformer` computes, but for one thing: past and present are not joined before attention. Joining copies the whole past, which
     in a browser takes longer than attending to it.
@@ -31,7 +31,7 @@ def _frame_beside_past(transformer: STTransformer, x, position, visible, past):
     for block, keys, values in zip(transformer.blocks, past[::2], past[1::2], strict=True):
         x = x + block.spatial.attend(*block.spatial.project(block.spatial_norm(x)[0], *space))
         query, key, value = block.temporal.project(block.temporal_norm(x)[0].transpose(0, 1), *time)
-        scores = torch.cat([(query @ keys.mT).masked_fill(~visible, -torch.inf), query @ key.mT], dim=-1)
+        scores = torch.cat([(query @ keys.mT).masked_fill(~attention_mask, -torch.inf), query @ key.mT], dim=-1)
         weights = (scores / block.temporal.head_width**0.5).softmax(dim=-1)
         mixed = weights[..., :-1] @ values + weights[..., -1:] * value
         x = x + block.temporal.to_output(mixed.transpose(1, 2).flatten(2)).transpose(0, 1)
@@ -47,11 +47,11 @@ class _Step(nn.Module):
         super().__init__()
         self.dynamics = dynamics
 
-    def forward(self, tokens, position, visible, action, *past):
+    def forward(self, tokens, position, attention_mask, action, *past):
         dynamics = self.dynamics
         chosen = (torch.arange(dynamics.config.num_actions) == action).float()
         x = dynamics.embed_token(tokens.long()) + dynamics.position + chosen @ dynamics.embed_action.weight
-        x, presents = _frame_beside_past(dynamics.transformer, x[None, None], position, visible, past)
+        x, presents = _frame_beside_past(dynamics.transformer, x[None, None], position, attention_mask, past)
         return dynamics.to_logits(x), *presents
 
 
@@ -63,10 +63,10 @@ class _Decoder(nn.Module):
         self.tokenizer = tokenizer
         self.codes = nn.Buffer(tokenizer.quantizer.lookup(torch.arange(tokenizer.config.quantizer.num_codes)).detach())
 
-    def forward(self, tokens, position, visible, *past):
+    def forward(self, tokens, position, attention_mask, *past):
         tokenizer = self.tokenizer
         x = tokenizer.from_code(self.codes[tokens.long()]) + tokenizer.decoder_position
-        x, presents = _frame_beside_past(tokenizer.decoder, x[None, None], position, visible, past)
+        x, presents = _frame_beside_past(tokenizer.decoder, x[None, None], position, attention_mask, past)
         return tokenizer.to_frames(x[None, None])[0, 0].clamp(0, 1), *presents
 
 
@@ -87,7 +87,7 @@ def _graphs(genie: Genie):
     tokenizer, dynamics = genie.tokenizer, genie.dynamics
     places = dynamics.config.context - 1
     tokens = torch.arange(tokenizer.config.num_tokens, dtype=torch.int32) % tokenizer.config.quantizer.num_codes
-    shared = {"tokens": tokens, "position": torch.tensor([5.0]), "visible": torch.arange(places) < 3}
+    shared = {"tokens": tokens, "position": torch.tensor([5.0]), "attention_mask": torch.arange(places) < 3}
 
     def graph(module, transformer, inputs, output):
         num_blocks, *shape = _past_shape(transformer, places)

@@ -9,6 +9,7 @@ import torch
 from genie_mini.evaluation.action_names import check_action_names
 from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsModel
+from genie_mini.models.maskgit import mask_schedule
 from genie_mini.models.st_transformer import STTransformer
 
 
@@ -41,22 +42,22 @@ class _Ring:
     """The past of one world, outside PyTorch: see the head of this file. `tensors` are keys and values of each block in turn."""
 
     tensors: list[np.ndarray]
-    visible: np.ndarray
+    attention_mask: np.ndarray
     position: int = 0
 
     def feed(self):
         """Inputs of a graph."""
         past = dict(zip(_past_names(len(self.tensors) // 2), self.tensors, strict=True))
-        return {**past, "visible": self.visible, "position": np.array([self.position], np.float32)}
+        return {**past, "attention_mask": self.attention_mask, "position": np.array([self.position], np.float32)}
 
     def after(self, *presents):
         """The past with one more frame in it, in the place of the oldest."""
-        tensors, visible = [tensor.copy() for tensor in self.tensors], self.visible.copy()
-        place = self.position % len(visible)
-        visible[place] = True
+        tensors, attention_mask = [tensor.copy() for tensor in self.tensors], self.attention_mask.copy()
+        place = self.position % len(attention_mask)
+        attention_mask[place] = True
         for tensor, present in zip(tensors, presents, strict=True):
             tensor[:, :, place] = present[:, :, 0]
-        return _Ring(tensors, visible, self.position + 1)
+        return _Ring(tensors, attention_mask, self.position + 1)
 
 
 class _Session:
@@ -79,22 +80,25 @@ class _Session:
 
 
 class _ExportedDynamics:
-    """The dynamics model of an export, for `Rollout`: lists of rings take the place of a `Past`."""
+    """The dynamics model of an export, for `Rollout`: lists of rings take the place of a `KVCache`."""
 
     sample = DynamicsModel.sample
+    mask_schedule = staticmethod(mask_schedule)
 
     def __init__(self, dynamics, session):
         self.config, self.mask_token, self._session = dynamics.config, dynamics.mask_token, session
 
-    def guess(self, tokens, actions, rings):
-        """See `DynamicsModel.guess`."""
+    def predict_logits(self, tokens, actions, rings):
+        """See `DynamicsModel.predict_logits`."""
         return torch.stack([self._run(*inputs)[0] for inputs in zip(tokens, actions, rings, strict=True)])
 
-    def remember(self, tokens, actions, rings=None):
-        """See `DynamicsModel.remember`."""
-        if actions.shape[1] == tokens.shape[1] - 1:
-            actions = torch.nn.functional.pad(actions, (1, 0), value=-1)  # nothing led to the first frame
-        rings = rings or [self._session.empty() for _ in tokens]
+    def prefill(self, tokens, actions):
+        """See `DynamicsModel.prefill`."""
+        actions = torch.nn.functional.pad(actions, (1, 0), value=-1)  # nothing led to the first frame
+        return self.append([self._session.empty() for _ in tokens], tokens, actions)
+
+    def append(self, rings, tokens, actions):
+        """See `DynamicsModel.append`."""
         for t in range(tokens.shape[1]):
             rings = _Rings(self._run(*inputs)[1] for inputs in zip(tokens[:, t], actions[:, t], rings, strict=True))
         return rings
@@ -107,11 +111,11 @@ class _ExportedDynamics:
 class _Rings(list):
     """The pasts of several worlds."""
 
-    def with_room(self, num_frames):
+    def preallocate(self, num_frames):
         """What `DynamicsModel.sample` asks of a past; a ring always has room."""
         return self
 
-    def extend(self, present, window):
+    def append(self, present, window):
         """What `Rollout` asks of the decoder's past; `decode_next` has put the new frames in already."""
         return present
 
@@ -173,11 +177,11 @@ def logit_difference(genie: Genie, exported: ExportedGenie, num_frames: int = 24
     actions = torch.randint(config.num_actions, (num_frames, 1), generator=generator)
     hidden = torch.full_like(tokens[0], genie.dynamics.mask_token)
     none = actions[:1, :0]
-    past, rings = (model.dynamics.remember(tokens[:1], none) for model in (genie, exported))
+    past, rings = (model.dynamics.prefill(tokens[:1], none) for model in (genie, exported))
     largest = 0.0
     for t in range(1, num_frames):
-        ours, theirs = genie.dynamics.guess(hidden, actions[t], past), exported.dynamics.guess(hidden, actions[t], rings)
+        ours, theirs = genie.dynamics.predict_logits(hidden, actions[t], past), exported.dynamics.predict_logits(hidden, actions[t], rings)
         largest = max(largest, (ours - theirs).abs().max().item())
-        past = genie.dynamics.remember(tokens[t : t + 1], actions[t : t + 1], past)
-        rings = exported.dynamics.remember(tokens[t : t + 1], actions[t : t + 1], rings)
+        past = genie.dynamics.append(past, tokens[t : t + 1], actions[t : t + 1])
+        rings = exported.dynamics.append(rings, tokens[t : t + 1], actions[t : t + 1])
     return largest

@@ -13,7 +13,7 @@ import torch
 
 from genie_mini.export.graphs import _graphs
 from genie_mini.export.runtime import ExportedGenie, describe, logit_difference
-from genie_mini.files import write_whole
+from genie_mini.files import write_atomic
 from genie_mini.genie import Genie
 
 VARIANTS = ("fp32", "fp16", "int8")  # how the weights are stored; all compute in float32, int8 multiplies in integers
@@ -104,8 +104,8 @@ def export(genie: Genie, folder: str | Path, variants: Sequence[str] = VARIANTS,
     models = {name: _as_onnx(*graph) for name, graph in _graphs(genie).items()}
     for variant in variants:
         for name, model in models.items():
-            write_whole(folder / f"{name}.{variant}.onnx", convert[variant](model).SerializeToString())
-    write_whole(folder / "world.json", json.dumps(describe(genie, action_names), indent=1).encode() + b"\n")
+            write_atomic(folder / f"{name}.{variant}.onnx", convert[variant](model).SerializeToString())
+    write_atomic(folder / "world.json", json.dumps(describe(genie, action_names), indent=1).encode() + b"\n")
     differences = {variant: logit_difference(genie, ExportedGenie(genie, folder, variant)) for variant in variants}
     if differences.get("fp32", 0.0) > PARITY:
         raise ValueError(f"the exported logits differ from PyTorch's by {differences['fp32']:.2g}; at most {PARITY:g} is accepted")

@@ -1,20 +1,19 @@
 """The dynamics model: the tokens of the next frame from the tokens so far and the action (paper, Section 2.1, Figure 7).
 
-A MaskGIT (Chang et al. 2022) over video: tokens of a frame are hidden and guessed, all at once in training, over a few
-rounds at play, the surest guesses first. The latent action is added to the embedding of every token of the frame that it
+A MaskGIT (Chang et al. 2022) over video: tokens of a frame are masked and predicted, all at once in training, over a few
+steps at play (`maskgit`), the surest first. The latent action is added to the embedding of every token of the frame that it
 leads to.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.models.kv_cache import Archive, Past
+from genie_mini.models.kv_cache import Archive, KVCache
 from genie_mini.models.lookback import LOOKBACKS
-from genie_mini.models.maskgit import draw, still_hidden
+from genie_mini.models.maskgit import fill_in, mask_schedule, sample_tokens
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
 
@@ -29,8 +28,8 @@ class DynamicsConfig:
         transformer: keyword arguments of its `STTransformerConfig`, all but the grid.
         context: frames it attends to, its own included.
         lookback: which frames these are, a key of `genie_mini.lookback.LOOKBACKS`; the paper's is "recent".
-        mask_rate: (lowest, highest) share of a frame's tokens hidden in training; drawn for each sample.
-        history_guesses: highest share of the past's hidden tokens that the model's own guesses replace in training, so that
+        mask_rate: (lowest, highest) share of a frame's tokens masked in training; drawn for each sample.
+        scheduled_sampling: highest share of the past's masked tokens that the model's own samples replace in training, so that
             it learns to go on from its mistakes; drawn for each sample.
         change_weight: extra weight of the loss on tokens that differ from the frame before.
     """
@@ -42,7 +41,7 @@ class DynamicsConfig:
     context: int = 16
     lookback: str = "recent"
     mask_rate: tuple[float, float] = (0.5, 1.0)
-    history_guesses: float = 0.3
+    scheduled_sampling: float = 0.3
     change_weight: float = 1.0
 
     def __post_init__(self):
@@ -51,13 +50,16 @@ class DynamicsConfig:
 
 
 class DynamicsModel(nn.Module):
-    """Logits for every token of every frame; `mask_token` (= num_codes) in the input hides a token."""
+    """Logits for every token of every frame; `mask_token` (= num_codes) in the input masks a token.
+
+    `mask_schedule` tells how many tokens stay masked after each step at play (`maskgit.mask_schedule`)."""
 
     def __init__(self, config: DynamicsConfig):
         super().__init__()
         self.config = config
         transformer = STTransformerConfig(grid=config.grid, **config.transformer)
         self.lookback = LOOKBACKS[config.lookback](config.context)
+        self.mask_schedule = mask_schedule
         self.mask_token = config.num_codes
         self.embed_token = nn.Embedding(config.num_codes + 1, transformer.width)
         self.embed_action = nn.Embedding(config.num_actions, transformer.width)
@@ -80,7 +82,7 @@ class DynamicsModel(nn.Module):
         return x + action[:, :, None]
 
     def forward(self, tokens: Tensor, actions: Tensor) -> Tensor:
-        """Guess every frame from the frames before it, its own visible tokens and the actions up to it.
+        """Predict every frame from the frames before it, its own unmasked tokens and the actions up to it.
 
         Args:
             tokens: (batch, T, N) int64 in [0, num_codes]; num_codes is the mask.
@@ -90,7 +92,7 @@ class DynamicsModel(nn.Module):
             Logits, (batch, T, N, num_codes); those at frame t depend on tokens[:, :t + 1] and actions[:, :t].
         """
         self._check(tokens, actions)
-        return self.to_logits(self.transformer(self.embed(tokens, actions), visible=self.lookback.visible(tokens))[0])
+        return self.to_logits(self.transformer(self.embed(tokens, actions), attention_mask=self.lookback.attention_mask(tokens))[0])
 
     def _check(self, tokens, actions):
         num_tokens = self.config.grid[0] * self.config.grid[1]
@@ -103,117 +105,126 @@ class DynamicsModel(nn.Module):
                 raise ValueError(f"{name} must lie in [0, {limit}), got {int(values.min())} to {int(values.max())}")
 
     def loss(self, tokens: Tensor, actions: Tensor) -> dict[str, Tensor]:
-        """Cross-entropy on the hidden tokens of frames 1 and later.
+        """Cross-entropy on the masked tokens of frames 1 and later.
 
         The clip runs through the network twice: once clean, giving keys and values of the past as they are at play, and
-        once hidden, each frame attending to the clean frames before it. (The paper hides tokens of the whole clip under
+        once masked, each frame attending to the clean frames before it. (The paper masks tokens of the whole clip under
         one rate, so that its model meets a clean past only at play.) At play the past is the model's own work. So a trial run
-        of both, without gradient, guesses the hidden tokens first, and some of the guesses stand in the past of the run that counts.
+        of both, without gradient, samples the masked tokens first, and some of the samples stand in the past of the run that counts.
 
         Args:
             tokens: (batch, T, N) int64 in [0, num_codes), the true tokens.
             actions: (batch, T - 1) int64.
 
         Returns:
-            `loss` (scalar); `accuracy` on hidden tokens that changed since the frame before and `accuracy_still` on others.
+            `loss` (scalar); `accuracy` on masked tokens that changed since the frame before and `accuracy_still` on others.
         """
         self._check(tokens, actions)
         batch, num_frames, num_tokens = tokens.shape
         low, high = self.config.mask_rate
         rate = low + (high - low) * torch.rand(batch, 1, 1)
-        hidden = torch.rand(batch, num_frames, num_tokens) < rate
-        hidden[:, 0] = False  # the prompt is given
-        partly_hidden = tokens.masked_fill(hidden, self.mask_token)
+        masked = torch.rand(batch, num_frames, num_tokens) < rate
+        masked[:, 0] = False  # the prompt is given
+        masked = masked.to(tokens.device)
+        partly_masked = tokens.masked_fill(masked, self.mask_token)
 
         def logits_after(past_tokens):
-            visible = self.lookback.visible(past_tokens)
-            _, clean = self.transformer(self.embed(past_tokens, actions), visible=visible)
-            x, _ = self.transformer(self.embed(partly_hidden, actions), clean=clean, visible=visible)
-            return self.to_logits(x[hidden]).float()
+            attention_mask = self.lookback.attention_mask(past_tokens)
+            _, clean = self.transformer(self.embed(past_tokens, actions), attention_mask=attention_mask)
+            x, _ = self.transformer(self.embed(partly_masked, actions), clean=clean, attention_mask=attention_mask)
+            return self.to_logits(x[masked]).float()
 
         past_tokens = tokens.clone()
-        if self.config.history_guesses:
+        if self.config.scheduled_sampling:
             with torch.no_grad():
-                guesses = draw(logits_after(tokens), temperature=1.0)
-            replaced = torch.rand(batch, num_frames, num_tokens) < self.config.history_guesses * torch.rand(batch, 1, 1)
-            past_tokens[hidden] = torch.where(replaced[hidden], guesses, tokens[hidden])
+                sampled = sample_tokens(logits_after(tokens), temperature=1.0)
+            share = self.config.scheduled_sampling * torch.rand(batch, 1, 1)
+            replaced = (torch.rand(batch, num_frames, num_tokens) < share).to(tokens.device)
+            past_tokens[masked] = torch.where(replaced[masked], sampled, tokens[masked])
 
         logits = logits_after(past_tokens)
-        targets = tokens[hidden]
-        changed = torch.zeros_like(hidden)
+        targets = tokens[masked]
+        changed = torch.zeros_like(masked)
         changed[:, 1:] = tokens[:, 1:] != tokens[:, :-1]
-        changed = changed[hidden]
+        changed = changed[masked]
         weights = 1 + self.config.change_weight * changed
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
         right = (logits.argmax(-1) == targets).float()
         return {"loss": loss, "accuracy": right[changed].mean(), "accuracy_still": right[~changed].mean()}
 
     @torch.no_grad()
-    def remember(self, tokens: Tensor, actions: Tensor, past: Past | Archive | None = None) -> Past | Archive:
-        """Run finished frames through the network once and return the past with them in it.
+    def prefill(self, tokens: Tensor, actions: Tensor) -> KVCache | Archive:
+        """Run the frames of a prompt through the network once and return the cache with them in it.
 
         Where each frame chooses its past (`lookback`), they run one by one, and what is returned is an `Archive`.
 
         Args:
             tokens: (batch, T, N) int64.
-            actions: (batch, T) int64 leading TO each of these frames, or (batch, T - 1) where the first has none.
+            actions: (batch, T - 1) int64, between them.
         """
         if self.config.lookback != "recent":
-            first_action = actions.shape[1] - tokens.shape[1]
-            for t in range(tokens.shape[1]):
-                frame, action = tokens[:, t : t + 1], actions[:, max(0, first_action + t) : first_action + t + 1]
-                _, present = self.transformer(self.embed(frame, action), past.chosen if past else None)
-                past = past.extend(present, frame) if past else Archive(present, frame, self.lookback)
-            return past
-        visible = self.lookback.visible(tokens) if past is None else None
-        _, present = self.transformer(self.embed(tokens, actions), past, visible=visible)
-        past = Past.empty_like(present) if past is None else past
-        return past.extend(present, self.config.context - 1)
+            first = tokens[:, :1]
+            _, present = self.transformer(self.embed(first, actions[:, :0]))
+            return self.append(Archive(present, first, self.lookback), tokens[:, 1:], actions)
+        attention_mask = self.lookback.attention_mask(tokens)
+        _, present = self.transformer(self.embed(tokens, actions), attention_mask=attention_mask)
+        return KVCache.empty_like(present).append(present, self.config.context - 1)
 
-    def guess(self, tokens: Tensor, actions: Tensor, past: Past) -> Tensor:
-        """Logits (batch, N, num_codes) of a partly hidden frame, tokens (batch, N), that actions (batch,) led to."""
-        x, _ = self.transformer(self.embed(tokens[:, None], actions[:, None]), past)
+    @torch.no_grad()
+    def append(self, cache: KVCache | Archive, tokens: Tensor, actions: Tensor) -> KVCache | Archive:
+        """Run finished frames through the network once and return a cache that holds them too.
+
+        Args:
+            cache: what came before, from `prefill`; not changed.
+            tokens: (batch, T, N) int64.
+            actions: (batch, T) int64 leading TO each of these frames.
+        """
+        if isinstance(cache, KVCache):
+            _, present = self.transformer(self.embed(tokens, actions), cache)
+            return cache.append(present, self.config.context - 1)
+        for t in range(tokens.shape[1]):
+            frame = tokens[:, t : t + 1]
+            _, present = self.transformer(self.embed(frame, actions[:, t : t + 1]), cache.chosen)
+            cache = cache.append(present, frame)
+        return cache
+
+    def predict_logits(self, tokens: Tensor, actions: Tensor, cache: KVCache) -> Tensor:
+        """Logits (batch, N, num_codes) of a partly masked frame, tokens (batch, N), that actions (batch,) led to."""
+        x, _ = self.transformer(self.embed(tokens[:, None], actions[:, None]), cache)
         return self.to_logits(x[:, 0]).float()
 
     @torch.no_grad()
     def sample(
-        self, past: Past, actions: Tensor, *, num_steps: int = 25, temperature: float = 1.0, generator=None, on_round=None
+        self, cache: KVCache | Archive, actions: Tensor, *, maskgit_steps: int = 25, temperature: float = 1.0, generator=None, on_step=None
     ) -> Tensor:
-        """Draw the next frame's tokens in `num_steps` rounds of MaskGIT.
+        """Draw the next frame's tokens by MaskGIT (`maskgit.fill_in`).
 
-        In each round all hidden tokens are guessed; the surest are kept and shown to the next round. Most of a frame is
-        certain at once, so the first rounds keep many; the few that decide what happens come one after another
-        (`still_hidden`), and do not contradict each other.
+        Most of a frame is certain at once, so the first steps keep many tokens; the few that decide what happens come one after
+        another (`mask_schedule`), and do not contradict each other.
 
         Args:
-            past: what came before, from `remember`.
+            cache: what came before, from `prefill` and `append`.
             actions: (batch,) int64, the action that leads to the new frame.
-            num_steps: rounds, from 1 to N. 25 in the paper.
+            maskgit_steps: from 1 to N. 25 in the paper.
             temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more freely.
-            generator: source of randomness.
-            on_round: called with the tokens, (batch, N), after each round, to watch; those still hidden are `mask_token`.
+            generator: source of randomness, on the CPU, so that a seed gives the same frames on every device.
+            on_step: called with the tokens, (batch, N), after each step, to watch; those still masked are `mask_token`.
 
         Returns:
             (batch, N) int64.
         """
         num_tokens = self.config.grid[0] * self.config.grid[1]
-        if not 1 <= num_steps <= num_tokens:
-            raise ValueError(f"num_steps must lie in [1, {num_tokens}], got {num_steps}")
+        if not 1 <= maskgit_steps <= num_tokens:
+            raise ValueError(f"maskgit_steps must lie in [1, {num_tokens}], got {maskgit_steps}")
         if temperature < 0:
             raise ValueError(f"temperature must be 0 or more, got {temperature}")
-        tokens = actions.new_full((actions.shape[0], num_tokens), self.mask_token)
-        past = past.with_room(1)
-        for step in range(num_steps):
-            logits = self.guess(tokens, actions, past)
-            guesses = draw(logits, temperature, generator)
-            hidden = tokens == self.mask_token
-            # The model's belief in the token that was drawn, not in its favourite one.
-            confidence = logits.softmax(dim=-1).gather(-1, guesses[..., None])[..., 0]
-            confidence = confidence.masked_fill(~hidden, math.inf)  # what is shown stays shown
-            order = confidence.argsort(dim=-1, descending=True)
-            num_shown = num_tokens - still_hidden(num_tokens, step, num_steps)
-            shown = torch.zeros_like(hidden).scatter(1, order[:, :num_shown], True)
-            tokens = torch.where(hidden & shown, guesses, tokens)
-            if on_round is not None:
-                on_round(tokens)
-        return tokens
+        cache = cache.preallocate(1)
+        return fill_in(
+            lambda tokens: self.predict_logits(tokens, actions, cache),
+            actions.new_full((actions.shape[0], num_tokens), self.mask_token),
+            self.mask_token,
+            self.mask_schedule(num_tokens, maskgit_steps),
+            temperature=temperature,
+            generator=generator,
+            on_step=on_step,
+        )

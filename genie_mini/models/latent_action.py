@@ -32,8 +32,8 @@ class LatentActionConfig:
         quantizer: the codebook; its num_codes is the number of latent actions.
         temperatures: of the soft choice of codes, at the start and at the end.
         soft_share: share of the training in which a transition may belong to several codes.
-        balance_weight: reward for using the codes evenly.
-        doubt_weight: price of undecided choices.
+        batch_entropy_weight: reward for using the codes evenly.
+        sample_entropy_weight: price of undecided choices.
         still_energies: mean squared change of a frame, in squared pixel units, below which a transition counts less; at the
             start, and at the end, when small changes are to be told apart too.
     """
@@ -46,8 +46,8 @@ class LatentActionConfig:
     quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=8))
     temperatures: tuple[float, float] = (0.5, 0.1)
     soft_share: float = 0.7
-    balance_weight: float = 0.1
-    doubt_weight: float = 0.1
+    batch_entropy_weight: float = 0.1
+    sample_entropy_weight: float = 0.1
     still_energies: tuple[float, float] = (1e-3, 2e-4)
 
     @property
@@ -157,7 +157,7 @@ class LatentActionModel(nn.Module):
             raise ValueError(f"actions must be {tuple(frames.shape[:2])}, one for every frame, got {tuple(actions.shape)}")
         return self._decode(frames, self.quantizer.lookup(actions)).clamp(0, 1)
 
-    def forward(self, frames: Tensor, progress: float = 1.0, settled: bool = False) -> dict[str, Tensor]:
+    def forward(self, frames: Tensor, progress: float = 1.0, refine: bool = False) -> dict[str, Tensor]:
         """One training pass.
 
         At first a transition may belong to several codes, less and less so (a falling temperature); later to one,
@@ -192,13 +192,13 @@ class LatentActionModel(nn.Module):
         error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
         energy = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))
         busy, quiet = config.still_energies
-        floor = quiet if settled else busy * (quiet / busy) ** hardness
+        floor = quiet if refine else busy * (quiet / busy) ** hardness
         reconstruction = ((error + floor) / (energy + floor)).log().mean()
 
-        balance, doubt = entropy(shares.flatten(0, 1).mean(dim=0)), entropy(shares).mean()
-        loss = reconstruction - config.balance_weight * (1 - hardness) * balance + config.doubt_weight * (1 - softness) ** 2 * doubt
+        batch_entropy, sample_entropy = entropy(shares.flatten(0, 1).mean(dim=0)), entropy(shares).mean()
+        loss = reconstruction - config.batch_entropy_weight * (1 - hardness) * batch_entropy + config.sample_entropy_weight * (1 - softness) ** 2 * sample_entropy
         return {
-            "loss": loss, "reconstruction": reconstruction, "balance": balance, "doubt": doubt,
+            "loss": loss, "reconstruction": reconstruction, "balance": batch_entropy, "doubt": sample_entropy,
             "actions": actions, "continuous": continuous,
         }  # fmt: skip
 

@@ -6,7 +6,7 @@ lie ever further apart; or, beside recent ones, those old ones that seem to matt
 others are this book's own.
 
 Each choice is made from what play knows before it draws the frame: the time, and the tokens of the frames so far. Training
-makes the same choices for all frames of a clip (`Lookback.visible`), so that what was trained is what is played.
+makes the same choices for all frames of a clip (`Lookback.attention_mask`), so that what was trained is what is played.
 """
 
 import torch
@@ -48,7 +48,7 @@ class Lookback:
         """
         return torch.ones(tokens.shape[:2], dtype=torch.bool)
 
-    def visible(self, tokens: Tensor) -> Tensor | None:
+    def attention_mask(self, tokens: Tensor) -> Tensor | None:
         """The choices of all frames of a video, tokens (batch, T, N), as training needs them.
 
         Returns:
@@ -57,11 +57,11 @@ class Lookback:
         batch, num_frames, _ = tokens.shape
         if num_frames <= self.gapless + 1:
             return None
-        visible = torch.zeros(batch, num_frames, num_frames, dtype=torch.bool)
+        attention_mask = torch.zeros(batch, num_frames, num_frames, dtype=torch.bool)
         for t in range(1, num_frames):
             first = max(0, t - self.reach)
-            visible[:, t, first:t] = self.choose(tokens[:, first:t], first)
-        return visible
+            attention_mask[:, t, first:t] = self.choose(tokens[:, first:t], first)
+        return attention_mask
 
 
 class SparseLookback(Lookback):

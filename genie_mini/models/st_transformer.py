@@ -3,7 +3,7 @@
 A video of T frames with N tokens each has T * N tokens. Full attention over all of them costs O(T^2 N^2). An ST block
 splits it: spatial attention looks at the N tokens of one frame, temporal attention at the T tokens of one place, and one
 feed-forward layer follows. The cost is O(T N (T + N)). Temporal attention is causal, so a past frame never has to be
-computed again: its keys and values are kept in a `Past`.
+computed again: its keys and values are kept in a `KVCache`.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.models.kv_cache import Past
+from genie_mini.models.kv_cache import KVCache
 
 
 @dataclass(frozen=True)
@@ -151,41 +151,41 @@ class STTransformer(nn.Module):
         return rotation(rotary_angles(times, self.config.head_width // 2, longest=32.0))
 
     def forward(
-        self, x: Tensor, past: Past | None = None, clean: Past | None = None, visible: Tensor | None = None
-    ) -> tuple[Tensor, Past]:
+        self, x: Tensor, cache: KVCache | None = None, clean: KVCache | None = None, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, KVCache]:
         """Mix the tokens of a video in space and, causally, in time.
 
         Args:
             x: (batch, T, N, width).
-            past: frames that came before these; attended to, not changed.
+            cache: frames that came before these; attended to, not changed.
             clean: only for training the dynamics model. The keys and values of the SAME T frames, unmasked: frame t of x
                 then attends to the clean frames before t and to itself, just as it does at play.
-            visible: without a past only: (batch, T, T) bool, which of the frames before it each frame attends to, beside
+            attention_mask: without a cache only: (batch, T, T) bool, which of the frames before it each frame attends to, beside
                 itself; None: to all. See `genie_mini.lookback`.
 
         Returns:
-            The output, (batch, T, N, width), and the `Past` of the frames of x alone.
+            The output, (batch, T, N, width), and the `KVCache` of the frames of x alone.
         """
-        position = past.position if past is not None else 0
+        position = cache.position if cache is not None else 0
         rotations = (self.space_cosine, self.space_sine), self.time_rotation(x.shape[1], position, x.device)
         num_frames, mask = x.shape[1], None
         if clean is not None:  # see the clean frames before one's own, and oneself
-            if visible is None:
-                visible = torch.ones(1, num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
+            if attention_mask is None:
+                attention_mask = torch.ones(1, num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
             oneself = torch.eye(num_frames, dtype=torch.bool, device=x.device)
-            mask = torch.cat([visible, oneself.expand_as(visible)], dim=-1)
-        elif visible is not None:
-            mask = visible | torch.eye(num_frames, dtype=torch.bool, device=x.device)
-        elif past is not None and num_frames > 1:
-            held = past.keys[0].shape[2] - past.room
+            mask = torch.cat([attention_mask, oneself.expand_as(attention_mask)], dim=-1)
+        elif attention_mask is not None:
+            mask = attention_mask | torch.eye(num_frames, dtype=torch.bool, device=x.device)
+        elif cache is not None and num_frames > 1:
+            held = cache.keys[0].shape[2] - cache.free
             mask = torch.ones(num_frames, held + num_frames, dtype=torch.bool, device=x.device).tril(held)
-        if visible is not None and len(visible) > 1:
+        if attention_mask is not None and len(attention_mask) > 1:
             mask = mask.repeat_interleave(x.shape[2], dim=0)[:, None]  # each video its own, alike in all places and heads
-        others = clean if past is None else past
+        others = clean if cache is None else cache
         keys, values = [], []
         for index, block in enumerate(self.blocks):
-            put_first = others.of_block(index) if others is not None else lambda key, value: (key, value)
+            put_first = others.layer(index) if others is not None else lambda key, value: (key, value)
             x, (key, value) = block(x, rotations, put_first, mask, causal=mask is None and num_frames > 1)
             keys.append(key)
             values.append(value)
-        return self.norm(x), Past(keys, values, position + x.shape[1])
+        return self.norm(x), KVCache(keys, values, position + x.shape[1])

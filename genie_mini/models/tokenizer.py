@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.models.kv_cache import Past
+from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.patches import check_frames, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
@@ -74,8 +74,8 @@ class VideoTokenizer(nn.Module):
         vectors = self.to_code(x).float()
         return F.normalize(self.code_norm(vectors.flatten(0, 2)).view_as(vectors), dim=-1)
 
-    def _decode_continuous(self, codes: Tensor, past: Past | None = None) -> tuple[Tensor, Past]:
-        x, present = self.decoder(self.from_code(codes) + self.decoder_position, past)
+    def _decode_continuous(self, codes: Tensor, cache: KVCache | None = None) -> tuple[Tensor, KVCache]:
+        x, present = self.decoder(self.from_code(codes) + self.decoder_position, cache)
         return self.to_frames(x), present
 
     def to_frames(self, x: Tensor) -> Tensor:
@@ -94,11 +94,11 @@ class VideoTokenizer(nn.Module):
         return self.decode_next(tokens, None)[0]
 
     @torch.no_grad()
-    def decode_next(self, tokens: Tensor, past: Past | None) -> tuple[Tensor, Past]:
-        """Decode frames that follow those of `past`; returns the frames and the `Past` of these frames alone."""
+    def decode_next(self, tokens: Tensor, cache: KVCache | None) -> tuple[Tensor, KVCache]:
+        """Decode frames that follow those of `cache`; returns the frames and the `KVCache` of these frames alone."""
         if tokens.ndim != 3 or tokens.shape[2] != self.config.num_tokens:
             raise ValueError(f"tokens must be (batch, time, {self.config.num_tokens}), got {tuple(tokens.shape)}")
-        frames, present = self._decode_continuous(self.quantizer.lookup(tokens), past)
+        frames, present = self._decode_continuous(self.quantizer.lookup(tokens), cache)
         return frames.clamp(0, 1), present
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ import gymnasium
 import numpy as np
 
 from genie_mini.genie import Genie
-from genie_mini.play.images import to_bytes
+from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
 from genie_mini.world.simulation import FRAMES_PER_SECOND, HELD_OUT_SEED
 
@@ -21,16 +21,16 @@ class GenieEnv(gymnasium.Env):
 
     Args:
         genie: a `Genie`, or what `Genie.from_pretrained` takes.
-        num_steps: rounds of MaskGIT a frame.
+        maskgit_steps: rounds of MaskGIT a frame.
         temperature: of the sampling; 0 always draws the likeliest token.
         render_mode: "rgb_array", or None.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
 
-    def __init__(self, genie="mini", num_steps=8, temperature=1.0, render_mode="rgb_array"):
+    def __init__(self, genie="mini", maskgit_steps=8, temperature=1.0, render_mode="rgb_array"):
         self.genie = (genie if isinstance(genie, Genie) else Genie.from_pretrained(genie)).eval()
-        self.num_steps, self.temperature = num_steps, temperature
+        self.maskgit_steps, self.temperature = maskgit_steps, temperature
         self.render_mode = render_mode
         self._image_size = self.genie.config.tokenizer.image_size
         self.observation_space = gymnasium.spaces.Box(0, 255, (*self._image_size, 3), np.uint8)
@@ -75,12 +75,12 @@ class GenieEnv(gymnasium.Env):
             )
         if self._session is None:
             raise gymnasium.error.ResetNeeded("call reset before the first step")
-        self._session.step(action, self.num_steps, self.temperature)
+        self._session.step(action, self.maskgit_steps, self.temperature)
         return self.render(), 0.0, False, False, self._info()
 
     def render(self):
         """The present picture, (height, width, 3) uint8."""
-        return to_bytes(self._session.frame)
+        return to_uint8(self._session.frame)
 
     def _info(self):
         return {"tokens": self._session.tokens.numpy().copy()}

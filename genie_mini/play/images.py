@@ -13,7 +13,7 @@ from torch import Tensor
 from genie_mini.world.simulation import FRAMES_PER_SECOND
 
 
-def to_bytes(frames: Tensor) -> np.ndarray:
+def to_uint8(frames: Tensor) -> np.ndarray:
     """Turn floats in [0, 1] into uint8 of the same shape."""
     return (frames.detach() * 255).round().to(torch.uint8).numpy()
 
@@ -33,9 +33,9 @@ def film(frames: Tensor, alt: str, scale: int = 5) -> HTML:
         alt: what there is to see, for those who cannot see it.
         scale: how many times larger than the frames to show it.
     """
-    pictures = [Image.fromarray(picture) for picture in to_bytes(frames)]
+    pictures = [Image.fromarray(picture) for picture in to_uint8(frames)]
     # One palette for all frames, or the colours would shimmer.
-    palette = Image.fromarray(np.concatenate(to_bytes(frames[:: max(1, len(frames) // 8)]), axis=1)).quantize(256)
+    palette = Image.fromarray(np.concatenate(to_uint8(frames[:: max(1, len(frames) // 8)]), axis=1)).quantize(256)
     pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     moving, still = io.BytesIO(), io.BytesIO()
     duration = 1000 // FRAMES_PER_SECOND
@@ -48,7 +48,7 @@ def film(frames: Tensor, alt: str, scale: int = 5) -> HTML:
     return HTML(_PAGE.format(alt=html.escape(alt, quote=True), width=scale * frames.shape[2], **sources))
 
 
-def as_address(pixels: np.ndarray) -> str:
+def data_uri(pixels: np.ndarray) -> str:
     """(height, width, 3) uint8 as a PNG in a data URI."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png", optimize=True)

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from genie_mini.data.pictures import read_picture
 from genie_mini.evaluation.action_names import check_action_names
 from genie_mini.genie import Genie
-from genie_mini.play.images import to_bytes
+from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
 from genie_mini.world.simulation import HELD_OUT_SEED
 
@@ -63,7 +63,7 @@ class Game:
 
     def state(self) -> dict:
         """The present: `pixels` (base64 of RGB bytes), `origin`, `level` (None for a picture), and `frame`."""
-        pixels = base64.b64encode(to_bytes(self._session.frame).tobytes()).decode()
+        pixels = base64.b64encode(to_uint8(self._session.frame).tobytes()).decode()
         return {"pixels": pixels, "origin": self._origin, "level": self._level, "frame": self._count}
 
     def describe(self) -> dict:
@@ -96,9 +96,9 @@ class Game:
         self._begin(as_prompt(picture, self.image_size), name)
         return self.state()
 
-    def step(self, action: int, num_steps: int = 8, temperature: float = 1.0) -> dict:
+    def step(self, action: int, maskgit_steps: int = 8, temperature: float = 1.0) -> dict:
         """Play one latent action; see `Rollout.step` for the arguments and what is wrong with them."""
-        self._session.step(action, num_steps, temperature)
+        self._session.step(action, maskgit_steps, temperature)
         self._count += 1
         return self.state()
 
@@ -183,9 +183,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _step(self, body):
         try:
             wish = json.loads(body)
-            arguments = int(wish["action"]), int(wish["num_steps"]), float(wish["temperature"])
+            arguments = int(wish["action"]), int(wish["maskgit_steps"]), float(wish["temperature"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError("a step needs an action, num_steps and temperature, all numbers") from error
+            raise ValueError("a step needs an action, maskgit_steps and temperature, all numbers") from error
         return self.server.game.step(*arguments)
 
     def _picture(self, body):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genie_mini.export.runtime import describe
 from genie_mini.genie import Genie
-from genie_mini.play.images import as_address, to_bytes
+from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
 from genie_mini.world.simulation import ACTIONS, HELD_OUT_SEED, Simulation
 
@@ -51,13 +51,13 @@ def player_options(
     size = genie.config.tokenizer.image_size
     if prompts is None:
         prompts = [level_picture(HELD_OUT_SEED + level, size) for level in PROMPT_LEVELS]
-    pictures = [to_bytes(as_prompt(prompt, size)) for prompt in prompts]
+    pictures = [to_uint8(as_prompt(prompt, size)) for prompt in prompts]
     return {
         "form": form,
         "steps": steps,
         "assets": PAGE_FILES,
         "world": describe(genie, action_names),
-        "prompts": [{"name": f"Picture {number}", "image": as_address(picture)} for number, picture in enumerate(pictures, 1)],
+        "prompts": [{"name": f"Picture {number}", "image": data_uri(picture)} for number, picture in enumerate(pictures, 1)],
         "trace": recording,
     }
 
@@ -83,7 +83,7 @@ def recorded_game(actions: list[str], action_names: list[str], level: int, size:
     sheet = np.zeros((rows * _RECORDING_COLUMNS, size, size, 3), np.uint8)
     sheet[: len(frames)] = frames
     sheet = sheet.reshape(rows, _RECORDING_COLUMNS, size, size, 3).swapaxes(1, 2).reshape(rows * size, -1, 3)
-    return {"actions": [action_names.index(name) for name in actions], "columns": _RECORDING_COLUMNS, "image": as_address(sheet)}
+    return {"actions": [action_names.index(name) for name in actions], "columns": _RECORDING_COLUMNS, "image": data_uri(sheet)}
 
 
 def page_player(options: dict, fallback: Tensor, alt: str) -> HTML:
@@ -94,10 +94,10 @@ def page_player(options: dict, fallback: Tensor, alt: str) -> HTML:
         fallback: frames (T, height, width, 3) float in [0, 1], shown side by side where there is no JavaScript.
         alt: what there is to see in them.
     """
-    strip = to_bytes(fallback.transpose(0, 1).flatten(1, 2))
+    strip = to_uint8(fallback.transpose(0, 1).flatten(1, 2))
     data = json.dumps(options).replace("<", "\\u003c")
     return HTML(
-        f'<genie-player><img src="{as_address(strip)}" alt="{html.escape(alt, quote=True)}" style="image-rendering:pixelated">'
+        f'<genie-player><img src="{data_uri(strip)}" alt="{html.escape(alt, quote=True)}" style="image-rendering:pixelated">'
         f'<script type="application/json">{data}</script></genie-player>'
     )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from genie_mini.evaluation.metrics import in_batches, psnr
 from genie_mini.genie import Genie, in_windows
 from genie_mini.models.dynamics import DynamicsModel
-from genie_mini.models.kv_cache import Past
+from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.st_transformer import Attention
 from genie_mini.world.recording import record
 
@@ -55,17 +55,17 @@ def draw_next(dynamics: DynamicsModel, tokens: Tensor, actions: Tensor, window: 
         tokens: (batch, T, N). actions: (batch, T), the last one leads to the drawn frame.
 
     Returns:
-        Logits (batch, N, num_codes) with everything hidden, and the tokens (batch, N) drawn in 8 rounds.
+        Logits (batch, N, num_codes) with everything hidden, and the tokens (batch, N) drawn in 8 MaskGIT steps.
     """
     seen = max(1, window - 1)
-    past = dynamics.remember(tokens[:, -seen:], actions[:, -seen:-1])
+    cache = dynamics.prefill(tokens[:, -seen:], actions[:, -seen:-1])
     if window == 1:
-        past = Past.empty_like(past.with_room(0))
+        cache = KVCache.empty_like(cache.preallocate(0))
     hidden = torch.full_like(tokens[:, 0], dynamics.mask_token)
-    logits = dynamics.guess(hidden, actions[:, -1], past.with_room(1))
+    logits = dynamics.predict_logits(hidden, actions[:, -1], cache.preallocate(1))
     generator = torch.Generator().manual_seed(seed)
-    num_steps = min(8, tokens.shape[2])
-    return logits, dynamics.sample(past, actions[:, -1], num_steps=num_steps, generator=generator)
+    maskgit_steps = min(8, tokens.shape[2])
+    return logits, dynamics.sample(cache, actions[:, -1], maskgit_steps=maskgit_steps, generator=generator)
 
 
 def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
@@ -84,7 +84,7 @@ def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
     wanted = torch.randint(genie.config.dynamics.num_actions, (num_clips,), generator=torch.Generator().manual_seed(seed))
     others = torch.cat([actions[:, :-1], wanted[:, None]], dim=1)
 
-    _, decoder_past = genie.tokenizer.decode_next(tokens[:, :-1], None)
+    _, decoder_cache = genie.tokenizer.decode_next(tokens[:, :-1], None)
 
     def measure(name, window=16, switch=None, shuffled=False):
         def given(played):
@@ -93,7 +93,7 @@ def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
         with switch(genie.dynamics) if switch else nullcontext():
             results = [draw_next(genie.dynamics, tokens[:, :-1], given(played), window, seed) for played in (actions, others)]
         (logits, drawn), (_, answered) = results
-        drawn, answered = (genie.tokenizer.decode_next(t[:, None], decoder_past)[0][:, 0] for t in (drawn, answered))
+        drawn, answered = (genie.tokenizer.decode_next(t[:, None], decoder_cache)[0][:, 0] for t in (drawn, answered))
         inferred = in_batches(genie.latent_action_model.infer, torch.cat([frames[:, :-1], answered[:, None]], dim=1))[:, -1]
         share = (inferred == wanted)[standing].float().mean().item()
         error = (share * (1 - share) / int(standing.sum())) ** 0.5

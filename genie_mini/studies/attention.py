@@ -46,11 +46,11 @@ def attention_maps(genie: Genie, num_clips: int = 64, seed: int = 0) -> dict[str
     frames, truth = record(num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 23], held_out=True)
     frames = torch.from_numpy(frames)
     tokens, actions = in_batches(genie.tokenizer.encode, frames), in_batches(genie.latent_action_model.infer, frames)
-    past = dynamics.remember(tokens[:, :-1], actions[:, :-1])
+    cache = dynamics.prefill(tokens[:, :-1], actions[:, :-1])
     temporal, spatial = [], []
     for block in dynamics.transformer.blocks:
         with watched(block.temporal) as in_time, watched(block.spatial) as in_space:
-            dynamics.guess(torch.full_like(tokens[:, 0], dynamics.mask_token), actions[:, -1], past.with_room(1))
+            dynamics.predict_logits(torch.full_like(tokens[:, 0], dynamics.mask_token), actions[:, -1], cache.preallocate(1))
         temporal.append(in_time[0].mean(dim=(0, 2)).flip(-1))
         spatial.append(in_space[0].mean(dim=2))  # (clips, heads, places looked at)
     spatial = torch.stack(spatial)

@@ -10,7 +10,7 @@ from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.rollout import Rollout
 
 
-def budget_rows(genie: Genie, num_steps: int = 24) -> list[dict]:
+def budget_rows(genie: Genie, num_frames: int = 24) -> list[dict]:
     """What a window costs, for each way of looking back with the weights of this Genie.
 
     Tokens and bits of the window; bytes of its frames as pixels, as tokens, and as the keys and values that attention reads and
@@ -26,10 +26,10 @@ def budget_rows(genie: Genie, num_steps: int = 24) -> list[dict]:
     rollouts = {name: Rollout(genie.with_lookback(name), prompt) for name in LOOKBACKS}
     seconds: dict[str, list[float]] = {name: [] for name in LOOKBACKS}
     fill = max(rollout.genie.dynamics.lookback.reach for rollout in rollouts.values())
-    for step in range(fill + num_steps):
+    for step in range(fill + num_frames):
         for name, rollout in rollouts.items():
             began = time.perf_counter()
-            rollout.step(torch.tensor([step % dynamics.num_actions]), num_steps=min(8, tokenizer.num_tokens))
+            rollout.step(torch.tensor([step % dynamics.num_actions]), maskgit_steps=min(8, tokenizer.num_tokens))
             if step >= fill:
                 seconds[name].append(time.perf_counter() - began)
     return [

@@ -152,7 +152,7 @@ class ExactWindow(Rollout):
         """See `Rollout.step`."""
         window = self._window
         shown, led = self._history[:, -window:], self._actions[:, -(window - 1) :] if window > 1 else self._actions[:, :0]
-        self._past = self.genie.dynamics.remember(shown, led)
+        self._cache = self.genie.dynamics.prefill(shown, led)
         frames = super().step(actions, **options)
         self._history = torch.cat([self._history, self.tokens[:, None]], dim=1)
         self._actions = torch.cat([self._actions, actions[:, None]], dim=1)

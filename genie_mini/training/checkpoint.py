@@ -7,17 +7,17 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from genie_mini.files import write_whole
+from genie_mini.files import write_atomic
 from genie_mini.genie import Genie
 
 
-def write_checkpoint(path: Path, genie: Genie, optimiser, phase: int, step: int) -> None:
+def write_checkpoint(path: Path, genie: Genie, optimizer, phase: int, step: int) -> None:
     """Save all that is needed to go on: weights, the optimiser's averages, and where in which phase we are."""
     tensors = {f"model.{name}": tensor.contiguous() for name, tensor in genie.state_dict().items()}
-    if optimiser is not None:
-        for index, state in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    write_whole(path, safetensors.torch.save(tensors, {"phase": str(phase), "step": str(step)}))
+    if optimizer is not None:
+        for index, state in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+    write_atomic(path, safetensors.torch.save(tensors, {"phase": str(phase), "step": str(step)}))
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
@@ -31,20 +31,20 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
     return tensors, where
 
 
-def restore(genie: Genie, optimiser, tensors: dict[str, Tensor], path: Path) -> None:
+def restore(genie: Genie, optimizer, tensors: dict[str, Tensor], path: Path) -> None:
     """Bring networks and optimiser back to the state of a checkpoint."""
     weights = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
     try:
         genie.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"{path} belongs to a Genie of another shape: give another folder, or the preset it had") from error
-    if optimiser is None:
+    if optimizer is None:
         return
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        if name.startswith("optimiser."):
+        if name.startswith("optimizer."):
             _, index, key = name.split(".")
             state.setdefault(int(index), {})[key] = tensor
-    content = optimiser.state_dict()
+    content = optimizer.state_dict()
     content["state"] = state
-    optimiser.load_state_dict(content)
+    optimizer.load_state_dict(content)

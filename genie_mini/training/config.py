@@ -12,19 +12,19 @@ class TrainingConfig:
     Attributes:
         tokenizer_steps: length of phase 1.
         latent_action_steps: for how many steps of phase 2 the latent action model learns.
-        latent_action_rounds: its training comes in rounds, each (share of its steps, progress at which it begins). In a later
+        latent_action_restarts: its training comes in rounds, each (share of its steps, progress at which it begins). In a later
             round the choice of codes softens again, the least used code moves to where one code covers two things, and the
             learning rate starts anew.
         dynamics_steps: for how many steps of phase 2 the dynamics model learns, up to its end.
-        head_start: steps of phase 2 in which only the latent action model learns, so that the dynamics model need not
+        latent_action_pretraining_steps: steps of phase 2 in which only the latent action model learns, so that the dynamics model need not
             learn the meaning of codes that are still changing. The paper has none.
         short_frames, short_share: the tokenizer begins with clips of so many frames, for this share of its steps; a batch
             has as many frames as ever, so from more levels.
         latent_action_frames: frames of a clip while only the latent action model learns; a batch has as many as ever.
-        tokenizer_rate, latent_action_rate, dynamics_rate: highest learning rates.
-        warm_up: steps in which a rate grows from zero; afterwards it falls along a cosine to a fiftieth.
+        tokenizer_lr, latent_action_lr, dynamics_lr: highest learning rates.
+        warmup_steps: steps in which a rate grows from zero; afterwards it falls along a cosine to a fiftieth.
         betas, weight_decay: of AdamW.
-        gradient_clip: longest gradient of a network, L2.
+        max_grad_norm: longest gradient of a network, L2.
         bf16: compute in bfloat16 where the processor can; the weights stay float32.
         compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a C++ compiler. Not for
             training with another look-back, where it translates again and again.
@@ -35,61 +35,61 @@ class TrainingConfig:
     tokenizer_steps: int
     dynamics_steps: int
     latent_action_steps: int
-    latent_action_rounds: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
-    head_start: int = 0
+    latent_action_restarts: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
+    latent_action_pretraining_steps: int = 0
     batch_size: int = 4
     num_frames: int = 16
     short_frames: int = 4
     short_share: float = 0.75
     latent_action_frames: int = 8
-    tokenizer_rate: float = 1e-3
-    latent_action_rate: float = 1e-3
-    dynamics_rate: float = 1e-3
-    warm_up: int = 50
+    tokenizer_lr: float = 1e-3
+    latent_action_lr: float = 1e-3
+    dynamics_lr: float = 1e-3
+    warmup_steps: int = 50
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 1e-4
-    gradient_clip: float = 1.0
+    max_grad_norm: float = 1.0
     bf16: bool = False
     compile: bool = False
     checkpoint_seconds: float = 60.0
     seed: int = 0
 
     def __post_init__(self):
-        if self.head_start > self.latent_action_steps:
+        if self.latent_action_pretraining_steps > self.latent_action_steps:
             raise ValueError(
-                f"head_start ({self.head_start}) must not exceed latent_action_steps ({self.latent_action_steps}): "
+                f"latent_action_pretraining_steps ({self.latent_action_pretraining_steps}) must not exceed latent_action_steps ({self.latent_action_steps}): "
                 "nothing would learn in between"
             )
-        if not math.isclose(sum(share for share, _ in self.latent_action_rounds), 1.0):
-            raise ValueError(f"the shares of latent_action_rounds must sum to 1, got {self.latent_action_rounds}")
+        if not math.isclose(sum(share for share, _ in self.latent_action_restarts), 1.0):
+            raise ValueError(f"the shares of latent_action_restarts must sum to 1, got {self.latent_action_restarts}")
 
     @property
-    def round_starts(self) -> list[int]:
+    def restart_steps(self) -> list[int]:
         """Steps of phase 2 at which the rounds of the latent action model begin, and the step at which the last one ends."""
-        shares = [0.0, *itertools.accumulate(share for share, _ in self.latent_action_rounds)]
+        shares = [0.0, *itertools.accumulate(share for share, _ in self.latent_action_restarts)]
         return [round(share * self.latent_action_steps) for share in shares]
 
 
 TRAINING_PRESETS = {
     "pocket": TrainingConfig(
-        tokenizer_steps=900, latent_action_steps=5500, head_start=5500, dynamics_steps=500, batch_size=2,
-        latent_action_rounds=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
-        tokenizer_rate=1.5e-3, latent_action_rate=1.5e-3,
+        tokenizer_steps=900, latent_action_steps=5500, latent_action_pretraining_steps=5500, dynamics_steps=500, batch_size=2,
+        latent_action_restarts=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
+        tokenizer_lr=1.5e-3, latent_action_lr=1.5e-3,
     ),
     "mini": TrainingConfig(
-        tokenizer_steps=3000, latent_action_steps=5500, head_start=5500, dynamics_steps=4500, batch_size=2,
-        latent_action_rounds=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
-        tokenizer_rate=1.5e-3, latent_action_rate=1.5e-3, bf16=True,
+        tokenizer_steps=3000, latent_action_steps=5500, latent_action_pretraining_steps=5500, dynamics_steps=4500, batch_size=2,
+        latent_action_restarts=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
+        tokenizer_lr=1.5e-3, latent_action_lr=1.5e-3, bf16=True,
     ),
     # The paper's CoinRun study: batches and steps of Appendix F, rates and betas of Tables 8 and 9.
     "coinrun": TrainingConfig(
         tokenizer_steps=300_000, latent_action_steps=200_000, dynamics_steps=200_000, batch_size=36, short_share=0.0,
-        tokenizer_rate=3e-4, latent_action_rate=3e-5, dynamics_rate=3e-5, warm_up=5_000, betas=(0.9, 0.9), bf16=True,
+        tokenizer_lr=3e-4, latent_action_lr=3e-5, dynamics_lr=3e-5, warmup_steps=5_000, betas=(0.9, 0.9), bf16=True,
     ),
 }  # fmt: skip
 
 
 # For another way of looking back (`genie_mini.lookback`): only the dynamics model goes on learning, on clips of 6.4 seconds.
 LOOKBACK_TRAINING = TrainingConfig(
-    tokenizer_steps=0, latent_action_steps=0, dynamics_steps=2500, batch_size=1, num_frames=64, dynamics_rate=5e-4, bf16=True,
+    tokenizer_steps=0, latent_action_steps=0, dynamics_steps=2500, batch_size=1, num_frames=64, dynamics_lr=5e-4, bf16=True,
 )  # fmt: skip

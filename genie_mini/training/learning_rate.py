@@ -3,18 +3,18 @@
 import math
 
 
-def current_round(starts: list[int], step: int) -> int:
+def current_restart(starts: list[int], step: int) -> int:
     """Which of the stretches between `starts` a step falls in, from 0; the last entry ends the last one."""
     return max(0, sum(start <= step for start in starts[:-1]) - 1)
 
 
-def learning_rate(step: int, start: int, stop: int, peak: float, warm_up: int) -> float:
-    """The rate at a step: a linear rise over `warm_up` steps from `start`, then a cosine down to peak / 50 at `stop`."""
+def learning_rate(step: int, start: int, stop: int, peak: float, warmup_steps: int) -> float:
+    """The rate at a step: a linear rise over `warmup_steps` from `start`, then a cosine down to peak / 50 at `stop`."""
     done = step - start
     if done < 0:
         return 0.0
-    warm_up = min(warm_up, (stop - start) // 2)
-    if done < warm_up:
-        return peak * (done + 1) / warm_up
-    progress = (done - warm_up) / max(1, stop - start - warm_up)
+    warmup_steps = min(warmup_steps, (stop - start) // 2)
+    if done < warmup_steps:
+        return peak * (done + 1) / warmup_steps
+    progress = (done - warmup_steps) / max(1, stop - start - warmup_steps)
     return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))

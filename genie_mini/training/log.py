@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from genie_mini.files import write_whole
+from genie_mini.files import write_atomic
 
 LOG_COLUMNS = (
     "step", "seconds", "loss", "reconstruction", "quantizer", "stability", "codes",
@@ -11,12 +11,12 @@ LOG_COLUMNS = (
 )  # fmt: skip
 
 
-def write_row(file, step, figures, seconds):
+def write_row(file, step, metrics, seconds):
     """Append one line to a log, with a heading if it is the first."""
     writer = csv.DictWriter(file, LOG_COLUMNS, restval="")
     if file.tell() == 0:
         writer.writeheader()
-    rounded = {name: f"{value:.6g}" for name, value in figures.items()}
+    rounded = {name: f"{value:.6g}" for name, value in metrics.items()}
     writer.writerow({"step": step, "seconds": f"{seconds:.1f}", **rounded})
 
 
@@ -25,4 +25,4 @@ def keep_rows(log: Path, steps: int) -> None:
     if log.exists():
         rows = log.read_text().splitlines(keepends=True)
         kept = rows[:1] + [row for row in rows[1:] if row.endswith("\n") and int(row.split(",")[0]) < steps]
-        write_whole(log, "".join(kept).encode() if steps else b"")
+        write_atomic(log, "".join(kept).encode() if steps else b"")

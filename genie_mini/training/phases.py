@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from genie_mini.data.videos import Videos
 from genie_mini.genie import Genie, in_windows
 from genie_mini.training.config import TrainingConfig
-from genie_mini.training.learning_rate import current_round, learning_rate
+from genie_mini.training.learning_rate import current_restart, learning_rate
 
 
 @dataclass
@@ -23,10 +23,10 @@ class Part:
     starts: list[int]
     rate: float
 
-    def rate_at(self, step: int, warm_up: int) -> float:
+    def lr_at(self, step: int, warmup_steps: int) -> float:
         """The learning rate at a step."""
-        index = current_round(self.starts, step)
-        return learning_rate(step, self.starts[index], self.starts[index + 1], self.rate, warm_up)
+        index = current_restart(self.starts, step)
+        return learning_rate(step, self.starts[index], self.starts[index + 1], self.rate, warmup_steps)
 
 
 @dataclass
@@ -54,51 +54,51 @@ def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[P
 
     def tokenizer_losses(frames, step):
         result = tokenizer(frames)
-        figures = {name: result[name].item() for name in ("reconstruction", "quantizer", "stability")}
-        figures["codes"] = result["tokens"].unique().numel()
-        return [result["loss"]], figures, lambda: tokenizer.quantizer.reset_dead_codes(result["continuous"], result["tokens"])
+        metrics = {name: result[name].item() for name in ("reconstruction", "quantizer", "stability")}
+        metrics["codes"] = result["tokens"].unique().numel()
+        return [result["loss"]], metrics, lambda: tokenizer.quantizer.reset_dead_codes(result["continuous"], result["tokens"])
 
-    world_stop = config.head_start + config.dynamics_steps
+    world_stop = config.latent_action_pretraining_steps + config.dynamics_steps
 
     def latent_action_losses(frames, step):
-        starts = config.round_starts
-        index = current_round(starts, step)
+        starts = config.restart_steps
+        index = current_restart(starts, step)
         if index and step == starts[index]:
             latent_action_model.eval()
             # More clips than a batch, to know how well each code serves.
             more = [videos.batch(*clips_of(config.latent_action_frames), [config.seed, 2, step, n]) for n in range(16)]
             latent_action_model.move_least_used_code(torch.cat(more))
         latent_action_model.train()
-        begin = config.latent_action_rounds[index][1]
+        begin = config.latent_action_restarts[index][1]
         done = (step - starts[index]) / (starts[index + 1] - starts[index])
-        return latent_action_model(frames, begin + (1 - begin) * done, settled=index > 0)
+        return latent_action_model(frames, begin + (1 - begin) * done, refine=index > 0)
 
     def world_losses(frames, step):
-        losses, figures = [], {}
+        losses, metrics = [], {}
         latent = None
         if step < config.latent_action_steps:
             latent = latent_action_losses(frames, step)
             losses.append(latent["loss"])
-            figures |= {"latent_action": latent["reconstruction"].item(), "actions": latent["actions"].unique().numel()}
-        if step >= config.head_start:
+            metrics |= {"latent_action": latent["reconstruction"].item(), "actions": latent["actions"].unique().numel()}
+        if step >= config.latent_action_pretraining_steps:
             for frozen in (tokenizer, latent_action_model):
                 frozen.eval()
             actions = in_windows(latent_action_model.infer, frames)  # without gradient: the dynamics loss does not reach the LAM
             result = dynamics.loss(in_windows(tokenizer.encode, frames), actions)
             losses.append(result["loss"])
-            figures |= {"dynamics": result["loss"].item(), "accuracy": result["accuracy"].item()}
+            metrics |= {"dynamics": result["loss"].item(), "accuracy": result["accuracy"].item()}
 
         def after_step():
             if latent and step > latent_action_model.config.soft_share * config.latent_action_steps:
                 latent_action_model.quantizer.reset_dead_codes(latent["continuous"], latent["actions"])
 
-        return losses, figures, after_step
+        return losses, metrics, after_step
 
     def tokenizer_clips(step):
         return clips_of(config.short_frames if step < config.short_share * config.tokenizer_steps else config.num_frames)
 
     def world_clips(step):
-        return clips_of(config.latent_action_frames if step < config.head_start else config.num_frames)
+        return clips_of(config.latent_action_frames if step < config.latent_action_pretraining_steps else config.num_frames)
 
     def clips_of(num_frames):
         num_frames = min(num_frames, config.num_frames)
@@ -107,15 +107,15 @@ def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[P
     return [
         Phase(
             "tokenizer",
-            [Part(tokenizer, [0, config.tokenizer_steps], config.tokenizer_rate)],
+            [Part(tokenizer, [0, config.tokenizer_steps], config.tokenizer_lr)],
             tokenizer_losses,
             tokenizer_clips,
         ),
         Phase(
             "world",
             [
-                Part(latent_action_model, config.round_starts, config.latent_action_rate),
-                Part(dynamics, [config.head_start, world_stop], config.dynamics_rate),
+                Part(latent_action_model, config.restart_steps, config.latent_action_lr),
+                Part(dynamics, [config.latent_action_pretraining_steps, world_stop], config.dynamics_lr),
             ],
             world_losses,
             world_clips,

@@ -54,15 +54,15 @@ def train(genie: Genie, videos: Videos, config: TrainingConfig, folder: Path, *,
     for index, phase in enumerate(phases):
         if resumed and index < resumed[1]["phase"]:
             continue
-        optimiser = torch.optim.AdamW(
+        optimizer = torch.optim.AdamW(
             [{"params": list(part.module.parameters())} for part in phase.parts],
             lr=0.0, betas=config.betas, weight_decay=config.weight_decay,
         )  # fmt: skip
         first = 0
         if resumed and index == resumed[1]["phase"]:
             first = resumed[1]["step"]
-            restore(genie, optimiser, resumed[0], checkpoint)
-        run_phase(genie, phase, index, first, optimiser, videos, config, folder, progress)
+            restore(genie, optimizer, resumed[0], checkpoint)
+        run_phase(genie, phase, index, first, optimizer, videos, config, folder, progress)
         # The next phase starts with a fresh optimiser.
         write_checkpoint(checkpoint, genie, None, index + 1, 0)
         resumed = None
@@ -70,7 +70,7 @@ def train(genie: Genie, videos: Videos, config: TrainingConfig, folder: Path, *,
     genie.save(folder)
 
 
-def run_phase(genie, phase, index, first, optimiser, videos, config, folder, progress):
+def run_phase(genie, phase, index, first, optimizer, videos, config, folder, progress):
     """Run the steps of one phase from `first` on, logging each and saving the state from time to time."""
     checkpoint, log = folder / "checkpoint.safetensors", folder / f"{phase.name}.csv"
     keep_rows(log, first)
@@ -81,20 +81,20 @@ def run_phase(genie, phase, index, first, optimiser, videos, config, folder, pro
             frames = videos.batch(*phase.clips(step), [config.seed, index, step])
             torch.manual_seed(hash((config.seed, index, step)) % 2**63)
             with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-                losses, figures, after_step = phase.losses(frames, step)
-            optimiser.zero_grad(set_to_none=True)
+                losses, metrics, after_step = phase.losses(frames, step)
+            optimizer.zero_grad(set_to_none=True)
             sum(losses).backward()
-            for part, group in zip(phase.parts, optimiser.param_groups, strict=True):
-                group["lr"] = part.rate_at(step, config.warm_up)
-                nn.utils.clip_grad_norm_(part.module.parameters(), config.gradient_clip)
-            optimiser.step()
+            for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
+                group["lr"] = part.lr_at(step, config.warmup_steps)
+                nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
+            optimizer.step()
             after_step()
-            figures = {"loss": sum(losses).item(), **figures}
-            write_row(file, step, figures, time.monotonic() - began)
-            bar.set_postfix({name: f"{value:.4g}" for name, value in figures.items()}, refresh=False)
+            metrics = {"loss": sum(losses).item(), **metrics}
+            write_row(file, step, metrics, time.monotonic() - began)
+            bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()}, refresh=False)
             if asked.is_set() or time.monotonic() - saved > config.checkpoint_seconds:
                 file.flush()
-                write_checkpoint(checkpoint, genie, optimiser, index, step + 1)
+                write_checkpoint(checkpoint, genie, optimizer, index, step + 1)
                 saved = time.monotonic()
             if asked.is_set():
                 raise Interrupted(f"stopped after step {step + 1} of {phase.name}; run the same command again to go on")

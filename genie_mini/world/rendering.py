@@ -86,13 +86,13 @@ def _parse(art, alphabet):
     return np.array([[alphabet.get(letter, 0) for letter in row] for row in art.split()], dtype=np.uint8)
 
 
-def _build_colours():
+def _build_colors():
     """Return the letter -> index alphabet and the (palettes, 64) table of packed RGBA colours."""
     letters = [*_SHARED, *_PALETTE_LETTERS]
     alphabet = {letter: 1 + _SKY_BANDS + index for index, letter in enumerate(letters)}
     table = np.zeros((len(PALETTES), 64, 4), dtype=np.uint8)
-    for row, hex_colours in zip(table, PALETTES.values(), strict=True):
-        own = np.array([[int(text[i : i + 2], 16) for i in (1, 3, 5)] for text in hex_colours], dtype=float)
+    for row, hex_colors in zip(table, PALETTES.values(), strict=True):
+        own = np.array([[int(text[i : i + 2], 16) for i in (1, 3, 5)] for text in hex_colors], dtype=float)
         blend = np.linspace(0, 1, _SKY_BANDS)[:, None]
         row[1 : 1 + _SKY_BANDS, :3] = np.rint(own[0] * (1 - blend) + own[1] * blend)
         for letter, index in alphabet.items():
@@ -100,7 +100,7 @@ def _build_colours():
     return alphabet, table.view(np.uint32)[..., 0]
 
 
-_ALPHABET, _COLOURS = _build_colours()
+_ALPHABET, _COLORS = _build_colors()
 _TILE_ART = np.stack([[_parse(art, _ALPHABET) for art in _TILES[kind]] for kind in range(len(_TILES))])  # (kind, column, 8, 8)
 _PLAYER_ART = np.stack([_parse(_PLAYER[pose], _ALPHABET) for pose in range(4)])
 _PLAYER_ART = np.stack([_PLAYER_ART[..., ::-1], _PLAYER_ART])  # (facing left or right, pose, 8, 8)
@@ -183,7 +183,7 @@ def render(state):
     pose = np.where(state.on_ground, np.where(state.walking, STEP, STAND), np.where(state.speed < 0, RISE, FALL))
     art = _PLAYER_ART[state.facing, pose]
     _stamp(frames, art, state.x - state.camera, state.y, np.ones(len(levels), bool))
-    packed = _COLOURS.ravel()[frames + (64 * state.palette[:, None, None]).astype(np.uint16)]
+    packed = _COLORS.ravel()[frames + (64 * state.palette[:, None, None]).astype(np.uint16)]
     return packed.view(np.uint8).reshape(len(levels), SCREEN, SCREEN, 4)[..., :3]
 
 
@@ -195,9 +195,9 @@ def player_drawings(size):
     """
     scale = SCREEN // size
     art = _PLAYER_ART.reshape(-1, TILE, TILE)
-    colours = _COLOURS[0][art].view(np.uint8).reshape(*art.shape, 4)[..., :3].astype(np.float32) / 255
+    colors = _COLORS[0][art].view(np.uint8).reshape(*art.shape, 4)[..., :3].astype(np.float32) / 255
     side = TILE // scale
     opaque = (art > 0).reshape(-1, side, scale, side, scale).all(axis=(2, 4))
-    colours = colours.reshape(-1, side, scale, side, scale, 3).mean(axis=(2, 4)).transpose(0, 3, 1, 2)
-    opaque = np.broadcast_to(opaque[:, None], colours.shape).astype(np.float32)
-    return torch.from_numpy(np.ascontiguousarray(colours)), torch.from_numpy(opaque)
+    colors = colors.reshape(-1, side, scale, side, scale, 3).mean(axis=(2, 4)).transpose(0, 3, 1, 2)
+    opaque = np.broadcast_to(opaque[:, None], colors.shape).astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(colors)), torch.from_numpy(opaque)

@@ -54,7 +54,7 @@ def test_prose_outweighs_code(path):
 def test_no_function_of_the_package_is_pasted(path):
     own = {
         ast.dump(node)
-        for file in (BOOK.parent / "genie_mini").glob("*.py")
+        for file in (BOOK.parent / "genie_mini").rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef | ast.ClassDef)
     }

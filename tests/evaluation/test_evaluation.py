@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from genie_mini.evaluation import scores as evaluation
-from genie_mini.evaluation.action_map import LABELLED, action_map, fit_action_map, visible
+from genie_mini.evaluation.action_map import LABELLED, action_map, fit_action_map, visible_actions
 from genie_mini.evaluation.metrics import Score, in_batches, psnr
 from genie_mini.evaluation.player_detector import count_players, player_present
 from genie_mini.evaluation.scores import (
@@ -66,7 +66,7 @@ def values(scores):
 
 def test_visible_transitions_are_those_with_one_explanation():
     truth = constructed_truth()
-    seen = visible(truth)
+    seen = visible_actions(truth)
     assert np.array_equal(seen, np.bitwise_count(truth.outcomes.astype(np.uint64)) == 1)
     assert 0.3 < seen.mean() < 0.7
 
@@ -78,7 +78,7 @@ def test_latent_actions_that_mean_something_score_one_and_others_chance(genie):
     order = rng.permutation(8)
     latent = order[truth.actions]
     noise = rng.integers(8, size=latent.shape)
-    names, scores = action_map(genie, torch.from_numpy(np.where(visible(truth), latent, noise)), truth)
+    names, scores = action_map(genie, torch.from_numpy(np.where(visible_actions(truth), latent, noise)), truth)
     assert names[order].tolist() == list(range(8))
     scores = values(scores)
     assert scores["action map, visible actions"] == 1
@@ -93,11 +93,11 @@ def test_latent_actions_that_mean_something_score_one_and_others_chance(genie):
 def test_the_action_map_is_scored_on_other_transitions_than_it_was_fitted_on(genie):
     # Latent actions that mean one thing in the labelled transitions and another in the rest must not score.
     truth = constructed_truth()
-    fit = np.random.default_rng(0).permutation(visible(truth).sum())[: LABELLED]
-    shifted = np.ones(visible(truth).sum(), dtype=int)
+    fit = np.random.default_rng(0).permutation(visible_actions(truth).sum())[: LABELLED]
+    shifted = np.ones(visible_actions(truth).sum(), dtype=int)
     shifted[fit] = 0
     latent = truth.actions.copy()
-    latent[visible(truth)] = (latent[visible(truth)] + shifted) % len(ACTIONS)
+    latent[visible_actions(truth)] = (latent[visible_actions(truth)] + shifted) % len(ACTIONS)
     assert values(action_map(genie, torch.from_numpy(latent), truth)[1])["action map, visible actions"] == 0
 
 

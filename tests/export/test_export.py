@@ -43,7 +43,7 @@ def test_32_frames_of_the_same_seed_are_the_same(exported):
     torch.testing.assert_close(ours.frames, theirs.frames)
     for step in range(32):  # twice the window
         actions = torch.tensor([step % 8])
-        frames = ours.step(actions, num_steps=4), theirs.step(actions, num_steps=4)
+        frames = ours.step(actions, maskgit_steps=4), theirs.step(actions, maskgit_steps=4)
         assert torch.equal(ours.tokens, theirs.tokens)
         torch.testing.assert_close(*frames, atol=1e-4, rtol=0)
 

@@ -122,7 +122,7 @@ def test_training_hides_between_half_and_all_of_every_frame_but_the_first(dynami
 
 def test_a_hidden_token_cannot_be_read_off(dynamics):
     # With everything hidden, the true tokens of a frame must not change the logits for that frame.
-    dynamics.config = replace(dynamics.config, mask_rate=(1.0, 1.0), history_guesses=0.0)
+    dynamics.config = replace(dynamics.config, mask_rate=(1.0, 1.0), scheduled_sampling=0.0)
     outputs = []
     dynamics.to_logits.register_forward_hook(lambda module, inputs, output: outputs.append(output))
     tokens, actions = draw()
@@ -133,14 +133,14 @@ def test_a_hidden_token_cannot_be_read_off(dynamics):
     torch.testing.assert_close(outputs[0], outputs[1], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("num_steps", [1, 2, 3, 8, 15, 16])
-def test_every_round_shows_more_tokens_and_keeps_those_shown(dynamics, num_steps):
+@pytest.mark.parametrize("maskgit_steps", [1, 2, 3, 8, 15, 16])
+def test_every_round_shows_more_tokens_and_keeps_those_shown(dynamics, maskgit_steps):
     tokens, actions = draw()
-    past = dynamics.remember(tokens, actions)
+    past = dynamics.prefill(tokens, actions)
     seen = spy(dynamics)
     generator = torch.Generator().manual_seed(0)
-    final = dynamics.sample(past, actions[:, 0], num_steps=num_steps, generator=generator)
-    assert len(seen) == num_steps
+    final = dynamics.sample(past, actions[:, 0], maskgit_steps=maskgit_steps, generator=generator)
+    assert len(seen) == maskgit_steps
     assert (seen[0] == dynamics.mask_token).all()
     rounds = [*(tokens[:, 0] for tokens in seen), final]
     for before, after in zip(rounds, rounds[1:], strict=False):
@@ -162,24 +162,24 @@ def test_the_past_in_training_holds_some_of_the_models_own_guesses(dynamics):
     replaced = past != tokens
     assert (past[replaced] == 9).all() and (hidden == dynamics.mask_token)[replaced].all()
     rates = replaced[:, 1:].float().mean(dim=(1, 2))
-    most = dynamics.config.history_guesses
+    most = dynamics.config.scheduled_sampling
     assert rates.max() <= most * 1.3 and rates.max() > most / 2 > rates.min(), "the share is drawn for each clip"
 
 
 def test_many_tokens_are_shown_at_first_and_few_in_the_last_rounds(dynamics):
-    past = dynamics.remember(*draw())
+    past = dynamics.prefill(*draw())
     seen = spy(dynamics)
-    final = dynamics.sample(past, torch.tensor([0, 1]), num_steps=4)
+    final = dynamics.sample(past, torch.tensor([0, 1]), maskgit_steps=4)
     counts = [(tokens == dynamics.mask_token).sum().item() // 2 for tokens in [*seen, final]]
     assert counts == [16, 9, 4, 1, 0]
 
 
 def test_temperature_zero_takes_the_likeliest_and_draws_nothing(dynamics):
-    past = dynamics.remember(*draw())
+    past = dynamics.prefill(*draw())
     actions = torch.tensor([2, 5])
     results = [
         dynamics.sample(
-            past, actions, num_steps=4, temperature=0, generator=torch.Generator().manual_seed(seed)
+            past, actions, maskgit_steps=4, temperature=0, generator=torch.Generator().manual_seed(seed)
         )
         for seed in range(3)
     ]
@@ -187,15 +187,15 @@ def test_temperature_zero_takes_the_likeliest_and_draws_nothing(dynamics):
     tokens, inferred = draw()
     masked = torch.cat([tokens, torch.full((2, 1, TOKENS), dynamics.mask_token)], dim=1)
     likeliest = dynamics(masked, torch.cat([inferred, actions[:, None]], dim=1))[:, -1].argmax(dim=-1)
-    assert torch.equal(dynamics.sample(past, actions, num_steps=1, temperature=0), likeliest)
+    assert torch.equal(dynamics.sample(past, actions, maskgit_steps=1, temperature=0), likeliest)
 
 
 def test_a_seeded_generator_repeats_its_draws(dynamics):
-    past = dynamics.remember(*draw())
+    past = dynamics.prefill(*draw())
 
     def sample(seed):
         generator = torch.Generator().manual_seed(seed)
-        return dynamics.sample(past, torch.tensor([2, 5]), num_steps=4, generator=generator)
+        return dynamics.sample(past, torch.tensor([2, 5]), maskgit_steps=4, generator=generator)
 
     torch.manual_seed(0)
     first = sample(1)
@@ -212,10 +212,10 @@ def test_sampling_follows_the_models_distribution(temperature, grid):
     believed = torch.tensor([0.5, 0.3, 0.15, 0.05])
     force(model, believed.log())
     clips = 8000 // math.prod(grid)
-    past = model.remember(
+    past = model.prefill(
         torch.zeros(clips, 1, math.prod(grid), dtype=torch.int64), torch.empty(clips, 0).long()
     )
-    drawn = model.sample(past, torch.zeros(clips, dtype=torch.int64), num_steps=1, temperature=temperature)
+    drawn = model.sample(past, torch.zeros(clips, dtype=torch.int64), maskgit_steps=1, temperature=temperature)
     shares = torch.bincount(drawn.flatten(), minlength=4) / drawn.numel()
     expected = believed ** (1 / temperature)
     torch.testing.assert_close(shares, expected / expected.sum(), atol=0.02, rtol=0)
@@ -235,7 +235,7 @@ def test_confidence_is_that_of_the_token_drawn():
     # second round and is drawn again, so place 0 ends as 1 once in a hundred, not once in ten.
     torch.manual_seed(0)
     model = DynamicsModel(DynamicsConfig((1, 2), 2, {"num_blocks": 1, "width": 8, "num_heads": 1}))
-    past = model.remember(torch.zeros(20000, 1, 2, dtype=torch.int64), torch.empty(20000, 0).long())
+    past = model.prefill(torch.zeros(20000, 1, 2, dtype=torch.int64), torch.empty(20000, 0).long())
     model.to_logits = Fixed([[0.9, 0.1], [0.6, 0.4]])
-    drawn = model.sample(past, torch.zeros(20000, dtype=torch.int64), num_steps=2)
+    drawn = model.sample(past, torch.zeros(20000, dtype=torch.int64), maskgit_steps=2)
     assert drawn[:, 0].float().mean().item() == pytest.approx(0.01, abs=0.004)

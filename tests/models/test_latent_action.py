@@ -146,11 +146,11 @@ def test_learning_tells_two_movements_apart(make_genie):
             clip[1, row : row + 4, column : column + 4] = 1
         return clips, right
 
-    optimiser = torch.optim.Adam(model.parameters(), lr=5e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
     for step in range(120):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         model(batch(32)[0], step / 120)["loss"].backward()
-        optimiser.step()
+        optimizer.step()
     clips, right = batch(200)
     latent = model.eval().infer(clips)[:, 0]
     votes = torch.stack(
@@ -212,6 +212,6 @@ def test_the_least_used_code_moves_to_where_one_code_covers_two_things(make_geni
 def test_a_later_round_counts_small_changes_in_full(make_genie, make_clips):
     model = make_genie().latent_action_model.train()
     clips = make_clips(num_clips=4, num_frames=4)
-    first, later = (model(clips, 0.2, settled=settled)["reconstruction"] for settled in (False, True))
+    first, later = (model(clips, 0.2, refine=refine)["reconstruction"] for refine in (False, True))
     assert not torch.allclose(first, later)
-    assert torch.allclose(model(clips, 1.0)["reconstruction"], model(clips, 1.0, settled=True)["reconstruction"], atol=1e-4)
+    assert torch.allclose(model(clips, 1.0)["reconstruction"], model(clips, 1.0, refine=True)["reconstruction"], atol=1e-4)

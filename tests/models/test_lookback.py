@@ -16,28 +16,28 @@ CONTEXT, TOKENS, CODES = 16, 4, 12
 def choices(name, num_frames=70, seed=0):
     """What each frame of two random videos looks back at, (2, frames, frames), and the tokens."""
     tokens = torch.randint(CODES, (2, num_frames, TOKENS), generator=torch.Generator().manual_seed(seed))
-    return LOOKBACKS[name](CONTEXT).visible(tokens), tokens
+    return LOOKBACKS[name](CONTEXT).attention_mask(tokens), tokens
 
 
 @pytest.mark.parametrize("name", LOOKBACKS)
 def test_no_frame_attends_to_more_than_the_slots_or_to_what_is_to_come(name):
-    visible, _ = choices(name)
-    assert visible.sum(dim=-1).max() == CONTEXT - 1
-    assert not visible.triu().any()
-    assert visible.diagonal(-1, dim1=1, dim2=2).all(), "the frame before is always among them"
+    attention_mask, _ = choices(name)
+    assert attention_mask.sum(dim=-1).max() == CONTEXT - 1
+    assert not attention_mask.triu().any()
+    assert attention_mask.diagonal(-1, dim1=1, dim2=2).all(), "the frame before is always among them"
     ages = torch.arange(70)[:, None] - torch.arange(70)
-    assert ages.expand(2, -1, -1)[visible].max() <= LOOKBACKS[name](CONTEXT).reach
+    assert ages.expand(2, -1, -1)[attention_mask].max() <= LOOKBACKS[name](CONTEXT).reach
 
 
 @pytest.mark.parametrize("name", LOOKBACKS)
 def test_choices_depend_on_earlier_frames_only(name):
-    visible, tokens = choices(name)
+    attention_mask, tokens = choices(name)
     lookback = LOOKBACKS[name](CONTEXT)
     for t in (5, 17, 50, 69):
         other = tokens.clone()
         other[:, t:] = (other[:, t:] + 1) % CODES
-        again = lookback.visible(other)
-        assert torch.equal(again[:, : t + 1], visible[:, : t + 1])
+        again = lookback.attention_mask(other)
+        assert torch.equal(again[:, : t + 1], attention_mask[:, : t + 1])
 
 
 @pytest.mark.parametrize("name", LOOKBACKS)
@@ -51,18 +51,18 @@ def test_a_short_video_is_attended_to_as_a_whole(name):
 
 
 def test_the_recent_frames_are_the_last_fifteen():
-    visible, _ = choices("recent")
-    assert visible[0, 40].nonzero()[:, 0].tolist() == list(range(25, 40))
+    attention_mask, _ = choices("recent")
+    assert attention_mask[0, 40].nonzero()[:, 0].tolist() == list(range(25, 40))
 
 
 def test_the_sparse_window_reaches_a_frame_of_age_forty_and_never_takes_up_one_that_it_dropped():
-    visible, _ = choices("sparse", num_frames=130)
+    attention_mask, _ = choices("sparse", num_frames=130)
     assert SparseLookback(CONTEXT).reach == 52
     for t in range(60, 130):
-        ages = (t - visible[0, t].nonzero()[:, 0]).tolist()
+        ages = (t - attention_mask[0, t].nonzero()[:, 0]).tolist()
         assert sorted(ages)[:RUN] == [1, 2, 3, 4] and len(ages) == 15
         assert max(ages) > 40, "whatever the time, some frame older than 40 is left"
-    later, earlier = visible[0, 2:], visible[0, 1:-1]
+    later, earlier = attention_mask[0, 2:], attention_mask[0, 1:-1]
     kept_before = earlier | torch.eye(130, dtype=torch.bool)[1:-1]
     assert not (later & ~kept_before).any()
 
@@ -72,7 +72,7 @@ def test_retrieval_finds_the_frame_that_lay_next_to_what_is_seen_now():
     video = torch.stack([*[home] * 6, *[away] * 44])[None]
     chosen = RetrievalLookback(CONTEXT).choose(video, first=0)[0]
     assert chosen.sum() == 15 and chosen[5], "the last frame before one went away is there at age 45"
-    assert not LOOKBACKS["recent"](CONTEXT).visible(video)[0, -1, 5]
+    assert not LOOKBACKS["recent"](CONTEXT).attention_mask(video)[0, -1, 5]
     still = RetrievalLookback(CONTEXT).choose(away.expand(1, 50, -1), first=0)[0]
     assert still.nonzero()[:, 0].tolist() == list(range(35, 50)), "where nothing stands out, the most recent"
 
@@ -95,16 +95,16 @@ def test_play_attends_to_what_training_attends_to(name):
     tokens, actions = video()
     with torch.no_grad():
         whole = dynamics(tokens, actions)
-    past, held, attended = dynamics.remember(tokens[:, :5], actions[:, :4]), [], []
+    past, held, attended = dynamics.prefill(tokens[:, :5], actions[:, :4]), [], []
     dynamics.transformer.register_forward_pre_hook(
-        lambda module, inputs: attended.append(inputs[1].keys[0].shape[2] - inputs[1].room)
+        lambda module, inputs: attended.append(inputs[1].keys[0].shape[2] - inputs[1].free)
     )
     for t in range(5, tokens.shape[1]):
         with torch.no_grad():
-            logits = dynamics.guess(tokens[:, t], actions[:, t - 1], past.with_room(1))
+            logits = dynamics.predict_logits(tokens[:, t], actions[:, t - 1], past.preallocate(1))
         torch.testing.assert_close(logits, whole[:, t], atol=1e-5, rtol=0)
-        past = dynamics.remember(tokens[:, t : t + 1], actions[:, t - 1 : t], past)
-        held.append((past.past if isinstance(past, Archive) else past).keys[0].shape[2])
+        past = dynamics.append(past, tokens[:, t : t + 1], actions[:, t - 1 : t])
+        held.append((past.cache if isinstance(past, Archive) else past).keys[0].shape[2])
     assert max(attended) == dynamics.config.context - 1, "no dearer a frame than the paper's window"
     assert max(held) == min(dynamics.lookback.reach, 24)
 
@@ -113,16 +113,16 @@ def test_play_attends_to_what_training_attends_to(name):
 def test_the_hidden_run_of_training_attends_like_play(name):
     # With nothing but the guessed frame hidden, training's logits are those of play.
     dynamics = model(name)
-    dynamics.config = replace(dynamics.config, mask_rate=(1.0, 1.0), history_guesses=0.0)
+    dynamics.config = replace(dynamics.config, mask_rate=(1.0, 1.0), scheduled_sampling=0.0)
     tokens, actions = video(num_frames=20, clips=2)
     outputs = []
     dynamics.to_logits.register_forward_hook(lambda module, inputs, output: outputs.append(output))
     with torch.no_grad():
         dynamics.loss(tokens, actions)
         in_training = outputs.pop().view(2, 19, TOKENS, CODES)
-        past = dynamics.remember(tokens[:, :19], actions[:, :18])
+        past = dynamics.prefill(tokens[:, :19], actions[:, :18])
         hidden = torch.full((2, TOKENS), dynamics.mask_token)
-        at_play = dynamics.guess(hidden, actions[:, 18], past.with_room(1))
+        at_play = dynamics.predict_logits(hidden, actions[:, 18], past.preallocate(1))
     torch.testing.assert_close(in_training[:, -1], at_play, atol=1e-5, rtol=0)
 
 
@@ -153,13 +153,13 @@ def test_every_choice_trains(name):
     dynamics.config = replace(dynamics.config, change_weight=0.0)
     tokens = (torch.arange(24)[None, :, None] + torch.arange(TOKENS)).expand(4, -1, -1) % CODES  # counts up
     actions = torch.zeros(4, 23, dtype=torch.int64)
-    optimiser = torch.optim.AdamW(dynamics.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(dynamics.parameters(), lr=1e-2)
     losses = []
     for _ in range(60):
         loss = dynamics.loss(tokens, actions)["loss"]
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
 
@@ -173,7 +173,7 @@ def test_every_choice_can_be_played(name, make_genie, clips):
     assert torch.equal(*frames)
     rollout = Rollout(genie, clips, seed=0)
     for step in range(30):
-        rollout.step(torch.tensor([step % 8, 3]), num_steps=2)
+        rollout.step(torch.tensor([step % 8, 3]), maskgit_steps=2)
     assert rollout.frames.isfinite().all()
 
 

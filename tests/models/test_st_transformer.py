@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genie_mini.models.kv_cache import Past
+from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
 FRAMES, TOKENS, WIDTH = 5, 6, 16
@@ -20,7 +20,7 @@ def video(seed=1, frames=FRAMES):
 
 def first_frames(past, count):
     """The past of the first `count` frames only."""
-    return Past(
+    return KVCache(
         [key[:, :, :count] for key in past.keys], [value[:, :, :count] for value in past.values], count
     )
 
@@ -74,7 +74,7 @@ def test_cached_equals_uncached(pieces):
     outputs, past = [], None
     for piece in x.split(pieces, dim=1):
         output, present = run(model, piece, past)
-        past = (Past.empty_like(present) if past is None else past).extend(present, window=FRAMES)
+        past = (KVCache.empty_like(present) if past is None else past).append(present, window=FRAMES)
         outputs.append(output)
     torch.testing.assert_close(torch.cat(outputs, dim=1), whole, atol=1e-4, rtol=0)
     assert past.position == FRAMES
@@ -85,7 +85,7 @@ def test_only_differences_in_time_count():
     model, x = build(), video()
     outputs, present = run(model, x)
     for position in (1, 7, 1000):
-        empty = Past.empty_like(present)
+        empty = KVCache.empty_like(present)
         empty.position = position
         shifted, after = run(model, x, empty)
         torch.testing.assert_close(shifted, outputs, atol=1e-4, rtol=0)
@@ -121,7 +121,7 @@ def test_the_sliding_window_drops_old_frames():
         past = None
         for frame in x.split(1, dim=1):
             output, present = run(model, frame, past)
-            past = (Past.empty_like(present) if past is None else past).extend(present, window)
+            past = (KVCache.empty_like(present) if past is None else past).append(present, window)
         return output, past
 
     other = x.clone()
@@ -140,7 +140,7 @@ def test_extending_a_past_leaves_it_as_it_was():
     _, past = run(model, x[:, :2])
     keys = [key.clone() for key in past.keys]
     _, present = run(model, x[:, 2:3], past)
-    past.extend(present, window=8)
+    past.append(present, window=8)
     assert past.position == 2
     assert all(torch.equal(key, before) for key, before in zip(past.keys, keys, strict=True))
 

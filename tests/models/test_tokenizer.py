@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from genie_mini.models.kv_cache import Past
+from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.patches import fold, unfold
 from genie_mini.models.tokenizer import flicker_penalty, still_patches
 
@@ -72,7 +72,7 @@ def test_decoding_with_a_past_equals_decoding_the_whole(tokenizer, clips, pieces
     parts, past = [], None
     for piece in tokens.split(pieces, dim=1):
         frames, present = tokenizer.decode_next(piece, past)
-        past = (Past.empty_like(present) if past is None else past).extend(present, window=5)
+        past = (KVCache.empty_like(present) if past is None else past).append(present, window=5)
         parts.append(frames)
     torch.testing.assert_close(torch.cat(parts, dim=1), tokenizer.decode(tokens), atol=1e-5, rtol=0)
 
@@ -105,14 +105,14 @@ def test_training_reports_what_its_loss_is_made_of(tokenizer, clips):
 
 def test_a_few_steps_make_the_loss_smaller(tokenizer, clips):
     tokenizer.train()
-    optimiser = torch.optim.Adam(tokenizer.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(tokenizer.parameters(), lr=1e-2)
     losses = []
     for _ in range(15):
         result = tokenizer(clips)
         losses.append(result["reconstruction"].item())
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         result["loss"].backward()
-        optimiser.step()
+        optimizer.step()
     assert losses[-1] < 0.7 * losses[0]
 
 

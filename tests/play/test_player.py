@@ -302,6 +302,6 @@ def test_32_frames_of_the_same_seed_are_pytorchs(open_page, exact_address):
     session = Genie.from_pretrained("mini").play(level_picture(HELD_OUT_SEED + PROMPT_LEVELS[0], (64, 64)), seed=0)
     for index, (frame, tokens) in enumerate(theirs):
         if index:
-            session.step(actions[index - 1], num_steps=4)
+            session.step(actions[index - 1], maskgit_steps=4)
         assert tokens == session.tokens.tolist(), f"frame {index}"
         torch.testing.assert_close(torch.tensor(frame).view(64, 64, 3), session.frame, atol=1e-4, rtol=0)

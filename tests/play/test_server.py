@@ -17,7 +17,7 @@ from genie_mini.play.server import Game, Window
 from genie_mini.world import HELD_OUT_SEED
 
 NAMES = ["left", "left", "right", "right", "jump", "jump", "nothing", "nothing"]
-STEP = {"action": 2, "num_steps": 3, "temperature": 1.0}
+STEP = {"action": 2, "maskgit_steps": 3, "temperature": 1.0}
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_bad_picture_is_one_clear_error_and_the_game_goes_on(window):
         ({"action": 8}, "from 0 to 7"),
         ({"action": -1}, "from 0 to 7"),
         ({"action": "up"}, "all numbers"),
-        ({"num_steps": 0}, "num_steps must lie in [1, 16]"),
+        ({"maskgit_steps": 0}, "maskgit_steps must lie in [1, 16]"),
         ({"temperature": -1}, "temperature must be 0 or more"),
     ],
 )

@@ -118,7 +118,7 @@ def test_sliders_and_pictures_reach_the_game(page):
     page.fill("#temperature", "0.5")
     page.locator("#actions button").nth(7).click()
     frames_reach(page, 1)
-    assert steps[0] == {"action": 7, "num_steps": 2, "temperature": 0.5}
+    assert steps[0] == {"action": 7, "maskgit_steps": 2, "temperature": 0.5}
 
 
 def test_the_canvas_shows_the_frame_pixel_by_pixel(page, window):

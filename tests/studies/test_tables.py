@@ -35,10 +35,10 @@ def test_an_exact_window_equals_the_cache_until_frames_are_dropped(genie, make_c
     for step in range(8):
         actions = torch.tensor([step % 8, 3])
         logits = []
-        exact_past = genie.dynamics.remember(exact._history[:, -5:], exact._actions[:, -4:])
-        for past in (rolling._past, exact_past):
+        exact_past = genie.dynamics.prefill(exact._history[:, -5:], exact._actions[:, -4:])
+        for past in (rolling._cache, exact_past):
             hidden = torch.full((2, 16), genie.dynamics.mask_token)
-            logits.append(genie.dynamics.guess(hidden, actions, past.with_room(1)))
+            logits.append(genie.dynamics.predict_logits(hidden, actions, past.preallocate(1)))
         differences.append((logits[0] - logits[1]).abs().max().item())
         rolling.step(actions, temperature=0)
         exact.step(actions, temperature=0)
@@ -98,12 +98,12 @@ def test_a_model_that_is_the_simulator_does_not_drift(genie, monkeypatch):
 
 
 def test_the_budget_is_counted(genie):
-    rows = budget_rows(genie, num_steps=2)
+    rows = budget_rows(genie, num_frames=2)
     assert [row["lookback"] for row in rows] == list(LOOKBACKS)
     first = rows[0]
     assert first["window_tokens"] == 6 * 16 and first["bits_per_token"] == 5
     assert first["window_pixel_bytes"] == 6 * 32 * 32 * 3 and first["window_token_bytes"] == 6 * 16 * 5 / 8
-    past = genie.dynamics.remember(torch.zeros(1, 5, 16, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
+    past = genie.dynamics.prefill(torch.zeros(1, 5, 16, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
     assert first["read_bytes"] == sum(tensor.nbytes for tensor in [*past.keys, *past.values])
     assert {row["read_bytes"] for row in rows} == {first["read_bytes"]}, "all read as much"
     assert first["cost"] == 1.0 and all(row["frame_milliseconds"] > 0 for row in rows)

@@ -19,8 +19,8 @@ from genie_mini.training.phases import build_phases
 from genie_mini.training.trainer import Interrupted, train
 
 CONFIG = TrainingConfig(
-    tokenizer_steps=4, latent_action_steps=4, head_start=2, dynamics_steps=4, batch_size=2, num_frames=4, short_frames=2,
-    warm_up=2, tokenizer_rate=3e-3, latent_action_rate=3e-3, dynamics_rate=3e-3, checkpoint_seconds=1e9,
+    tokenizer_steps=4, latent_action_steps=4, latent_action_pretraining_steps=2, dynamics_steps=4, batch_size=2, num_frames=4, short_frames=2,
+    warmup_steps=2, tokenizer_lr=3e-3, latent_action_lr=3e-3, dynamics_lr=3e-3, checkpoint_seconds=1e9,
 )  # fmt: skip
 STEPS = 4 + 6  # of both phases
 
@@ -106,7 +106,7 @@ def test_every_part_learns(trained, make_genie):
 
 def test_training_makes_the_losses_smaller(trained):
     _, folder = trained(
-        tokenizer_steps=40, latent_action_steps=1, dynamics_steps=1, head_start=0, short_share=0.0
+        tokenizer_steps=40, latent_action_steps=1, dynamics_steps=1, latent_action_pretraining_steps=0, short_share=0.0
     )
     losses = [float(row["reconstruction"]) for row in logs(folder)["tokenizer"]]
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
@@ -177,7 +177,7 @@ def test_training_that_is_finished_is_not_undone_by_the_same_command(trained, ma
 
 
 def test_the_tokenizer_is_frozen_in_phase_two(trained):
-    first, _ = trained("phase 1", latent_action_steps=0, head_start=0, dynamics_steps=0)
+    first, _ = trained("phase 1", latent_action_steps=0, latent_action_pretraining_steps=0, dynamics_steps=0)
     both, _ = trained("both")
     assert same(weights(first, "tokenizer"), weights(both, "tokenizer"))
 
@@ -190,7 +190,7 @@ def test_latent_actions_are_frozen_once_they_are_learnt(trained):
 
 
 def test_the_dynamics_loss_sends_no_gradient_into_the_other_networks(genie):
-    phase = build_phases(genie, Noise(), replace(CONFIG, head_start=0))[1]
+    phase = build_phases(genie, Noise(), replace(CONFIG, latent_action_pretraining_steps=0))[1]
     losses, _, _ = phase.losses(Noise().batch(2, 4, [0]), 0)
     latent, dynamics = losses
     dynamics.backward()
@@ -226,7 +226,7 @@ def test_a_bad_checkpoint_is_named(trained, make_genie, tmp_path, damage):
 
 def test_learning_rates_have_known_values():
     def at(step, **changes):
-        return learning_rate(step, **{"start": 10, "stop": 110, "peak": 1.0, "warm_up": 20, **changes})
+        return learning_rate(step, **{"start": 10, "stop": 110, "peak": 1.0, "warmup_steps": 20, **changes})
 
     assert [at(10), at(14), at(29)] == pytest.approx([0.05, 0.25, 1.0])
     assert at(30) == pytest.approx(1.0)
@@ -236,41 +236,41 @@ def test_learning_rates_have_known_values():
     assert rates == sorted(rates, reverse=True)
     assert at(30, peak=3e-4) == pytest.approx(3e-4)
     assert at(11, stop=14) == pytest.approx(1.0), "the warm-up takes no more than half of a short run"
-    assert at(10, warm_up=0) == pytest.approx(1.0)
-    assert math.isfinite(at(5, warm_up=0)), "before its start a part has no rate that could stop the run"
+    assert at(10, warmup_steps=0) == pytest.approx(1.0)
+    assert math.isfinite(at(5, warmup_steps=0)), "before its start a part has no rate that could stop the run"
 
 
-@pytest.mark.parametrize("changes", [{"dynamics_steps": 1}, {"warm_up": 0}, {"tokenizer_steps": 1}])
-def test_short_plans_and_plans_without_a_warm_up_train_to_the_end(trained, changes):
+@pytest.mark.parametrize("changes", [{"dynamics_steps": 1}, {"warmup_steps": 0}, {"tokenizer_steps": 1}])
+def test_short_plans_and_plans_without_a_warmup_train_to_the_end(trained, changes):
     _, folder = trained(**changes)
     config = replace(CONFIG, **changes)
     assert len(logs(folder)["tokenizer"]) == config.tokenizer_steps
-    assert len(logs(folder)["world"]) == max(4, config.head_start + config.dynamics_steps)
+    assert len(logs(folder)["world"]) == max(4, config.latent_action_pretraining_steps + config.dynamics_steps)
 
 
 def test_a_plan_in_which_nobody_learns_for_a_while_is_refused():
-    with pytest.raises(ValueError, match="head_start"):
-        replace(CONFIG, latent_action_steps=1, head_start=3)
+    with pytest.raises(ValueError, match="latent_action_pretraining_steps"):
+        replace(CONFIG, latent_action_steps=1, latent_action_pretraining_steps=3)
 
 
 def test_the_latent_action_model_learns_in_rounds(make_genie, monkeypatch):
-    config = replace(CONFIG, latent_action_steps=10, head_start=10, latent_action_rounds=((0.5, 0.0), (0.3, 0.2), (0.2, 0.6)))
-    assert config.round_starts == [0, 5, 8, 10]
+    config = replace(CONFIG, latent_action_steps=10, latent_action_pretraining_steps=10, latent_action_restarts=((0.5, 0.0), (0.3, 0.2), (0.2, 0.6)))
+    assert config.restart_steps == [0, 5, 8, 10]
     genie, calls, moves = make_genie(), [], []
     model = genie.latent_action_model
     forward = model.forward
-    monkeypatch.setattr(model, "forward", lambda frames, *rest, **more: calls.append((*rest, more["settled"])) or forward(frames, *rest, **more))
+    monkeypatch.setattr(model, "forward", lambda frames, *rest, **more: calls.append((*rest, more["refine"])) or forward(frames, *rest, **more))
     monkeypatch.setattr(model, "move_least_used_code", lambda frames: moves.append((len(calls), len(frames))))
     phase = build_phases(genie, Noise(), config)[1]
     for step in range(10):
         phase.losses(Noise().batch(2, 4, [0]), step)
     assert [progress for progress, _ in calls] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 0.2, 0.2 + 0.8 / 3, 0.2 + 1.6 / 3, 0.6, 0.8])
-    assert [settled for _, settled in calls] == [False] * 5 + [True] * 5
+    assert [refine for _, refine in calls] == [False] * 5 + [True] * 5
     assert [step for step, _ in moves] == [5, 8] and all(clips >= 16 for _, clips in moves)
-    rates = [phase.parts[0].rate_at(step, warm_up=1) for step in range(10)]
-    assert rates[0] == rates[5] == rates[8] == config.latent_action_rate and rates[4] < rates[5]
+    rates = [phase.parts[0].lr_at(step, warmup_steps=1) for step in range(10)]
+    assert rates[0] == rates[5] == rates[8] == config.latent_action_lr and rates[4] < rates[5]
 
 
 def test_rounds_that_do_not_fill_the_training_are_refused():
     with pytest.raises(ValueError, match="sum to 1"):
-        replace(CONFIG, latent_action_rounds=((0.5, 0.0),))
+        replace(CONFIG, latent_action_restarts=((0.5, 0.0),))

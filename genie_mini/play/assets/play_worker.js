@@ -43,7 +43,7 @@ class Ring {
     this.tensors = {};
     for (let block = 0; block < numBlocks; block++)
       for (const kind of ["keys", "values"]) this.tensors[`${kind}_${block}`] = new Float32Array(shape.reduce((a, b) => a * b));
-    this.visible = new Uint8Array(shape[2]);
+    this.attentionMask = new Uint8Array(shape[2]);
     this.position = 0;
   }
 
@@ -51,7 +51,7 @@ class Ring {
     const past = Object.entries(this.tensors).map(([name, values]) => [name, new ort.Tensor("float32", values, this.shape)]);
     return {
       ...Object.fromEntries(past),
-      visible: new ort.Tensor("bool", this.visible, [this.visible.length]),
+      attention_mask: new ort.Tensor("bool", this.attentionMask, [this.attentionMask.length]),
       position: new ort.Tensor("float32", [this.position], [1]),
     };
   }
@@ -62,7 +62,7 @@ class Ring {
       const present = results[`new_${name}`].data;
       for (let row = 0; row < present.length / width; row++) values.set(present.subarray(row * width, (row + 1) * width), (row * places + place) * width);
     }
-    this.visible[place] = 1;
+    this.attentionMask[place] = 1;
     this.position++;
   }
 }

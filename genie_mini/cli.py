@@ -12,6 +12,7 @@ import torch
 from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.data.platformer_files import record_files
 from genie_mini.data.video_files import VideoFolder
+from genie_mini.device import DEVICES, PLAY_THREADS, PRECISIONS, choose_device, threads
 from genie_mini.evaluation.action_names import read_action_names
 from genie_mini.evaluation.scores import evaluate, format_scores, save_scores
 from genie_mini.export.write import export
@@ -90,8 +91,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--compile", action="store_true", help="translate the networks first; needs a C++ compiler"
     )
     training.add_argument(
-        "--no-bf16", action="store_true", help="compute in float32 even where the preset would not"
-    )
+        "--precision", choices=PRECISIONS,
+        help="of matrix products; auto is bf16 where the hardware has it (default: the preset's own)",
+    )  # fmt: skip
+    _add_device(training)
 
     training.add_argument(
         "--lookback", choices=list(LOOKBACKS),
@@ -112,6 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
         "  genie-mini play --weights runs/pocket --prompt photo.jpg",
     )  # fmt: skip
     _add_weights(playing)
+    _add_device(playing)
     start = playing.add_mutually_exclusive_group()
     start.add_argument("--prompt", type=Path, metavar="IMAGE", help="begin from a picture, cut to a square")
     start.add_argument("--level", type=at_least(0), metavar="SEED", help="begin from a platformer level")
@@ -129,6 +133,7 @@ def build_parser() -> argparse.ArgumentParser:
         "  genie-mini evaluate --weights runs/pocket --out runs/pocket/scores.json",
     )  # fmt: skip
     _add_weights(scoring)
+    _add_device(scoring)
     scoring.add_argument(
         "--clips", type=at_least(FEWEST_CLIPS), default=128,
         help=f"to score on, from {FEWEST_CLIPS} (default: %(default)s)",
@@ -147,6 +152,7 @@ def build_parser() -> argparse.ArgumentParser:
         "  genie-mini export --weights runs/pocket --out runs/pocket/onnx",
     )  # fmt: skip
     _add_weights(exporting)
+    _add_device(exporting)
     exporting.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for the files")
 
     probing = command(
@@ -159,6 +165,7 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     probing.add_argument("experiment", choices=list(EXPERIMENTS), metavar="EXPERIMENT", help="one of those above")
     _add_weights(probing)
+    _add_device(probing)
     probing.add_argument("--cases", type=at_least(2), help="levels or clips (default: the experiment's own)")
     probing.add_argument("--seed", type=at_least(0), default=0, help="of levels and sampling (default: %(default)s)")
     probing.add_argument(
@@ -190,6 +197,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_device(parser):
+    parser.add_argument(
+        "--device", choices=DEVICES, default="auto", help="where to compute; auto is a GPU where there is one (default: %(default)s)"
+    )
+
+
 def _add_weights(parser):
     parser.add_argument(
         "--weights", default="mini", metavar="NAME|DIR",
@@ -198,7 +211,7 @@ def _add_weights(parser):
 
 
 def training_config(
-    preset: str, steps: int | None, *, seed: int, compile: bool, bf16: bool
+    preset: str, steps: int | None, *, seed: int, compile: bool, precision: str | None = None
 ) -> TrainingConfig:
     """A preset's schedule, stretched to `steps` steps of each network if given.
 
@@ -210,7 +223,7 @@ def training_config(
             f"the preset {preset} has no training schedule; these have one: {', '.join(TRAINING_PRESETS)}"
         )
     config = TRAINING_PRESETS[preset]
-    config = replace(config, seed=seed, compile=compile, bf16=config.bf16 and bf16)
+    config = replace(config, seed=seed, compile=compile, precision=precision or config.precision)
     if steps is None:
         return config
     latent_action_pretraining_steps = round(steps * config.latent_action_pretraining_steps / config.latent_action_steps)
@@ -221,7 +234,10 @@ def training_config(
 
 def run_train(arguments):
     """`genie-mini train`"""
-    options = {"seed": arguments.seed, "compile": arguments.compile, "bf16": not arguments.no_bf16}
+    options = {"seed": arguments.seed, "compile": arguments.compile}
+    if arguments.precision:
+        options["precision"] = arguments.precision
+    device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)
     if arguments.lookback is None:
         config = training_config(arguments.preset, arguments.steps, **options)
@@ -235,27 +251,28 @@ def run_train(arguments):
         videos = PlatformerVideos(size, returning=arguments.lookback is not None)
     else:
         videos = VideoFolder(arguments.data, size)
-    train(genie, videos, config, arguments.out)
+    train(genie.to(device), videos, config, arguments.out)
     print(f"trained; play it with `genie-mini play --weights {arguments.out}`")
 
 
 def run_play(arguments):
     """`genie-mini play`"""
-    genie = Genie.from_pretrained(arguments.weights)
+    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     names = read_action_names(arguments.weights)
     with Window(Game(genie, names, arguments.prompt, arguments.level), arguments.port) as window:
         print(f"play at {window.address} (Ctrl-C stops)", flush=True)
         if not arguments.no_browser:
             webbrowser.open(window.address)
         try:
-            window.serve_forever()
+            with threads(PLAY_THREADS):
+                window.serve_forever()
         except KeyboardInterrupt:  # the way to stop, not a failure
             print()
 
 
 def run_evaluate(arguments):
     """`genie-mini evaluate`"""
-    genie = Genie.from_pretrained(arguments.weights)
+    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)  # before the minutes of work
     scores, names = evaluate(genie, arguments.clips)
     print(format_scores(scores))
@@ -265,7 +282,7 @@ def run_evaluate(arguments):
 
 def run_export(arguments):
     """`genie-mini export`"""
-    genie = Genie.from_pretrained(arguments.weights)
+    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     differences = export(genie, arguments.out, action_names=read_action_names(arguments.weights))
     for variant, difference in differences.items():
         print(f"{variant}: logits differ from PyTorch's by {difference:.2g} at most")
@@ -273,7 +290,7 @@ def run_export(arguments):
 
 def run_memory(arguments):
     """`genie-mini memory`"""
-    genie = Genie.from_pretrained(arguments.weights)
+    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)  # before the minutes of work
     names = read_action_names(arguments.weights)
     rows = run_experiment(genie, arguments.experiment, names, arguments.cases, arguments.seed)

@@ -32,6 +32,11 @@ class Genie(nn.Module):
         self.latent_action_model = LatentActionModel(config.latent_action)
         self.dynamics = DynamicsModel(config.dynamics)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes: `genie.to("cuda")` moves it. Pictures are moved to it; what it draws stays there."""
+        return self.dynamics.position.device
+
     @classmethod
     def from_preset(cls, name: str) -> "Genie":
         """An untrained Genie: "pocket", "mini", "coinrun" or "paper" (build the last under `torch.device("meta")`)."""

@@ -24,9 +24,9 @@ class Rollout:
         self.genie = genie.eval()  # in training mode, batch statistics would take the place of the learnt ones
         self._window = genie.config.dynamics.context - 1
         self._generator = torch.Generator().manual_seed(seed)
-        prompt = prompt[:, -self._window :].float()
+        prompt = prompt[:, -self._window :].float().to(genie.device)
         tokens = genie.tokenizer.encode(prompt)
-        actions = torch.empty(len(prompt), 0, dtype=torch.int64)
+        actions = torch.empty(len(prompt), 0, dtype=torch.int64, device=genie.device)
         if prompt.shape[1] > 1:
             actions = genie.latent_action_model.infer(prompt)
         self._cache = genie.dynamics.prefill(tokens, actions)
@@ -46,6 +46,7 @@ class Rollout:
         num_actions = self.genie.config.dynamics.num_actions
         if actions.min() < 0 or actions.max() >= num_actions:
             raise ValueError(f"latent actions are the integers from 0 to {num_actions - 1}, got {actions.tolist()}")
+        actions = actions.to(self.genie.device)
         self.tokens = dynamics.sample(
             self._cache, actions, maskgit_steps=maskgit_steps, temperature=temperature, generator=self._generator, on_step=on_step
         )

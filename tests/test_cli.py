@@ -74,25 +74,24 @@ def test_impossible_numbers_and_missing_words_are_refused(words, capsys):
 
 
 def test_steps_stretch_the_whole_schedule():
-    config = training_config("pocket", 90, seed=3, compile=False, bf16=True)
+    config = training_config("pocket", 90, seed=3, compile=False)
     assert (config.tokenizer_steps, config.latent_action_steps, config.dynamics_steps) == (90, 90, 90)
     preset = TRAINING_PRESETS["pocket"]
     assert config.latent_action_pretraining_steps / 90 == pytest.approx(preset.latent_action_pretraining_steps / preset.latent_action_steps, abs=0.01)
     assert config.seed == 3
-    whole = training_config("pocket", None, seed=0, compile=True, bf16=True)
+    whole = training_config("pocket", None, seed=0, compile=True)
     assert whole == replace(preset, compile=True)
 
 
-def test_no_bf16_turns_bf16_off_and_nothing_turns_it_on():
-    assert (
-        training_config("mini", None, seed=0, compile=False, bf16=True).bf16 == TRAINING_PRESETS["mini"].bf16
-    )
-    assert not training_config("mini", None, seed=0, compile=False, bf16=False).bf16
+def test_the_precision_is_the_presets_own_unless_one_is_named():
+    assert training_config("mini", None, seed=0, compile=False).precision == "auto"
+    assert training_config("pocket", None, seed=0, compile=False).precision == "fp32"
+    assert training_config("mini", None, seed=0, compile=False, precision="fp32").precision == "fp32"
 
 
 def test_a_preset_without_a_schedule_says_so():
     with pytest.raises(ValueError, match="paper has no training schedule"):
-        training_config("paper", 10, seed=0, compile=False, bf16=True)
+        training_config("paper", 10, seed=0, compile=False)
 
 
 @pytest.fixture
@@ -115,7 +114,7 @@ def test_train_writes_a_genie_that_loads(tmp_path, small_training, capsys):
 @pytest.mark.parametrize("lookback", ["recent", "sparse", "retrieval"])
 def test_another_lookback_trains_the_dynamics_model_of_a_trained_genie_alone(tmp_path, weights, lookback, monkeypatch):
     monkeypatch.setattr(
-        cli, "LOOKBACK_TRAINING", replace(cli.LOOKBACK_TRAINING, num_frames=20, bf16=False)
+        cli, "LOOKBACK_TRAINING", replace(cli.LOOKBACK_TRAINING, num_frames=20, precision="fp32")
     )
     words = ["train", "--lookback", lookback, "--from", str(weights), "--steps", "2", "--out", str(tmp_path)]
     assert main(words) == 0

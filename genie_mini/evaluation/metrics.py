@@ -21,12 +21,12 @@ class Score:
 
 def psnr(frames: Tensor, truth: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of the mean squared error over everything given (not the mean of single PSNRs)."""
-    return -10 * math.log10(max((frames - truth).square().mean().item(), 1e-12))
+    return -10 * math.log10(max((frames.cpu() - truth.cpu()).square().mean().item(), 1e-12))
 
 
 def in_batches(function, *tensors, size=16):
-    """Call a function on slices of its arguments and join what it returns."""
-    parts = [function(*(tensor[start : start + size] for tensor in tensors)) for start in range(0, len(tensors[0]), size)]
+    """Call a function on slices of its arguments and join what it returns, on the CPU."""
+    parts = [function(*(tensor[start : start + size] for tensor in tensors)).cpu() for start in range(0, len(tensors[0]), size)]
     return torch.cat(parts)
 
 

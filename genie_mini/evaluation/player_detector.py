@@ -13,7 +13,7 @@ def player_errors(frames: Tensor) -> Tensor:
     """
     size = frames.shape[-2]
     drawings, opaque = player_drawings(size)
-    pixels = frames.reshape(-1, size, size, 3).permute(0, 3, 1, 2)
+    pixels = frames.cpu().reshape(-1, size, size, 3).permute(0, 3, 1, 2)
     error = (
         torch.nn.functional.conv2d(pixels.square(), opaque)
         - 2 * torch.nn.functional.conv2d(pixels, drawings * opaque)

@@ -58,10 +58,10 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
     prompt = torch.from_numpy(frames[:, :4])
     model, simulator = [], []
     for latent in range(num_actions):
-        generated = Rollout(genie, prompt, seed=latent).step(torch.full((num_levels,), latent))
+        generated = Rollout(genie, prompt, seed=latent).step(torch.full((num_levels,), latent)).cpu()
         for pictures, results in ((generated, model), (endings[names[latent]], simulator)):
             inferred = genie.latent_action_model.infer(torch.cat([prompt, pictures[:, None]], dim=1))[:, -1]
-            results.append((inferred == latent).numpy())
+            results.append((inferred == latent).cpu().numpy())
     model, simulator = np.stack(model), np.stack(simulator)
 
     def score(name, chosen, goal=None):

@@ -160,6 +160,7 @@ class ExportedGenie:
         shapes = describe(genie, None)["past"]
         step, decoder = (_Session(Path(folder) / f"{name}.{variant}.onnx", shapes[name]) for name in ("step", "decoder"))
         encoder = _Session(Path(folder) / f"encoder.{variant}.onnx", None)
+        self.device = torch.device("cpu")
         self.config, self.latent_action_model = genie.config, genie.latent_action_model
         self.dynamics, self.tokenizer = _ExportedDynamics(genie.dynamics, step), _ExportedTokenizer(genie.tokenizer, encoder.session, decoder)
 
@@ -175,13 +176,19 @@ def logit_difference(genie: Genie, exported: ExportedGenie, num_frames: int = 24
     config = genie.config.dynamics
     tokens = torch.randint(config.num_codes, (num_frames, 1, genie.config.tokenizer.num_tokens), generator=generator)
     actions = torch.randint(config.num_actions, (num_frames, 1), generator=generator)
-    hidden = torch.full_like(tokens[0], genie.dynamics.mask_token)
-    none = actions[:1, :0]
-    past, rings = (model.dynamics.prefill(tokens[:1], none) for model in (genie, exported))
+    masked = torch.full_like(tokens[0], genie.dynamics.mask_token)
+    models = [(model.dynamics, model.device) for model in (genie, exported)]
+    caches = [dynamics.prefill(tokens[:1].to(device), actions[:1, :0].to(device)) for dynamics, device in models]
     largest = 0.0
     for t in range(1, num_frames):
-        ours, theirs = genie.dynamics.predict_logits(hidden, actions[t], past), exported.dynamics.predict_logits(hidden, actions[t], rings)
+        ours, theirs = (
+            dynamics.predict_logits(masked.to(device), actions[t].to(device), cache).cpu()
+            for (dynamics, device), cache in zip(models, caches, strict=True)
+        )
         largest = max(largest, (ours - theirs).abs().max().item())
-        past = genie.dynamics.append(past, tokens[t : t + 1], actions[t : t + 1])
-        rings = exported.dynamics.append(rings, tokens[t : t + 1], actions[t : t + 1])
+        frame, action = tokens[t : t + 1], actions[t : t + 1]
+        caches = [
+            dynamics.append(cache, frame.to(device), action.to(device))
+            for (dynamics, device), cache in zip(models, caches, strict=True)
+        ]
     return largest

@@ -1,5 +1,6 @@
 """Writing a Genie as ONNX files, in float32, float16 and int8, and checking them against PyTorch."""
 
+import copy
 import json
 import logging
 import tempfile
@@ -80,7 +81,7 @@ def export(genie: Genie, folder: str | Path, variants: Sequence[str] = VARIANTS,
     """Write a Genie as ONNX: a file GRAPH.VARIANT.onnx for each graph and variant, and world.json, which a player reads.
 
     Args:
-        genie: the trained networks.
+        genie: the trained networks, on any device; their logits there are what the export is checked against.
         folder: made if need be; each file is written whole or not at all.
         variants: some of `VARIANTS`.
         action_names: what each latent action means; None if unknown.
@@ -100,8 +101,9 @@ def export(genie: Genie, folder: str | Path, variants: Sequence[str] = VARIANTS,
     _needs_onnx()
     convert = {"fp32": lambda model: model, "fp16": _store_in_half, "int8": _multiply_in_bytes}
     genie, folder = genie.eval(), Path(folder)
+    traced = genie if genie.device.type == "cpu" else copy.deepcopy(genie).cpu()
     folder.mkdir(parents=True, exist_ok=True)
-    models = {name: _as_onnx(*graph) for name, graph in _graphs(genie).items()}
+    models = {name: _as_onnx(*graph) for name, graph in _graphs(traced).items()}
     for variant in variants:
         for name, model in models.items():
             write_atomic(folder / f"{name}.{variant}.onnx", convert[variant](model).SerializeToString())

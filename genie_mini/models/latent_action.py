@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genie_mini.device import in_float32
 from genie_mini.models.patches import check_frames, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
@@ -130,7 +131,7 @@ class LatentActionModel(nn.Module):
 
     @torch.no_grad()
     def infer(self, frames: Tensor) -> Tensor:
-        """Tell which latent action led from each frame to the next.
+        """Tell which latent action led from each frame to the next. Always in float32, as `VideoTokenizer.encode`.
 
         Args:
             frames: (batch, T, height, width, 3) float in [0, 1], T at least 2.
@@ -139,7 +140,9 @@ class LatentActionModel(nn.Module):
             (batch, T - 1) int64 in [0, number of codes).
         """
         self._check(frames)
-        return self.quantizer.nearest(self._encode(frames))
+        frames = frames.to(self.encoder_position.device)
+        with in_float32(frames.device):
+            return self.quantizer.nearest(self._encode(frames))
 
     @torch.no_grad()
     def predict(self, frames: Tensor, actions: Tensor) -> Tensor:
@@ -155,7 +158,8 @@ class LatentActionModel(nn.Module):
         check_frames(frames, self.config.image_size)
         if actions.shape != frames.shape[:2]:
             raise ValueError(f"actions must be {tuple(frames.shape[:2])}, one for every frame, got {tuple(actions.shape)}")
-        return self._decode(frames, self.quantizer.lookup(actions)).clamp(0, 1)
+        device = self.decoder_position.device
+        return self._decode(frames.to(device), self.quantizer.lookup(actions.to(device))).clamp(0, 1)
 
     def forward(self, frames: Tensor, progress: float = 1.0, refine: bool = False) -> dict[str, Tensor]:
         """One training pass.
@@ -215,6 +219,7 @@ class LatentActionModel(nn.Module):
             frames: (batch, T, height, width, 3), some hundred transitions.
         """
         self._check(frames)
+        frames = frames.to(self.encoder_position.device)
         vectors = F.normalize(self._encode(frames), dim=-1)
         actions = self.quantizer.nearest(vectors)
         errors = (self.predict(frames[:, :-1], actions) - frames[:, 1:]).square().mean(dim=(2, 3, 4))

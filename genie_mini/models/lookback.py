@@ -46,7 +46,7 @@ class Lookback:
         Returns:
             (batch, frames) bool, at most `slots` of them true, in each video equally many.
         """
-        return torch.ones(tokens.shape[:2], dtype=torch.bool)
+        return torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
 
     def attention_mask(self, tokens: Tensor) -> Tensor | None:
         """The choices of all frames of a video, tokens (batch, T, N), as training needs them.
@@ -57,7 +57,7 @@ class Lookback:
         batch, num_frames, _ = tokens.shape
         if num_frames <= self.gapless + 1:
             return None
-        attention_mask = torch.zeros(batch, num_frames, num_frames, dtype=torch.bool)
+        attention_mask = torch.zeros(batch, num_frames, num_frames, dtype=torch.bool, device=tokens.device)
         for t in range(1, num_frames):
             first = max(0, t - self.reach)
             attention_mask[:, t, first:t] = self.choose(tokens[:, first:t], first)
@@ -82,7 +82,7 @@ class SparseLookback(Lookback):
 
     def choose(self, tokens, first):
         """By age alone; see `Lookback.choose`."""
-        times = first + torch.arange(tokens.shape[1])
+        times = first + torch.arange(tokens.shape[1], device=tokens.device)
         ages = first + tokens.shape[1] - times
         strides = 2 ** torch.log2((ages - 1) / RUN + 1).long()  # ages 1 to 4: 1; 5 to 12: 2; 13 to 28: 4; ...
         return (times % strides == 0).expand(len(tokens), -1)
@@ -105,13 +105,13 @@ class RetrievalLookback(Lookback):
         batch, num_frames, _ = tokens.shape
         num_retrieved = (self.slots + 1) // 4
         num_old = max(0, num_frames - (self.slots - num_retrieved))
-        chosen = torch.ones(batch, num_frames, dtype=torch.bool)
+        chosen = torch.ones(batch, num_frames, dtype=torch.bool, device=tokens.device)
         if num_old > num_retrieved:
             alike = (tokens == tokens[:, -1:]).float().mean(dim=-1)
-            before = torch.cat([torch.zeros(batch, 1), alike[:, : num_old - 1]], dim=1)
+            before = torch.cat([alike.new_zeros(batch, 1), alike[:, : num_old - 1]], dim=1)
             relevance = torch.maximum(before, alike[:, 1 : num_old + 1]) - alike[:, :num_old]
             # Among equals the more recent; a place weighs 1 / N, far more than all of time.
-            relevance = relevance + torch.arange(num_old) * (0.1 / tokens.shape[2] / num_frames)
+            relevance = relevance + torch.arange(num_old, device=tokens.device) * (0.1 / tokens.shape[2] / num_frames)
             chosen[:, :num_old] = False
             chosen.scatter_(1, relevance.topk(num_retrieved, dim=1).indices, True)
         return chosen

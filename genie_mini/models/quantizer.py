@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genie_mini.device import in_float32
+
 _ROW_LENGTH = 0.3
 
 
@@ -61,8 +63,16 @@ class Quantizer(nn.Module):
         return self.directions()[indices] * self.config.code_width**0.5
 
     def nearest(self, vectors: Tensor) -> Tensor:
-        """Number of the code with the largest cosine similarity: (..., code_width) -> (...) int64."""
-        return (vectors @ self.directions().t()).argmax(dim=-1)
+        """Number of the code with the largest cosine similarity: (..., code_width) -> (...) int64.
+
+        Always in float32: in bfloat16 one code in eight was not its own nearest, and training learnt on other tokens than play has.
+        """
+        return self.similarities(vectors).argmax(dim=-1)
+
+    def similarities(self, vectors: Tensor) -> Tensor:
+        """Products with the codes' directions, in float32: (..., code_width) -> (..., num_codes)."""
+        with in_float32(vectors.device):
+            return vectors.float() @ self.directions().t()
 
     def forward(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Quantise, and let gradients pass straight through.
@@ -92,7 +102,7 @@ class Quantizer(nn.Module):
         Returns:
             (..., num_codes), each row summing to one.
         """
-        return (F.normalize(vectors.float(), dim=-1) @ self.directions().t() / temperature).softmax(dim=-1)
+        return (self.similarities(F.normalize(vectors.float(), dim=-1)) / temperature).softmax(dim=-1)
 
     def mix(self, shares: Tensor) -> Tensor:
         """The codes in these shares: (..., num_codes) -> (..., code_width), scaled like `lookup`."""
@@ -122,7 +132,8 @@ class Quantizer(nn.Module):
             # Prefer vectors that their code describes badly: that is where another code is worth most.
             distance = 1 - (vectors * self.directions()[indices.flatten()]).sum(-1)
             weights = distance.clamp(min=0) + 1e-4
-            picked = torch.multinomial(weights, dead.numel(), replacement=dead.numel() > weights.numel())
-            self.place(dead, vectors[picked])
+            # Drawn on the CPU, so that a seed draws the same on every device.
+            picked = torch.multinomial(weights.cpu(), dead.numel(), replacement=dead.numel() > weights.numel())
+            self.place(dead, vectors[picked.to(vectors.device)])
             self.age[dead] = 0
         return dead.numel()

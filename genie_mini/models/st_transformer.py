@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genie_mini.device import in_float32
 from genie_mini.models.kv_cache import KVCache
 
 
@@ -90,7 +91,7 @@ class Attention(nn.Module):
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, causal=False) -> Tensor:
         """softmax(q k^T / sqrt(head width)) v, heads joined: (sequences, positions, width)."""
-        with torch.autocast(query.device.type, enabled=False):  # the backward pass in bf16 is several times slower on a CPU
+        with in_float32(query.device):  # the backward pass in bf16 is several times slower on a CPU
             mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
         return self.to_output(mixed.transpose(1, 2).flatten(2))
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genie_mini.device import in_float32
 from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.patches import check_frames, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
@@ -84,9 +85,14 @@ class VideoTokenizer(nn.Module):
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
-        """Turn frames, (batch, T, height, width, 3) float in [0, 1], into tokens, (batch, T, N) int64."""
+        """Turn frames, (batch, T, height, width, 3) float in [0, 1], into tokens, (batch, T, N) int64.
+
+        Always in float32, so that the dynamics model is trained on the tokens that it is played with.
+        """
         check_frames(frames, self.config.image_size)
-        return self.quantizer.nearest(self.encode_continuous(frames))
+        frames = frames.to(self.encoder_position.device)
+        with in_float32(frames.device):
+            return self.quantizer.nearest(self.encode_continuous(frames))
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
@@ -98,7 +104,7 @@ class VideoTokenizer(nn.Module):
         """Decode frames that follow those of `cache`; returns the frames and the `KVCache` of these frames alone."""
         if tokens.ndim != 3 or tokens.shape[2] != self.config.num_tokens:
             raise ValueError(f"tokens must be (batch, time, {self.config.num_tokens}), got {tuple(tokens.shape)}")
-        frames, present = self._decode_continuous(self.quantizer.lookup(tokens), cache)
+        frames, present = self._decode_continuous(self.quantizer.lookup(tokens.to(self.decoder_position.device)), cache)
         return frames.clamp(0, 1), present
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:

@@ -83,4 +83,4 @@ class GenieEnv(gymnasium.Env):
         return to_uint8(self._session.frame)
 
     def _info(self):
-        return {"tokens": self._session.tokens.numpy().copy()}
+        return {"tokens": self._session.tokens.cpu().numpy().copy()}

@@ -15,7 +15,7 @@ from genie_mini.world.simulation import FRAMES_PER_SECOND
 
 def to_uint8(frames: Tensor) -> np.ndarray:
     """Turn floats in [0, 1] into uint8 of the same shape."""
-    return (frames.detach() * 255).round().to(torch.uint8).numpy()
+    return (frames.detach() * 255).round().to(torch.uint8).cpu().numpy()
 
 # The button swaps the moving picture for its first frame and back; it works without a kernel and by keyboard.
 _PAGE = """<figure style="margin:0">

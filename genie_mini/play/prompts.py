@@ -47,7 +47,7 @@ def as_prompt(source, image_size: tuple[int, int]) -> Tensor:
     """
     if isinstance(source, str | Path):
         source = read_picture(source, image_size[0])
-    array = source.detach().numpy() if isinstance(source, Tensor) else np.asarray(source)
+    array = source.detach().cpu().numpy() if isinstance(source, Tensor) else np.asarray(source)
     height, width = image_size
     expected = f"a prompt must be ({height}, {width}, 3) or (T, {height}, {width}, 3)"
     if array.ndim not in (3, 4) or array.shape[-3:] != (height, width, 3) or not array.shape[0]:

@@ -25,7 +25,7 @@ WINDOWS = (16, 8, 4, 2, 1)  # frames, the drawn one included
 def spatial_off(dynamics: DynamicsModel):
     """Let each token see itself alone within its frame."""
     blocks = dynamics.transformer.blocks
-    oneself = torch.eye(dynamics.transformer.config.num_tokens, dtype=torch.bool)
+    oneself = torch.eye(dynamics.transformer.config.num_tokens, dtype=torch.bool, device=dynamics.position.device)
     for block in blocks:
         block.spatial.attend = partial(Attention.attend, block.spatial, mask=oneself)
     try:
@@ -55,8 +55,9 @@ def draw_next(dynamics: DynamicsModel, tokens: Tensor, actions: Tensor, window: 
         tokens: (batch, T, N). actions: (batch, T), the last one leads to the drawn frame.
 
     Returns:
-        Logits (batch, N, num_codes) with everything hidden, and the tokens (batch, N) drawn in 8 MaskGIT steps.
+        Logits (batch, N, num_codes) with everything masked, and the tokens (batch, N) drawn in 8 MaskGIT steps; both on the CPU.
     """
+    tokens, actions = tokens.to(dynamics.position.device), actions.to(dynamics.position.device)
     seen = max(1, window - 1)
     cache = dynamics.prefill(tokens[:, -seen:], actions[:, -seen:-1])
     if window == 1:
@@ -65,14 +66,15 @@ def draw_next(dynamics: DynamicsModel, tokens: Tensor, actions: Tensor, window: 
     logits = dynamics.predict_logits(hidden, actions[:, -1], cache.preallocate(1))
     generator = torch.Generator().manual_seed(seed)
     maskgit_steps = min(8, tokens.shape[2])
-    return logits, dynamics.sample(cache, actions[:, -1], maskgit_steps=maskgit_steps, generator=generator)
+    drawn = dynamics.sample(cache, actions[:, -1], maskgit_steps=maskgit_steps, generator=generator)
+    return logits.cpu(), drawn.cpu()
 
 
 def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
     """Switch off one memory at a time and draw frame 16 of held-out clips.
 
     Returns:
-        A row for each variant: `loss`, cross-entropy in nats a token with all of the frame hidden; `psnr` in dB of the drawn
+        A row for each variant: `loss`, cross-entropy in nats a token with all of the frame masked; `psnr` in dB of the drawn
         frame, the inferred action played; `cycle`, how often a random latent action is inferred back from the frame drawn with
         it, asked where the player stands on the ground, with the standard error of this share. The tokenizer keeps its memory in
         all of them: its tokens, as its decoder, draw on earlier frames.
@@ -93,7 +95,7 @@ def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
         with switch(genie.dynamics) if switch else nullcontext():
             results = [draw_next(genie.dynamics, tokens[:, :-1], given(played), window, seed) for played in (actions, others)]
         (logits, drawn), (_, answered) = results
-        drawn, answered = (genie.tokenizer.decode_next(t[:, None], decoder_cache)[0][:, 0] for t in (drawn, answered))
+        drawn, answered = (genie.tokenizer.decode_next(t[:, None], decoder_cache)[0][:, 0].cpu() for t in (drawn, answered))
         inferred = in_batches(genie.latent_action_model.infer, torch.cat([frames[:, :-1], answered[:, None]], dim=1))[:, -1]
         share = (inferred == wanted)[standing].float().mean().item()
         error = (share * (1 - share) / int(standing.sum())) ** 0.5

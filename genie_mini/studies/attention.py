@@ -21,7 +21,7 @@ def watched(attention: Attention):
     def attend(query, key, value, mask=None, causal=False):
         scores = query @ key.transpose(-1, -2) / attention.head_width**0.5
         if causal:
-            mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
+            mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
         weights.append((scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=-1))
         return Attention.attend(attention, query, key, value, mask, causal)
 
@@ -46,13 +46,14 @@ def attention_maps(genie: Genie, num_clips: int = 64, seed: int = 0) -> dict[str
     frames, truth = record(num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 23], held_out=True)
     frames = torch.from_numpy(frames)
     tokens, actions = in_batches(genie.tokenizer.encode, frames), in_batches(genie.latent_action_model.infer, frames)
+    tokens, actions = tokens.to(genie.device), actions.to(genie.device)
     cache = dynamics.prefill(tokens[:, :-1], actions[:, :-1])
     temporal, spatial = [], []
     for block in dynamics.transformer.blocks:
         with watched(block.temporal) as in_time, watched(block.spatial) as in_space:
             dynamics.predict_logits(torch.full_like(tokens[:, 0], dynamics.mask_token), actions[:, -1], cache.preallocate(1))
-        temporal.append(in_time[0].mean(dim=(0, 2)).flip(-1))
-        spatial.append(in_space[0].mean(dim=2))  # (clips, heads, places looked at)
+        temporal.append(in_time[0].mean(dim=(0, 2)).flip(-1).cpu())
+        spatial.append(in_space[0].mean(dim=2).cpu())  # (clips, heads, places looked at)
     spatial = torch.stack(spatial)
     covered = player_places(truth.positions[:, -2, 1], grid)
     return {

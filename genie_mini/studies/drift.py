@@ -33,7 +33,7 @@ def drift_rows(
 
     def play(temperature, prompt):
         rollout = Rollout(genie, frames[:, longest_prompt - prompt : longest_prompt], seed=seed)
-        return torch.stack([rollout.step(latent[:, t], temperature=temperature) for t in range(num_frames)], dim=1)
+        return torch.stack([rollout.step(latent[:, t], temperature=temperature).cpu() for t in range(num_frames)], dim=1)
 
     rows, heights = [], torch.from_numpy(truth.positions[:, longest_prompt:, 1])
     true_places = torch.stack([heights, torch.full_like(heights, PLAYER_SCREEN_X)], dim=-1)

@@ -146,7 +146,9 @@ class ExactWindow(Rollout):
         super().__init__(genie, prompt, seed)
         prompt = prompt[:, -self._window :].float()
         self._history = genie.tokenizer.encode(prompt)
-        self._actions = genie.latent_action_model.infer(prompt) if prompt.shape[1] > 1 else torch.empty(len(prompt), 0).long()
+        self._actions = torch.empty(len(prompt), 0, dtype=torch.int64, device=genie.device)
+        if prompt.shape[1] > 1:
+            self._actions = genie.latent_action_model.infer(prompt)
 
     def step(self, actions: Tensor, **options) -> Tensor:
         """See `Rollout.step`."""
@@ -155,7 +157,7 @@ class ExactWindow(Rollout):
         self._cache = self.genie.dynamics.prefill(shown, led)
         frames = super().step(actions, **options)
         self._history = torch.cat([self._history, self.tokens[:, None]], dim=1)
-        self._actions = torch.cat([self._actions, actions[:, None]], dim=1)
+        self._actions = torch.cat([self._actions, actions[:, None].to(self._actions.device)], dim=1)
         return frames
 
 

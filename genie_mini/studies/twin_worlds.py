@@ -132,7 +132,7 @@ class Dreamt:
     def step(self, action: int) -> Tensor:
         """Play one real action in every world and return the pictures; see `Rollout.step`."""
         latent = torch.full((len(self._rollout.tokens),), self._latent[action])
-        return self._rollout.step(latent, temperature=self._temperature)
+        return self._rollout.step(latent, temperature=self._temperature).cpu()
 
     def fork(self) -> "Dreamt":
         """The same worlds at the same moment, to go on in another way. (A step replaces what a roll-out holds; it changes nothing in place.)"""

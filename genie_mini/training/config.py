@@ -25,7 +25,7 @@ class TrainingConfig:
         warmup_steps: steps in which a rate grows from zero; afterwards it falls along a cosine to a fiftieth.
         betas, weight_decay: of AdamW.
         max_grad_norm: longest gradient of a network, L2.
-        bf16: compute in bfloat16 where the processor can; the weights stay float32.
+        precision: of matrix products, one of `device.PRECISIONS`; "auto" is bfloat16 where the hardware has it. Weights stay float32.
         compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a C++ compiler. Not for
             training with another look-back, where it translates again and again.
         checkpoint_seconds: at least so often the state is saved.
@@ -49,7 +49,7 @@ class TrainingConfig:
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 1e-4
     max_grad_norm: float = 1.0
-    bf16: bool = False
+    precision: str = "fp32"
     compile: bool = False
     checkpoint_seconds: float = 60.0
     seed: int = 0
@@ -79,17 +79,17 @@ TRAINING_PRESETS = {
     "mini": TrainingConfig(
         tokenizer_steps=3000, latent_action_steps=5500, latent_action_pretraining_steps=5500, dynamics_steps=4500, batch_size=2,
         latent_action_restarts=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
-        tokenizer_lr=1.5e-3, latent_action_lr=1.5e-3, bf16=True,
+        tokenizer_lr=1.5e-3, latent_action_lr=1.5e-3, precision="auto",
     ),
     # The paper's CoinRun study: batches and steps of Appendix F, rates and betas of Tables 8 and 9.
     "coinrun": TrainingConfig(
         tokenizer_steps=300_000, latent_action_steps=200_000, dynamics_steps=200_000, batch_size=36, short_share=0.0,
-        tokenizer_lr=3e-4, latent_action_lr=3e-5, dynamics_lr=3e-5, warmup_steps=5_000, betas=(0.9, 0.9), bf16=True,
+        tokenizer_lr=3e-4, latent_action_lr=3e-5, dynamics_lr=3e-5, warmup_steps=5_000, betas=(0.9, 0.9), precision="auto",
     ),
 }  # fmt: skip
 
 
 # For another way of looking back (`genie_mini.lookback`): only the dynamics model goes on learning, on clips of 6.4 seconds.
 LOOKBACK_TRAINING = TrainingConfig(
-    tokenizer_steps=0, latent_action_steps=0, dynamics_steps=2500, batch_size=1, num_frames=64, dynamics_lr=5e-4, bf16=True,
+    tokenizer_steps=0, latent_action_steps=0, dynamics_steps=2500, batch_size=1, num_frames=64, dynamics_lr=5e-4, precision="auto",
 )  # fmt: skip

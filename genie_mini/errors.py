@@ -1,4 +1,6 @@
-"""The error of a user's making: what was given cannot be used, and the message says what was wrong and what is accepted."""
+"""The error of a user's making: what was given cannot be used, and the message says what was wrong
+and what is accepted.
+"""
 
 
 class GenieError(ValueError):

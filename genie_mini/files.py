@@ -1,4 +1,6 @@
-"""Files: written whole or not at all, weights as safetensors, hashes, and where a folder of weights is."""
+"""Files: written whole or not at all, weights as safetensors, hashes, and where a folder of weights
+is.
+"""
 
 import hashlib
 import json
@@ -10,12 +12,16 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from genie_mini.errors import GenieError
+
 WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("tokenizer", "latent_action_model", "dynamics")  # the files of weights in a Genie's folder
 
 
 def weights_folder(name_or_folder: str | Path) -> Path:
-    """The folder of weights that ship under this name, or else the folder itself, whether there is one or not."""
+    """The folder of weights that ship under this name, or else the folder itself, whether there is
+    one or not.
+    """
     shipped = WEIGHTS / name_or_folder
     return shipped if shipped.is_dir() else Path(name_or_folder)
 
@@ -41,18 +47,22 @@ def save_weights(module: nn.Module, path: Path, dtype: torch.dtype) -> None:
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill a network from a safetensors file, or raise a ValueError that says what is wrong with the file."""
+    """Fill a network from a safetensors file, or raise a ValueError that says what is wrong with
+    the file.
+    """
     try:
         tensors = safetensors.torch.load_file(path)
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing: a trained Genie has config.json and {', '.join(PARTS)}.safetensors") from None
+        raise GenieError(
+            f"{path} is missing: a trained Genie has config.json and {', '.join(PARTS)}.safetensors"
+        ) from None
     except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+        raise GenieError(f"{path} is not a whole safetensors file: {error}") from error
     expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if expected != found:
         name = min(set(expected.items()) ^ set(found.items()))[0]
-        raise ValueError(
+        raise GenieError(
             f"{path} belongs to another network: {name} is {found.get(name, 'absent')} in the file "
             f"and {expected.get(name, 'absent')} in the configuration"
         )
@@ -60,19 +70,33 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
 
 def save_table(path: Path, rows: list[dict], command: str, seed: int, weights: str | Path) -> None:
-    """Write rows as JSON, with the command and seed that made them and the SHA-256 of each file of the weights."""
-    content = {"command": command, "seed": seed, "weights": weights_hashes(weights_folder(weights)), "rows": rows}
+    """Write rows as JSON, with the command and seed that made them and the SHA-256 of each file of
+    the weights.
+    """
+    content = {
+        "command": command,
+        "seed": seed,
+        "weights": weights_hashes(weights_folder(weights)),
+        "rows": rows,
+    }
     write_atomic(path, json.dumps(content, indent=1).encode() + b"\n")
 
 
 def weights_hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file of a trained Genie by name, as `save_table` keeps them."""
     files = sorted([folder / "config.json", *folder.glob("*.safetensors")])
-    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.stem != "checkpoint"}
+    return {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if file.stem != "checkpoint"
+    }
 
 
 def table_weights(command: str, root: Path) -> Path:
-    """The folder of the weights that the command of a saved table names (`mini` where it names none), run from `root`."""
+    """The folder of the weights that the command of a saved table names (`mini` where it names
+    none), run from `root`.
+    """
     words = command.split()
     name = words[words.index("--weights") + 1] if "--weights" in words else "mini"
-    return root / weights_folder(name)  # shipped weights have an absolute path, which stays as it is
+    # shipped weights have an absolute path, which stays as it is
+    return root / weights_folder(name)

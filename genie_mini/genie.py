@@ -1,4 +1,6 @@
-"""Genie: the video tokenizer, the latent action model and the dynamics model together (paper, Section 2)."""
+"""Genie: the video tokenizer, the latent action model and the dynamics model together (paper,
+Section 2).
+"""
 
 import json
 from collections.abc import Callable
@@ -8,7 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genie_mini.files import PARTS, WEIGHTS, load_weights, save_weights, weights_folder, write_atomic
+from genie_mini.errors import GenieError
+from genie_mini.files import (
+    PARTS,
+    WEIGHTS,
+    load_weights,
+    save_weights,
+    weights_folder,
+    write_atomic,
+)
 from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
 from genie_mini.models.latent_action import LatentActionConfig, LatentActionModel
 from genie_mini.models.quantizer import QuantizerConfig
@@ -21,7 +31,8 @@ class Genie(nn.Module):
     """A world that was learnt from video alone.
 
     Attributes:
-        tokenizer: `VideoTokenizer`. latent_action_model: `LatentActionModel`. dynamics: `DynamicsModel`.
+        tokenizer: `VideoTokenizer`. latent_action_model: `LatentActionModel`. dynamics:
+            `DynamicsModel`.
         config: the `GenieConfig` that fixes their shapes.
     """
 
@@ -34,32 +45,43 @@ class Genie(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes: `genie.to("cuda")` moves it. Pictures are moved to it; what it draws stays there."""
+        """Where it computes: `genie.to("cuda")` moves it. Pictures are moved to it; what it draws
+        stays there.
+        """
         return self.dynamics.position.device
 
     @classmethod
     def from_preset(cls, name: str) -> "Genie":
-        """An untrained Genie: "pocket", "mini", "coinrun" or "paper" (build the last under `torch.device("meta")`)."""
+        """An untrained Genie: "pocket", "mini", "coinrun" or "paper" (build the last under
+        `torch.device("meta")`).
+        """
         if name not in PRESETS:
-            raise ValueError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+            raise GenieError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
         return cls(PRESETS[name]()).eval()
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | Path = "mini") -> "Genie":
-        """Load trained weights: those that ship with the package, by name, or a folder that training wrote.
+        """Load trained weights: those that ship with the package, by name, or a folder that
+        training wrote.
 
         Raises:
-            ValueError: the folder or one of its files is missing, damaged, or does not belong to this configuration.
+            ValueError: the folder or one of its files is missing, damaged, or does not belong to
+                this configuration.
         """
         folder = weights_folder(name_or_folder)
         if not folder.is_dir():
             shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
-            raise ValueError(f"no weights called {str(name_or_folder)!r}: give one of {shipped}, or a folder of trained weights")
+            raise GenieError(
+                f"no weights called {str(name_or_folder)!r}: give one of {shipped}, or a folder "
+                "of trained weights"
+            )
         config = load_config(folder / "config.json")
         try:
             genie = cls(config)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{folder / 'config.json'} is not the configuration of a Genie: {error}") from error
+            raise GenieError(
+                f"{folder / 'config.json'} is not the configuration of a Genie: {error}"
+            ) from error
         for part in PARTS:
             load_weights(getattr(genie, part), folder / f"{part}.safetensors")
         return genie.eval()
@@ -68,32 +90,43 @@ class Genie(nn.Module):
         """Write configuration and weights into a folder; each file whole or not at all."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(folder / "config.json", json.dumps(asdict(self.config), indent=1).encode() + b"\n")
+        write_atomic(
+            folder / "config.json", json.dumps(asdict(self.config), indent=1).encode() + b"\n"
+        )
         for part in PARTS:
             save_weights(getattr(self, part), folder / f"{part}.safetensors", dtype)
 
     def with_lookback(self, lookback: str) -> "Genie":
-        """A Genie with the same weights whose dynamics model chooses its past in another way (`genie_mini.lookback`).
+        """A Genie with the same weights whose dynamics model chooses its past in another way
+        (`genie_mini.lookback`).
 
-        It makes good use of another past only after training on clips that are long enough to need it.
+        It makes good use of another past only after training on clips that are long enough to need
+        it.
         """
-        genie = Genie(replace(self.config, dynamics=replace(self.config.dynamics, lookback=lookback)))
+        genie = Genie(
+            replace(self.config, dynamics=replace(self.config.dynamics, lookback=lookback))
+        )
         genie.load_state_dict(self.state_dict())
         return genie.eval()
 
     def play(self, prompt: Tensor, seed: int = 0) -> PlaySession:
-        """Start a world from a picture, (height, width, 3), or from a few, (T, height, width, 3), float in [0, 1]."""
+        """Start a world from a picture, (height, width, 3), or from a few, (T, height, width, 3),
+        float in [0, 1].
+        """
         return PlaySession(self, prompt, seed)
 
 
 def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
-    """What a network that was trained on clips of 16 frames says of a longer video, (batch, T, height, width, 3).
+    """What a network that was trained on clips of 16 frames says of a longer video, (batch, T,
+    height, width, 3).
 
     Args:
-        function: `VideoTokenizer.encode`, or `LatentActionModel.infer`: one result a frame, or a transition.
+        function: `VideoTokenizer.encode`, or `LatentActionModel.infer`: one result a frame, or a
+            transition.
 
     Returns:
-        The results in order, (batch, T or T - 1, ...). Windows overlap by half; all but the first give those of their second half.
+        The results in order, (batch, T or T - 1, ...). Windows overlap by half; all but the first
+        give those of their second half.
     """
     if frames.shape[1] <= 16:
         return function(frames)
@@ -105,17 +138,26 @@ def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
 
 
 def load_config(path: Path) -> GenieConfig:
-    """Read a configuration that `Genie.save` wrote, or raise a ValueError that says what is wrong with it."""
+    """Read a configuration that `Genie.save` wrote, or raise a ValueError that says what is wrong
+    with it.
+    """
     try:
         content = json.loads(path.read_text())
         parts = {}
-        for name, kind in (("tokenizer", TokenizerConfig), ("latent_action", LatentActionConfig), ("dynamics", DynamicsConfig)):
-            fields = {key: tuple(value) if isinstance(value, list) else value for key, value in content[name].items()}
+        for name, kind in (
+            ("tokenizer", TokenizerConfig),
+            ("latent_action", LatentActionConfig),
+            ("dynamics", DynamicsConfig),
+        ):
+            fields = {
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in content[name].items()
+            }
             if "quantizer" in fields:
                 fields["quantizer"] = QuantizerConfig(**fields["quantizer"])
             parts[name] = kind(**fields)
         return GenieConfig(**parts)
     except FileNotFoundError:
-        raise ValueError(f"{path} is missing: {path.parent} holds no trained Genie") from None
+        raise GenieError(f"{path} is missing: {path.parent} holds no trained Genie") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not the configuration of a Genie: {error}") from error
+        raise GenieError(f"{path} is not the configuration of a Genie: {error}") from error

@@ -1,4 +1,6 @@
-"""The sizes that have names: from one that trains in minutes to the paper's ten billion parameters."""
+"""The sizes that have names: from one that trains in minutes to the paper's ten billion
+parameters.
+"""
 
 from dataclasses import dataclass
 
@@ -18,7 +20,12 @@ class GenieConfig:
 
 
 def _stack(num_blocks, width, num_heads, head_width=None):
-    return {"num_blocks": num_blocks, "width": width, "num_heads": num_heads, "head_width": head_width}
+    return {
+        "num_blocks": num_blocks,
+        "width": width,
+        "num_heads": num_heads,
+        "head_width": head_width,
+    }
 
 
 def pocket() -> GenieConfig:
@@ -54,11 +61,14 @@ def paper() -> GenieConfig:
 
     The paper says 10.7 billion parameters; counted like this they are 10.1 billion.
 
-    90 is not a multiple of the patches of 4 and 16: heights are rounded up to 92 and 96, as padding would do.
-    An ST block counts as two of the paper's layers, the reading under which the published totals come out.
+    90 is not a multiple of the patches of 4 and 16: heights are rounded up to 92 and 96, as padding
+    would do. An ST block counts as two of the paper's layers, the reading under which the published
+    totals come out.
     """
     return GenieConfig(
-        TokenizerConfig((92, 160), 4, _stack(6, 512, 8, 64), _stack(10, 1024, 16, 64), QuantizerConfig(1024)),
+        TokenizerConfig(
+            (92, 160), 4, _stack(6, 512, 8, 64), _stack(10, 1024, 16, 64), QuantizerConfig(1024)
+        ),
         LatentActionConfig((96, 160), 16, _stack(10, 1024, 16, 64), _stack(10, 1024, 16, 64)),
         DynamicsConfig((23, 40), 1024, _stack(24, 5120, 36, 128)),
     )

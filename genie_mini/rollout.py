@@ -1,27 +1,32 @@
 """Playing: from a prompt to the next frame, and the next (paper, Section 2.2 and Figure 8).
 
-The past is kept as keys and values. A step then costs the steps of MaskGIT on one frame, one more pass to keep the
-finished frame, and one pass of the tokenizer's decoder, however long the game has been going on.
+The past is kept as keys and values. A step then costs the steps of MaskGIT on one frame, one more
+pass to keep the finished frame, and one pass of the tokenizer's decoder, however long the game has
+been going on.
 """
 
 import torch
 from torch import Tensor
 
+from genie_mini.errors import GenieError
 from genie_mini.models.patches import check_frames
 
 
 class Rollout:
-    """Several worlds advancing together. `frames` (batch, height, width, 3) and `tokens` (batch, N) are their present.
+    """Several worlds advancing together. `frames` (batch, height, width, 3) and `tokens` (batch, N)
+    are their present.
 
     Args:
         genie: a `Genie`.
-        prompt: (batch, T, height, width, 3) float in [0, 1]. The actions between prompt frames are inferred.
+        prompt: (batch, T, height, width, 3) float in [0, 1]. The actions between prompt frames are
+            inferred.
         seed: of everything that sampling draws.
     """
 
     def __init__(self, genie, prompt: Tensor, seed: int = 0):
         check_frames(prompt, genie.config.tokenizer.image_size)
-        self.genie = genie.eval()  # in training mode, batch statistics would take the place of the learnt ones
+        # in training mode, batch statistics would take the place of the learnt ones
+        self.genie = genie.eval()
         self._window = genie.config.dynamics.context - 1
         self._generator = torch.Generator().manual_seed(seed)
         prompt = prompt[:, -self._window :].float().to(genie.device)
@@ -33,8 +38,11 @@ class Rollout:
         decoded, self._decoder_cache = genie.tokenizer.decode_next(tokens, None)
         self.tokens, self.frames = tokens[:, -1], decoded[:, -1]
 
-    def step(self, actions: Tensor, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None) -> Tensor:
-        """Take one latent action in every world, (batch,) int64, and return the next frames (batch, height, width, 3).
+    def step(
+        self, actions: Tensor, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None
+    ) -> Tensor:
+        """Take one latent action in every world, (batch,) int64, and return the next frames (batch,
+        height, width, 3).
 
         Args:
             actions: latent actions, from 0.
@@ -45,10 +53,18 @@ class Rollout:
         dynamics, tokenizer = self.genie.dynamics, self.genie.tokenizer
         num_actions = self.genie.config.dynamics.num_actions
         if actions.min() < 0 or actions.max() >= num_actions:
-            raise ValueError(f"latent actions are the integers from 0 to {num_actions - 1}, got {actions.tolist()}")
+            raise GenieError(
+                f"latent actions are the integers from 0 to {num_actions - 1}, got "
+                f"{actions.tolist()}"
+            )
         actions = actions.to(self.genie.device)
         self.tokens = dynamics.sample(
-            self._cache, actions, maskgit_steps=maskgit_steps, temperature=temperature, generator=self._generator, on_step=on_step
+            self._cache,
+            actions,
+            maskgit_steps=maskgit_steps,
+            temperature=temperature,
+            generator=self._generator,
+            on_step=on_step,
         )
         self._cache = dynamics.append(self._cache, self.tokens[:, None], actions[:, None])
         decoded, present = tokenizer.decode_next(self.tokens[:, None], self._decoder_cache)
@@ -58,7 +74,8 @@ class Rollout:
 
 
 class PlaySession:
-    """One world being played. `frame` (height, width, 3) is what it shows, `tokens` (N,) what the models see of it.
+    """One world being played. `frame` (height, width, 3) is what it shows, `tokens` (N,) what the
+    models see of it.
 
     Args:
         genie: a `Genie`.
@@ -68,7 +85,9 @@ class PlaySession:
 
     def __init__(self, genie, prompt: Tensor, seed: int = 0):
         prompt = torch.as_tensor(prompt)
-        self._rollout = Rollout(genie, prompt[None, None] if prompt.ndim == 3 else prompt[None], seed)
+        self._rollout = Rollout(
+            genie, prompt[None, None] if prompt.ndim == 3 else prompt[None], seed
+        )
 
     @property
     def frame(self) -> Tensor:
@@ -80,7 +99,11 @@ class PlaySession:
         """The present frame's tokens, (N,) int64."""
         return self._rollout.tokens[0]
 
-    def step(self, action: int, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None) -> Tensor:
-        """Take one latent action and return the next frame, (height, width, 3); see `Rollout.step`."""
+    def step(
+        self, action: int, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None
+    ) -> Tensor:
+        """Take one latent action and return the next frame, (height, width, 3); see
+        `Rollout.step`.
+        """
         self._rollout.step(torch.tensor([int(action)]), maskgit_steps, temperature, on_step)
         return self.frame

@@ -1,7 +1,8 @@
-"""What the tests share: tiny untrained models (16x16 pixels, 16 tokens a frame, 32 codes, one or two blocks), and a browser."""
+"""What the tests share: tiny untrained models (16x16 pixels, 16 tokens a frame, 32 codes, one or
+two blocks), and a browser.
+"""
 
 import functools
-import os
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,6 @@ from genie_mini.models.quantizer import QuantizerConfig
 from genie_mini.models.tokenizer import TokenizerConfig
 from genie_mini.presets import GenieConfig
 
-os.environ["GENIE_PAGE"] = "1"  # nbval runs the notebooks as the book's build does; see book/show.py
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -37,7 +37,9 @@ def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1):
     stack = {"num_blocks": num_blocks, "width": 16, "num_heads": 2}
     grid = (size // patch_size, size // patch_size)
     return GenieConfig(
-        TokenizerConfig((size, size), patch_size, stack, stack, QuantizerConfig(num_codes, code_width=8)),
+        TokenizerConfig(
+            (size, size), patch_size, stack, stack, QuantizerConfig(num_codes, code_width=8)
+        ),
         LatentActionConfig(
             (size, size),
             patch_size,
@@ -52,7 +54,9 @@ def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1):
 
 @pytest.fixture(scope="session")
 def make_genie():
-    """Build a Genie from a seed, in evaluation mode; stirred, no weight is zero, so that no path through it is dead."""
+    """Build a Genie from a seed, in evaluation mode; stirred, no weight is zero, so that no path
+    through it is dead.
+    """
 
     def make(seed=0, stirred=True, **sizes):
         torch.manual_seed(seed)
@@ -72,7 +76,9 @@ def genie(make_genie):
 
 @pytest.fixture(scope="session")
 def make_clips():
-    """Build clips (clips, frames, size, size, 3): coloured noise, of which the lower half stands still."""
+    """Build clips (clips, frames, size, size, 3): coloured noise, of which the lower half stands
+    still.
+    """
 
     def make(num_clips=2, num_frames=5, size=16, seed=0):
         generator = torch.Generator().manual_seed(seed)
@@ -123,7 +129,11 @@ def serve():
     servers = []
 
     def start(folder):
-        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(folder))))
+        servers.append(
+            ThreadingHTTPServer(
+                ("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(folder))
+            )
+        )
         threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{servers[-1].server_port}"
 

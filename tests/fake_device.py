@@ -1,7 +1,9 @@
-"""A device that every machine has: it computes on the CPU, and like a GPU refuses to mix its tensors with those of the CPU.
+"""A device that every machine has: it computes on the CPU, and like a GPU refuses to mix its
+tensors with those of the CPU.
 
-Within `FakeDevice()`, `tensor.to("meta")` goes there and `.cpu()` comes back; torch's own name "meta" stands for the device, since torch
-admits no other without a driver. What NumPy or an operation gets from the wrong side is an error, as it would be on a GPU.
+Within `FakeDevice()`, `tensor.to("meta")` goes there and `.cpu()` comes back; torch's own name
+"meta" stands for the device, since torch admits no other without a driver. What NumPy or an
+operation gets from the wrong side is an error, as it would be on a GPU.
 """
 
 import torch
@@ -17,7 +19,12 @@ class Elsewhere(torch.Tensor):
     @staticmethod
     def __new__(cls, here):
         made = torch.Tensor._make_wrapper_subclass(
-            cls, here.shape, strides=here.stride(), dtype=here.dtype, device=FAKE, requires_grad=here.requires_grad
+            cls,
+            here.shape,
+            strides=here.stride(),
+            dtype=here.dtype,
+            device=FAKE,
+            requires_grad=here.requires_grad,
         )
         made.here = here
         return made
@@ -31,9 +38,15 @@ def _dispatch(function, args, kwargs):
     flat, shape = tree_flatten((args, kwargs))
     there = [value for value in flat if isinstance(value, Elsewhere)]
     if there:
-        mixed = [value for value in flat if isinstance(value, torch.Tensor) and not isinstance(value, Elsewhere) and value.ndim]
+        mixed = [
+            value
+            for value in flat
+            if isinstance(value, torch.Tensor) and not isinstance(value, Elsewhere) and value.ndim
+        ]
         copying = function.overloadpacket in (torch.ops.aten.copy_, torch.ops.aten._to_copy)
-        assert copying or not mixed, f"{function}: tensors of the fake device beside one of the CPU, {tuple(mixed[0].shape)}"
+        assert copying or not mixed, (
+            f"{function}: tensors of the fake device beside one of the CPU, {tuple(mixed[0].shape)}"
+        )
     target = FAKE if there else None
     if kwargs.get("device") is not None:
         target = torch.device(kwargs["device"])
@@ -41,14 +54,21 @@ def _dispatch(function, args, kwargs):
         target = FAKE if isinstance(args[0], Elsewhere) else None
     on_fake = target is not None and target.type == FAKE.type
     values = [value.here if isinstance(value, Elsewhere) else value for value in flat]
-    values = [torch.device("cpu") if value == FAKE and isinstance(value, torch.device) else value for value in values]
+    values = [
+        torch.device("cpu") if value == FAKE and isinstance(value, torch.device) else value
+        for value in values
+    ]
     args_here, kwargs_here = tree_unflatten(values, shape)
     result = function(*args_here, **kwargs_here)
     if not on_fake:
         return result
-    originals = {id(value.here): value for value in there}  # an operation in place returns the tensor it changed
+    # an operation in place returns the tensor it changed
+    originals = {id(value.here): value for value in there}
     return tree_map(
-        lambda value: originals.get(id(value), Elsewhere(value)) if isinstance(value, torch.Tensor) else value, result
+        lambda value: (
+            originals.get(id(value), Elsewhere(value)) if isinstance(value, torch.Tensor) else value
+        ),
+        result,
     )
 
 
@@ -64,7 +84,9 @@ def move(module: torch.nn.Module) -> torch.nn.Module:
     for part in module.modules():
         for name, parameter in list(part._parameters.items()):
             if parameter is not None:
-                part._parameters[name] = torch.nn.Parameter(Elsewhere(parameter.detach()), requires_grad=parameter.requires_grad)
+                part._parameters[name] = torch.nn.Parameter(
+                    Elsewhere(parameter.detach()), requires_grad=parameter.requires_grad
+                )
         for name, buffer in list(part._buffers.items()):
             if buffer is not None:
                 part._buffers[name] = Elsewhere(buffer)

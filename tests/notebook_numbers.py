@@ -1,23 +1,31 @@
 """Strict nbval, with numbers compared as numbers.
 
-Matrix libraries choose their kernels by the processor, and a sum in another order ends in other last bits. So a printed decimal may
-differ from the committed one by one unit in its last printed place. Text, and numbers without a decimal point (counts, shapes,
-names), are compared to the letter. A cell may ask for more by metadata, and must say why:
+Matrix libraries choose their kernels by the processor, and a sum in another order ends in other
+last bits. So a printed decimal may differ from the committed one by one unit in its last printed
+place. Text, and numbers without a decimal point (counts, shapes, names), are compared to the
+letter. A cell may ask for more by metadata, and must say why:
 
-    "numbers": {"units": 3, "reason": "..."}    so many units in the last place; whole numbers count too
+    "numbers": {"units": 3, "reason": "..."}    so many units in the last place; whole numbers count
+    too
 """
 
+import os
 import re
 from decimal import Decimal
 
-# A sign belongs to its number unless a digit or letter stands before it: "16-20" holds no negative number. Spaces that align a
-# column belong to it too, since they change with its width. Parts of versions ("1.2.3") and names ("x86") are text.
+os.environ["GENIE_PAGE"] = "1"  # the notebooks run as the book's build runs them; see book/show.py
+
+# A sign belongs to its number unless a digit or letter stands before it: "16-20" holds no negative
+# number. Spaces that align a column belong to it too, since they change with its width. Parts of
+# versions ("1.2.3") and names ("x86") are text.
 NUMBER = re.compile(r" *(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?(?!\.?\d)", re.IGNORECASE)
 _WITH_DECIMALS = re.compile("[.e]", re.IGNORECASE)
 
 
 def units_apart(reference: str, fresh: str) -> float:
-    """How many units in the last printed place two numbers differ by; the coarser of the two tells what a unit is."""
+    """How many units in the last printed place two numbers differ by; the coarser of the two tells
+    what a unit is.
+    """
     numbers = Decimal(reference), Decimal(fresh)
     exponent = max(number.as_tuple().exponent for number in numbers)
     return float(abs(numbers[0] - numbers[1]).scaleb(-exponent))
@@ -28,11 +36,12 @@ def align(reference: str, fresh: str, units: float | None = None) -> tuple[str, 
 
     Args:
         reference: committed text. fresh: text of this run.
-        units: of the last place, allowed for all numbers; None: one for decimals, none for whole numbers.
+        units: of the last place, allowed for all numbers; None: one for decimals, none for whole
+            numbers.
 
     Returns:
-        `fresh` with those numbers replaced, so that what still differs is a real difference; and the units by which numbers
-        differed, one for each that did.
+        `fresh` with those numbers replaced, so that what still differs is a real difference; and
+        the units by which numbers differed, one for each that did.
     """
     if NUMBER.sub("#", reference) != NUMBER.sub("#", fresh):
         return fresh, []
@@ -51,7 +60,9 @@ def align(reference: str, fresh: str, units: float | None = None) -> tuple[str, 
 
 
 def align_outputs(references: list, fresh: list, units: float | None = None) -> list[float]:
-    """`align` every text of a cell's fresh outputs in place; returns the units by which numbers differed."""
+    """`align` every text of a cell's fresh outputs in place; returns the units by which numbers
+    differed.
+    """
     apart = []
     for reference, output in zip(references, fresh, strict=False):
         for old, new in ((reference, output), (reference.get("data", {}), output.get("data", {}))):
@@ -60,6 +71,14 @@ def align_outputs(references: list, fresh: list, units: float | None = None) -> 
                     new[key], found = align(old[key], new[key], units)
                     apart += found
     return apart
+
+
+def pytest_report_header():
+    """Tell which kernels compute."""
+    import torch
+
+    kernels, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+    return f"torch computes with {kernels} kernels, {threads} threads"
 
 
 def pytest_collection_modifyitems(items):
@@ -87,10 +106,14 @@ def _compare_numbers(cell):
 def pytest_terminal_summary(terminalreporter):
     """Tell the largest difference of each notebook."""
     largest = {}
-    for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get("failed", []):
+    for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get(
+        "failed", []
+    ):
         for name, value in report.user_properties if report.when == "call" else []:
             if name == "units_apart":
                 largest.setdefault(report.nodeid.split("::")[0], []).append(value)
     for notebook, values in sorted(largest.items()):
         told = f"{len(values)} cells print other numbers than the committed ones"
-        terminalreporter.write_line(f"{notebook}: {told}, by {max(values):g} units in the last place at most")
+        terminalreporter.write_line(
+            f"{notebook}: {told}, by {max(values):g} units in the last place at most"
+        )

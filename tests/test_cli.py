@@ -1,4 +1,6 @@
-"""`genie-mini train | play | evaluate | memory | export | record` do what their help says, and complain in one line."""
+"""`genie-mini train | play | evaluate | memory | export | record` do what their help says, and
+complain in one line.
+"""
 
 import http.client
 import json
@@ -52,7 +54,9 @@ def wrong(words, capsys):
 
 def test_users_mistakes_are_told_in_one_line(tmp_path, weights, capsys):
     out = str(tmp_path / "out")
-    assert "does not exist" in wrong(["train", "--data", str(tmp_path / "no"), "--out", out], capsys)
+    assert "does not exist" in wrong(
+        ["train", "--data", str(tmp_path / "no"), "--out", out], capsys
+    )
     assert "holds no recordings" in wrong(["train", "--data", str(weights), "--out", out], capsys)
     assert "config.json is missing" in wrong(["evaluate", "--weights", str(tmp_path)], capsys)
     words = ["play", "--weights", str(weights), "--no-browser"]
@@ -75,9 +79,15 @@ def test_impossible_numbers_and_missing_words_are_refused(words, capsys):
 
 def test_steps_stretch_the_whole_schedule():
     config = training_config("pocket", 90, seed=3, compile=False)
-    assert (config.tokenizer_steps, config.latent_action_steps, config.dynamics_steps) == (90, 90, 90)
+    assert (config.tokenizer_steps, config.latent_action_steps, config.dynamics_steps) == (
+        90,
+        90,
+        90,
+    )
     preset = TRAINING_PRESETS["pocket"]
-    assert config.latent_action_pretraining_steps / 90 == pytest.approx(preset.latent_action_pretraining_steps / preset.latent_action_steps, abs=0.01)
+    assert config.latent_action_pretraining_steps / 90 == pytest.approx(
+        preset.latent_action_pretraining_steps / preset.latent_action_steps, abs=0.01
+    )
     assert config.seed == 3
     whole = training_config("pocket", None, seed=0, compile=True)
     assert whole == replace(preset, compile=True)
@@ -86,7 +96,9 @@ def test_steps_stretch_the_whole_schedule():
 def test_the_precision_is_the_presets_own_unless_one_is_named():
     assert training_config("mini", None, seed=0, compile=False).precision == "auto"
     assert training_config("pocket", None, seed=0, compile=False).precision == "fp32"
-    assert training_config("mini", None, seed=0, compile=False, precision="fp32").precision == "fp32"
+    assert (
+        training_config("mini", None, seed=0, compile=False, precision="fp32").precision == "fp32"
+    )
 
 
 def test_a_preset_without_a_schedule_says_so():
@@ -105,22 +117,39 @@ def small_training(monkeypatch):
 def test_train_writes_a_genie_that_loads(tmp_path, small_training, capsys):
     assert main(["record", "--out", str(tmp_path / "clips"), "--clips", "3", "--size", "32"]) == 0
     out = tmp_path / "out"
-    assert main(["train", "--data", str(tmp_path / "clips"), "--steps", "2", "--out", str(out)]) == 0
+    assert (
+        main(["train", "--data", str(tmp_path / "clips"), "--steps", "2", "--out", str(out)]) == 0
+    )
     Genie.from_pretrained(out)
     assert (out / "tokenizer.csv").read_text().count("\n") == 3  # a heading and two steps
     assert str(out) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("lookback", ["recent", "sparse", "retrieval"])
-def test_another_lookback_trains_the_dynamics_model_of_a_trained_genie_alone(tmp_path, weights, lookback, monkeypatch):
+def test_another_lookback_trains_the_dynamics_model_of_a_trained_genie_alone(
+    tmp_path, weights, lookback, monkeypatch
+):
     monkeypatch.setattr(
         cli, "LOOKBACK_TRAINING", replace(cli.LOOKBACK_TRAINING, num_frames=20, precision="fp32")
     )
-    words = ["train", "--lookback", lookback, "--from", str(weights), "--steps", "2", "--out", str(tmp_path)]
+    words = [
+        "train",
+        "--lookback",
+        lookback,
+        "--from",
+        str(weights),
+        "--steps",
+        "2",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(words) == 0
     before, after = Genie.from_pretrained(weights), Genie.from_pretrained(tmp_path)
     assert after.config.dynamics.lookback == lookback
-    same = {name: torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.state_dict().items()}
+    same = {
+        name: torch.equal(tensor, after.state_dict()[name])
+        for name, tensor in before.state_dict().items()
+    }
     assert all(same[name] for name in same if not name.startswith("dynamics"))
     assert not all(same.values())
     log = (tmp_path / "world.csv").read_text().splitlines()
@@ -129,11 +158,28 @@ def test_another_lookback_trains_the_dynamics_model_of_a_trained_genie_alone(tmp
 
 def test_memory_saves_a_table_beside_what_made_it(tmp_path, weights, capsys):
     out = tmp_path / "tables" / "leaks.json"
-    words = ["memory", "attention", "--weights", str(weights), "--cases", "2", "--seed", "3", "--out", str(out)]
+    words = [
+        "memory",
+        "attention",
+        "--weights",
+        str(weights),
+        "--cases",
+        "2",
+        "--seed",
+        "3",
+        "--out",
+        str(out),
+    ]
     assert main(words) == 0
     content = json.loads(out.read_text())
-    assert content["command"] == f"genie-mini memory attention --weights {weights} --seed 3 --cases 2"
-    assert content["seed"] == 3 and "dynamics.safetensors" in content["weights"] and len(content["rows"]) == 2
+    assert (
+        content["command"] == f"genie-mini memory attention --weights {weights} --seed 3 --cases 2"
+    )
+    assert (
+        content["seed"] == 3
+        and "dynamics.safetensors" in content["weights"]
+        and len(content["rows"]) == 2
+    )
     assert str(out) in capsys.readouterr().out
 
 
@@ -141,7 +187,9 @@ def test_export_writes_files_and_says_how_exact_they_are(tmp_path, weights, caps
     assert main(["export", "--weights", str(weights), "--out", str(tmp_path / "onnx")]) == 0
     said = capsys.readouterr()
     assert [line.split(":")[0] for line in said.out.splitlines()] == ["fp32", "fp16", "int8"]
-    assert (tmp_path / "onnx" / "step.int8.onnx").exists() and (tmp_path / "onnx" / "world.json").exists()
+    assert (tmp_path / "onnx" / "step.int8.onnx").exists() and (
+        tmp_path / "onnx" / "world.json"
+    ).exists()
 
 
 def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, small_training, monkeypatch, capsys):
@@ -157,25 +205,29 @@ def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, small_training, monkeypa
 
 
 def test_play_serves_the_page_until_it_is_stopped(weights, monkeypatch, capsys):
-    opened, answers, real = [], [], cli.Window.serve_forever
+    opened, pages, real = [], [], cli.PlayServer.serve_forever
 
-    def serve(window):
-        thread = threading.Thread(target=real, args=(window, 0.01), daemon=True)
+    def serve(server):
+        thread = threading.Thread(target=real, args=(server, 0.01), daemon=True)
         thread.start()
-        connection = http.client.HTTPConnection("127.0.0.1", window.server_port)
-        connection.request("GET", "/game")
-        answers.append(json.load(connection.getresponse()))
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port)
+        connection.request("GET", "/")
+        pages.append(connection.getresponse().read().decode())
         connection.close()
-        window.shutdown()
+        server.shutdown()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.Window, "serve_forever", serve)
+    monkeypatch.setattr(cli.PlayServer, "serve_forever", serve)
     monkeypatch.setattr(cli.webbrowser, "open", opened.append)
     assert main(["play", "--weights", str(weights), "--level", "7"]) == 0
-    assert answers[0]["level"] == 7
+    first = data_uri(to_uint8(level_picture(7, (32, 32))))
+    options = json.loads(
+        pages[0].split('<script type="application/json">')[1].split("</script>")[0]
+    )
+    assert options["prompts"][0]["image"] == first
     assert opened[0].startswith("http://127.0.0.1:") and opened[0] in capsys.readouterr().out
     assert main(["play", "--weights", str(weights), "--no-browser"]) == 0
-    assert len(opened) == 1
+    assert len(opened) == 1 and first not in pages[1]
 
 
 # scores
@@ -186,7 +238,9 @@ def test_evaluate_prints_and_saves_the_scores(weights, tmp_path, monkeypatch, ca
 
     def scores(genie, num_clips):
         asked.append(num_clips)
-        return [Score("tokenizer PSNR", 33.25, "dB", 10.0, None, 32.0)], np.array([1, 1, 2, 2, 3, 3, 0, 0])
+        return [Score("tokenizer PSNR", 33.25, "dB", 10.0, None, 32.0)], np.array(
+            [1, 1, 2, 2, 3, 3, 0, 0]
+        )
 
     monkeypatch.setattr(cli, "evaluate", scores)
     out = tmp_path / "new" / "scores.json"
@@ -199,7 +253,18 @@ def test_evaluate_prints_and_saves_the_scores(weights, tmp_path, monkeypatch, ca
 
 
 def test_record_writes_what_training_reads_and_hides_the_truth(tmp_path):
-    words = ["record", "--out", str(tmp_path), "--clips", "130", "--frames", "5", "--size", "32", "--gif"]
+    words = [
+        "record",
+        "--out",
+        str(tmp_path),
+        "--clips",
+        "130",
+        "--frames",
+        "5",
+        "--size",
+        "32",
+        "--gif",
+    ]
     assert main(words) == 0
     videos = VideoFolder(tmp_path, 32)
     assert [recording.shape for recording in videos.recordings] == [(5, 32, 32, 3)] * 130
@@ -215,7 +280,19 @@ def test_record_writes_what_training_reads_and_hides_the_truth(tmp_path):
 
 def test_recordings_follow_the_seed(tmp_path):
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
-        main(["record", "--out", str(tmp_path / name), "--clips", "2", "--size", "32", "--seed", seed])
+        main(
+            [
+                "record",
+                "--out",
+                str(tmp_path / name),
+                "--clips",
+                "2",
+                "--size",
+                "32",
+                "--seed",
+                seed,
+            ]
+        )
     first, same, other = (np.load(tmp_path / name / "clips.npy") for name in "abc")
     assert np.array_equal(first, same) and not np.array_equal(first, other)
 

@@ -1,4 +1,6 @@
-"""One place decides processor, precision and threads; a seed gives the same frames on every device."""
+"""One place decides processor, precision and threads; a seed gives the same frames on every
+device.
+"""
 
 import numpy as np
 import pytest
@@ -27,12 +29,15 @@ def test_auto_is_a_gpu_where_there_is_one(monkeypatch):
 @pytest.mark.parametrize("capability", ["avx512_bf16", "amx_bf16"])
 def test_auto_is_bf16_only_where_the_processor_has_it(monkeypatch, capability):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_f": True}, raising=False)
+    monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: {"avx2": True, "avx512_f": True}, raising=False
+    )
     assert not has_bf16(CPU) and choose_precision("auto", CPU) == torch.float32
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
     assert has_bf16(CPU) and choose_precision("auto", CPU) == torch.bfloat16
     assert choose_precision("fp32", CPU) == torch.float32
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)  # as ONEDNN_MAX_CPU_ISA sets it
+    # as ONEDNN_MAX_CPU_ISA sets it
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     assert choose_precision("auto", CPU) == torch.float32
     with pytest.raises(GenieError, match="auto, fp32, bf16, got 'fp8'"):
         choose_precision("fp8", CPU)
@@ -58,7 +63,9 @@ def test_the_fake_device_refuses_what_a_gpu_refuses():
 
 def played(genie, clips, device):
     session = genie.play(clips[0, :3].to(device), seed=3)
-    frames = [session.frame] + [session.step(action, maskgit_steps=4) for action in (1, 6, 2, 0, 5, 5, 7)]
+    frames = [session.frame] + [
+        session.step(action, maskgit_steps=4) for action in (1, 6, 2, 0, 5, 5, 7)
+    ]
     return torch.stack([frame.cpu() for frame in frames])
 
 
@@ -69,7 +76,8 @@ def test_a_seed_gives_the_same_frames_on_every_device(make_genie, clips, lookbac
         genie = move(make_genie().with_lookback(lookback))
         assert genie.device == FAKE
         theirs = played(genie, clips, FAKE)
-        torch.testing.assert_close(played(genie, clips, CPU), theirs)  # a picture may come from the CPU
+        # a picture may come from the CPU
+        torch.testing.assert_close(played(genie, clips, CPU), theirs)
     torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=0)
 
 
@@ -79,7 +87,11 @@ def test_tokens_latent_actions_and_losses_are_the_same_on_every_device(make_geni
         tokens, actions = genie.tokenizer.encode(clips), genie.latent_action_model.infer(clips)
         decoded = genie.tokenizer.decode(tokens)
         predicted = genie.latent_action_model.predict(clips[:, :-1], actions)
-        losses = [genie.tokenizer(clips)["loss"], genie.latent_action_model(clips)["loss"], genie.dynamics.loss(tokens, actions)["loss"]]
+        losses = [
+            genie.tokenizer(clips)["loss"],
+            genie.latent_action_model(clips)["loss"],
+            genie.dynamics.loss(tokens, actions)["loss"],
+        ]
         return [value.detach().cpu() for value in (tokens, actions, decoded, predicted, *losses)]
 
     ours = computed(make_genie(), clips)
@@ -92,7 +104,9 @@ def test_tokens_latent_actions_and_losses_are_the_same_on_every_device(make_geni
 def test_the_environment_plays_on_every_device(make_genie):
     def observations(genie):
         environment = GenieEnv(genie, maskgit_steps=2)
-        pictures = [environment.reset(seed=1)[0]] + [environment.step(action)[0] for action in (1, 2, 3)]
+        pictures = [environment.reset(seed=1)[0]] + [
+            environment.step(action)[0] for action in (1, 2, 3)
+        ]
         return np.stack(pictures)
 
     ours = observations(make_genie(size=32, patch_size=8))

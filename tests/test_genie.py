@@ -1,4 +1,6 @@
-"""The three networks together: sizes, saving and loading, and one clear error for every bad file."""
+"""The three networks together: sizes, saving and loading, and one clear error for every bad
+file.
+"""
 
 import json
 import os
@@ -16,7 +18,9 @@ def tensors(genie):
 
 
 def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 @pytest.fixture
@@ -58,7 +62,9 @@ def test_a_folder_may_be_given_as_text(genie, saved):
 
 
 @pytest.mark.parametrize("stops_at", [1, 2, 4])
-def test_saving_that_is_interrupted_leaves_nothing_half_written(make_genie, saved, monkeypatch, stops_at):
+def test_saving_that_is_interrupted_leaves_nothing_half_written(
+    make_genie, saved, monkeypatch, stops_at
+):
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
     replace, calls = os.replace, []
 
@@ -87,7 +93,16 @@ def rewrite(path, change):
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize(
     "damage",
-    ["missing", "empty", "truncated", "noise", "text", "foreign", "another shape", "one tensor short"],
+    [
+        "missing",
+        "empty",
+        "truncated",
+        "noise",
+        "text",
+        "foreign",
+        "another shape",
+        "one tensor short",
+    ],
 )
 def test_a_bad_weights_file_is_named(make_genie, saved, tmp_path, part, damage):
     path = saved / f"{part}.safetensors"
@@ -128,15 +143,32 @@ def test_a_bad_weights_file_is_named(make_genie, saved, tmp_path, part, damage):
         lambda path: rewrite(path, lambda content: content.pop("dynamics")),
         lambda path: rewrite(path, lambda content: content["dynamics"].update(color="red")),
         lambda path: rewrite(path, lambda content: content["tokenizer"].pop("patch_size")),
-        lambda path: rewrite(path, lambda content: content["tokenizer"]["quantizer"].update(color="red")),
-        lambda path: rewrite(path, lambda content: content["tokenizer"]["encoder"].update(color="red")),
-        lambda path: rewrite(path, lambda content: content["tokenizer"]["encoder"].update(num_heads=3)),
+        lambda path: rewrite(
+            path, lambda content: content["tokenizer"]["quantizer"].update(color="red")
+        ),
+        lambda path: rewrite(
+            path, lambda content: content["tokenizer"]["encoder"].update(color="red")
+        ),
+        lambda path: rewrite(
+            path, lambda content: content["tokenizer"]["encoder"].update(num_heads=3)
+        ),
     ],
     ids=[
-        "missing", "empty", "truncated", "bytes", "a list", "null", "foreign", "no dynamics", "unknown key", "missing key",
-        "unknown quantizer key", "unknown encoder key", "impossible heads",
+        "missing",
+        "empty",
+        "truncated",
+        "bytes",
+        "a list",
+        "null",
+        "foreign",
+        "no dynamics",
+        "unknown key",
+        "missing key",
+        "unknown quantizer key",
+        "unknown encoder key",
+        "impossible heads",
     ],
-)  # fmt: skip
+)
 def test_a_bad_configuration_is_named(saved, damage):
     damage(saved / "config.json")
     with pytest.raises(ValueError, match=r"config\.json"):
@@ -150,13 +182,17 @@ def test_unknown_names_are_refused():
         Genie.from_preset("nonsense")
 
 
-@pytest.mark.parametrize("preset, size, tokens", [("pocket", 32, 64), ("mini", 64, 64), ("coinrun", 64, 256)])
+@pytest.mark.parametrize(
+    "preset, size, tokens", [("pocket", 32, 64), ("mini", 64, 64), ("coinrun", 64, 256)]
+)
 def test_presets_have_the_sizes_they_promise(preset, size, tokens):
     with torch.device("meta"):
         genie = Genie.from_preset(preset)
     config = genie.config
     assert config.tokenizer.image_size == config.latent_action.image_size == (size, size)
-    assert config.tokenizer.num_tokens == config.dynamics.grid[0] * config.dynamics.grid[1] == tokens
+    assert (
+        config.tokenizer.num_tokens == config.dynamics.grid[0] * config.dynamics.grid[1] == tokens
+    )
     assert config.dynamics.num_codes == config.tokenizer.quantizer.num_codes
     assert (
         config.dynamics.num_actions
@@ -210,7 +246,9 @@ def test_long_videos_are_seen_through_windows(num_frames):
 
     frames = torch.arange(num_frames).float()[None, :, None]
     assert in_windows(number, frames).tolist() == [list(range(num_frames))]
-    assert in_windows(lambda part: number(part)[:, :-1], frames).tolist() == [list(range(num_frames - 1))]
+    assert in_windows(lambda part: number(part)[:, :-1], frames).tolist() == [
+        list(range(num_frames - 1))
+    ]
     assert max(seen) <= 16
 
 

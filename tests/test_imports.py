@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "genie_mini"
-# Each line may import from the lines above it; rooms on one line know nothing of each other, but for the exceptions.
+# Each line may import from the lines above it; rooms on one line know nothing of each other, but
+# for the exceptions.
 LAYERS = (
     ("errors", "files", "device"),
     ("world", "models"),

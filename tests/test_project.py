@@ -1,4 +1,6 @@
-"""The one dependency list, its pins, the conda file, and the one test command agree with each other."""
+"""The one dependency list, its pins, the conda file, and the one test command agree with each
+other.
+"""
 
 import json
 import re
@@ -41,7 +43,9 @@ def test_every_dependency_is_pinned_within_its_range():
 def test_constraints_serve_every_system():
     for name, pin in pins().items():
         assert "+" not in pin, f"{name}=={pin} has a local version, which no package index serves"
-        assert not re.match(r"nvidia|cuda|triton", name), f"{name} exists only for machines with a CUDA GPU"
+        assert not re.match(r"nvidia|cuda|triton", name), (
+            f"{name} exists only for machines with a CUDA GPU"
+        )
 
 
 def test_installed_versions_are_the_pinned_ones():
@@ -51,7 +55,9 @@ def test_installed_versions_are_the_pinned_ones():
             installed = version(name).split("+")[0]
         except PackageNotFoundError:  # for another operating system
             continue
-        if installed != pin and name != "setuptools":  # torch wants some setuptools; conda brings its own
+        if (
+            installed != pin and name != "setuptools"
+        ):  # torch wants some setuptools; conda brings its own
             different[name] = (installed, pin)
     assert not different, f"installed and pinned versions differ (delete .venv?): {different}"
 
@@ -59,7 +65,9 @@ def test_installed_versions_are_the_pinned_ones():
 def test_environment_yml_adds_no_dependency_of_its_own():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     conda = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
-    (through_pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    (through_pip,) = [
+        entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)
+    ]
     assert through_pip == ["-c constraints.txt", "-e .[book,test]"]
     assert sorted(re.split("[=<>]", entry)[0] for entry in conda) == ["graphviz", "pip", "python"]
     (python,) = [entry.split("=")[1] for entry in conda if entry.startswith("python=")]
@@ -78,12 +86,29 @@ def test_run_py_asks_for_the_same_python():
 def test_the_readme_ci_and_the_workflow_run_one_command():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     commands = "\n".join(re.findall(r"^```\w*\n(.*?)^```", readme, flags=re.DOTALL | re.MULTILINE))
-    (command,) = set(re.findall(r"python3? \S*run\.py test\b.*?(?=\s*(?:#|$))", commands, flags=re.MULTILINE))
+    (command,) = set(
+        re.findall(r"python3? \S*run\.py test\b.*?(?=\s*(?:#|$))", commands, flags=re.MULTILINE)
+    )
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert ci[-1] == command, "the last thing .ci/run does is the README's test command"
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    workflow = yaml.safe_load(
+        (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    )
     steps = [step.get("run", "") for step in workflow["jobs"]["test"]["steps"]]
     assert any(step.endswith(command.split(maxsplit=1)[1]) for step in steps)
+
+
+def test_the_readmes_map_is_the_tree():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`genie_mini/(\w+(?:/|\.py))`", readme.split("## Map")[1]))
+    package = ROOT / "genie_mini"
+    modules = {path.name for path in package.glob("*.py") if path.name != "__init__.py"}
+    rooms = {
+        f"{path.name}/"
+        for path in package.iterdir()
+        if path.is_dir() and any(path.rglob("*")) and path.name != "__pycache__"
+    }
+    assert named == modules | rooms
 
 
 def test_browser_packages_are_pinned_by_hash_and_not_by_address():
@@ -91,7 +116,9 @@ def test_browser_packages_are_pinned_by_hash_and_not_by_address():
     packages = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert packages.pop("")["dependencies"] == wanted
     for name, pin in wanted.items():
-        assert packages[f"node_modules/{name}"]["version"] == pin, f"{name} is not pinned to one version"
+        assert packages[f"node_modules/{name}"]["version"] == pin, (
+            f"{name} is not pinned to one version"
+        )
     for name, package in packages.items():
         assert package.get("integrity", "").startswith("sha512-"), f"{name} has no integrity hash"
         assert "resolved" not in package, (
@@ -100,6 +127,10 @@ def test_browser_packages_are_pinned_by_hash_and_not_by_address():
 
 
 def test_the_code_is_tidy():
-    command = [sys.executable, "-m", "ruff", "check", "--output-format", "concise", "."]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
+    for words in (
+        ["check", "--output-format", "concise"],
+        ["format", "--check", "--exclude", "*.ipynb"],
+    ):
+        command = [sys.executable, "-m", "ruff", *words, "."]
+        result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout + result.stderr

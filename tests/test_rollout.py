@@ -22,7 +22,8 @@ def test_play_starts_from_one_frame_or_several(genie, make_clips, frames):
 
 def test_one_frame_may_come_with_or_without_its_time_axis(genie, clips):
     frames = [
-        genie.play(prompt, seed=4).step(1) for prompt in (clips[0, 0], clips[0, :1], clips[0, 0].numpy())
+        genie.play(prompt, seed=4).step(1)
+        for prompt in (clips[0, 0], clips[0, :1], clips[0, 0].numpy())
     ]
     assert torch.equal(frames[0], frames[1]) and torch.equal(frames[0], frames[2])
 
@@ -43,7 +44,9 @@ def test_a_step_draws_what_the_uncached_models_would(make_genie, clips):
 
 
 def test_the_action_and_the_past_make_a_difference(genie, clips):
-    ends = {tuple(genie.play(clips[0, 0]).step(a, temperature=0).flatten().tolist()) for a in range(8)}
+    ends = {
+        tuple(genie.play(clips[0, 0]).step(a, temperature=0).flatten().tolist()) for a in range(8)
+    }
     assert len(ends) > 4
     other = clips[0, :3].clone()
     other[0] = 1 - other[0]
@@ -78,7 +81,9 @@ def test_a_step_equals_that_of_a_batch(genie, make_clips):
     sessions = [PlaySession(genie, clip) for clip in clips]
     for actions in ([0, 3, 7], [1, 1, 1], [6, 2, 4]):
         together = rollout.step(torch.tensor(actions), temperature=0)
-        alone = torch.stack([s.step(a, temperature=0) for s, a in zip(sessions, actions, strict=True)])
+        alone = torch.stack(
+            [s.step(a, temperature=0) for s, a in zip(sessions, actions, strict=True)]
+        )
         torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
         assert torch.equal(rollout.tokens, torch.stack([session.tokens for session in sessions]))
     single, session = Rollout(genie, clips[:1], seed=5), PlaySession(genie, clips[0], seed=5)
@@ -114,7 +119,11 @@ def test_actions_out_of_range_are_refused_and_change_nothing(genie, clips, actio
 
 @pytest.mark.parametrize(
     "options, problem",
-    [({"maskgit_steps": 0}, "maskgit_steps"), ({"maskgit_steps": 17}, "maskgit_steps"), ({"temperature": -1}, "temperature")],
+    [
+        ({"maskgit_steps": 0}, "maskgit_steps"),
+        ({"maskgit_steps": 17}, "maskgit_steps"),
+        ({"temperature": -1}, "temperature"),
+    ],
 )
 def test_impossible_sampling_is_refused(genie, clips, options, problem):
     with pytest.raises(ValueError, match=problem):

@@ -3,8 +3,8 @@
     python tools/execute_notebooks.py                        # every chapter
     python tools/execute_notebooks.py book/NAME.ipynb ...    # some
 
-Pictures come from the book's build, so they are taken out here (with widget state and stderr); the text that stays is what
-`run.py test` compares with a fresh run.
+Pictures come from the book's build, so they are taken out here (with widget state and stderr); the
+text that stays is what `run.py test` compares with a fresh run.
 """
 
 import argparse
@@ -18,14 +18,16 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
-EMBEDDED_PICTURE = re.compile(r"data:[a-z]+/[\w.+-]+;base64,[A-Za-z0-9+/=\n]+")  # the same in tests/nbval.cfg
+# the same in tests/nbval.cfg
+EMBEDDED_PICTURE = re.compile(r"data:[a-z]+/[\w.+-]+;base64,[A-Za-z0-9+/=\n]+")
 IMAGES = ("image/png", "image/jpeg", "image/gif")
 
 
 def keep_text(notebook):
     """Remove from an executed notebook what is not text or differs from run to run."""
     notebook.metadata.pop("widgets", None)
-    notebook.metadata["language_info"] = {"name": "python"}  # no Python version: it differs by machine
+    # no Python version: it differs by machine
+    notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -42,7 +44,11 @@ def keep_text(notebook):
 def execute(path):
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, timeout=600, record_timing=False, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=600,
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
     keep_text(notebook)
@@ -54,7 +60,9 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("notebooks", nargs="*", type=Path, help="default: every notebook of the book")
+    parser.add_argument(
+        "notebooks", nargs="*", type=Path, help="default: every notebook of the book"
+    )
     os.environ["GENIE_PAGE"] = "1"  # as in the build; see book/show.py
     for path in parser.parse_args().notebooks or sorted(BOOK.rglob("*.ipynb")):
         try:

@@ -1,9 +1,11 @@
-"""What depends on the repository's public address: launch buttons, and the cell with which a chapter sets itself up on Colab.
+"""What depends on the repository's public address: launch buttons, and the cell with which a
+chapter sets itself up on Colab.
 
     python tools/launch.py    # after `repository: url:` in _config.yml has changed
 
-The address stands once, in `_config.yml`. Sphinx loads this file as an extension, which takes the buttons away while there is
-no address. Run as a command it gives every notebook its Colab cell, or takes it out.
+The address stands once, in `_config.yml`. Sphinx loads this file as an extension, which takes the
+buttons away while there is no address. Run as a command it gives every notebook its Colab cell, or
+takes it out.
 """
 
 from pathlib import Path
@@ -14,7 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 TAGS = ["colab", "remove-cell"]  # the pages do not show it
 
-CELL = '''\
+CELL = """\
 import sys
 
 if "google.colab" in sys.modules:  # elsewhere this cell does nothing
@@ -24,7 +26,7 @@ if "google.colab" in sys.modules:  # elsewhere this cell does nothing
     subprocess.run(["git", "clone", "--quiet", "--depth", "1", "--branch", "{branch}", "{url}", "genie"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--editable", "genie"], check=True)
     sys.path[:0] = [os.path.abspath("genie"), os.path.abspath("genie/book")]
-    os.chdir("genie/book")'''
+    os.chdir("genie/book")"""
 
 
 def repository():
@@ -34,11 +36,15 @@ def repository():
 
 
 def with_colab_cell(notebook, url, branch):
-    """The notebook with a Colab cell for this address below its title, or without one if there is no address."""
+    """The notebook with a Colab cell for this address below its title, or without one if there is
+    no address.
+    """
     before = [cell for cell in notebook.cells if "colab" in cell.metadata.get("tags", [])]
     cells = [cell for cell in notebook.cells if cell not in before]
     if url:
-        cell = nbformat.v4.new_code_cell(CELL.format(url=url, branch=branch), id="colab", metadata={"tags": TAGS})
+        cell = nbformat.v4.new_code_cell(
+            CELL.format(url=url, branch=branch), id="colab", metadata={"tags": TAGS}
+        )
         if [old.source for old in before] == [cell.source]:
             cell = before[0]  # with the outputs and the count of its last run
         cells.insert(1, cell)

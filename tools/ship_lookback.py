@@ -1,6 +1,7 @@
-"""Put a Genie with another look-back beside the memory chapter's tables: rounded to bfloat16, with what made it.
+"""Put a Genie with another look-back beside the memory chapter's tables: rounded to bfloat16, with
+what made it.
 
-    python tools/ship_lookback.py runs/sparse "the command that trained it" book/results/memory/sparse
+python tools/ship_lookback.py runs/sparse "the command that trained it" book/results/memory/sparse
 """
 
 import hashlib
@@ -25,7 +26,10 @@ def main(folder, command, target):
         "steps": steps,
         "minutes": round(seconds / 60, 1),
         "hardware": hardware(),
-        "weights": {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(target.glob("*.safetensors"))},
+        "weights": {
+            file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in sorted(target.glob("*.safetensors"))
+        },
     }
     write_atomic(target / "training.json", json.dumps(content, indent=1).encode() + b"\n")
 

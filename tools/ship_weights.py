@@ -1,6 +1,7 @@
-"""Put trained weights into the package: rounded to bfloat16, evaluated as they ship, with their model card.
+"""Put trained weights into the package: rounded to bfloat16, evaluated as they ship, with their
+model card.
 
-    python tools/ship_weights.py runs/mini "the command that trained them"
+python tools/ship_weights.py runs/mini "the command that trained them"
 """
 
 import csv
@@ -64,7 +65,9 @@ def cell(value):
 
 
 def last_rows(folder):
-    """(phase, number of steps, seconds) of each log of a training run; a resumed run starts its clock again."""
+    """(phase, number of steps, seconds) of each log of a training run; a resumed run starts its
+    clock again.
+    """
     for phase in ("tokenizer", "world"):
         with (folder / f"{phase}.csv").open() as file:
             rows = list(csv.DictReader(file))
@@ -102,12 +105,17 @@ def main(folder, command):
         hardware=hardware(),
         size=sum(file.stat().st_size for file in files) / 1e6,
         scores="\n".join(
-            f"| {score.name}{f' ({score.unit})' if score.unit else ''} | {cell(score.value)} | {cell(score.chance)} | "
-            f"{cell(score.best)} | {cell(score.goal)} | {'' if score.goal is None else 'yes' if meets_goal(score) else 'no'} |"
+            f"| {score.name}{f' ({score.unit})' if score.unit else ''} | {cell(score.value)} | "
+            f"{cell(score.chance)} | "
+            f"{cell(score.best)} | {cell(score.goal)} | "
+            f"{'' if score.goal is None else 'yes' if meets_goal(score) else 'no'} |"
             for score in scores
         ),
         names=", ".join(f"{latent} {ACTIONS[real]}" for latent, real in enumerate(names)),
-        files="\n".join(f"| `{file.name}` | `{hashlib.sha256(file.read_bytes()).hexdigest()}` |" for file in files),
+        files="\n".join(
+            f"| `{file.name}` | `{hashlib.sha256(file.read_bytes()).hexdigest()}` |"
+            for file in files
+        ),
     )
     write_atomic(target / "MODEL_CARD.md", card.encode())
     print(json.dumps({score.name: score.value for score in scores}, indent=1, default=float))

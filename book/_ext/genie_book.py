@@ -1,4 +1,5 @@
-"""What this book adds to Jupyter Book: pages that ask no other host, one set of colours, a cache that notices code.
+"""What this book adds to Jupyter Book: pages that ask no other host, one set of colours, a cache
+that notices code.
 
 Sphinx loads this as a local extension (`_config.yml`).
 """
@@ -33,7 +34,9 @@ REQUIRE_PATHS = """window.require = {
 
 
 def code_hash(root=ROOT):
-    """Hash what a notebook can import or read: the package with its weights, the book's own modules, results and colours."""
+    """Hash what a notebook can import or read: the package with its weights, the book's own
+    modules, results and colours.
+    """
     digest = hashlib.sha256()
     files = [
         *(root / "genie_mini").rglob("*"),
@@ -50,7 +53,8 @@ def code_hash(root=ROOT):
 def choose_cache(app, config):
     """Keep executed notebooks in a folder named after the code they ran.
 
-    jupyter-cache hashes the cells alone, so after an edit of `genie_mini` it would serve the old outputs.
+    jupyter-cache hashes the cells alone, so after an edit of `genie_mini` it would serve the old
+    outputs.
     """
     current = CACHES / code_hash()
     for old in CACHES.glob("*"):
@@ -83,15 +87,21 @@ def place_browser_code(app):
             *(NODE_MODULES / name).glob("dist/*.LICENSE.txt"),
         ]
         licences += [text.read_text(encoding="utf-8") + "\n" for text in sorted(texts)]
-    # These npm packages carry no licence text; their Python siblings are the same projects under the same licences.
-    for name, sibling in (("@jupyter-widgets/html-manager", "ipywidgets"), ("onnxruntime-web", "onnxruntime")):
+    # These npm packages carry no licence text; their Python siblings are the same projects under
+    # the same licences.
+    for name, sibling in (
+        ("@jupyter-widgets/html-manager", "ipywidgets"),
+        ("onnxruntime-web", "onnxruntime"),
+    ):
         notices = [file for file in importlib.metadata.files(sibling) if file.name == "LICENSE"]
         licences += [f"{name}\n"] + [notice.read_text(encoding="utf-8") for notice in notices]
     (target / "LICENCES.txt").write_text("\n".join(licences), encoding="utf-8")
 
 
 def write_colours(app):
-    """Give the pages the figures' colours as CSS variables: `--genie-tokenizer-fill`, `-line` and `-text`."""
+    """Give the pages the figures' colours as CSS variables: `--genie-tokenizer-fill`, `-line` and
+    `-text`.
+    """
     if app.builder.format != "html":
         return
     parts = json.loads(STYLE.read_text(encoding="utf-8"))["parts"]
@@ -109,7 +119,9 @@ def write_colours(app):
 
 
 def drop_thebe(app, pagename, templatename, context, doctree):
-    """Take out sphinx-thebe's scripts: no page uses them, and run twice they log an error to the console."""
+    """Take out sphinx-thebe's scripts: no page uses them, and run twice they log an error to the
+    console.
+    """
     context["script_files"] = [
         script
         for script in context.get("script_files", [])
@@ -125,6 +137,9 @@ def setup(app):
     app.connect("html-page-context", drop_thebe, priority=900)
     app.add_css_file("genie-colours.css")
     app.add_js_file(None, body=REQUIRE_PATHS, priority=100)
-    # Without this the theme's Font Awesome replaces the icons inside live widgets, and Play's buttons die.
-    app.add_js_file(None, body="window.FontAwesomeConfig = {observeMutations: false};", priority=100)
+    # Without this the theme's Font Awesome replaces the icons inside live widgets, and Play's
+    # buttons die.
+    app.add_js_file(
+        None, body="window.FontAwesomeConfig = {observeMutations: false};", priority=100
+    )
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,9 @@
-"""What lets a page play the learnt world: the export of the shipped weights, the runtime that runs it, and the player's script.
+"""What lets a page play the learnt world: the export of the shipped weights, the runtime that runs
+it, and the player's script.
 
-The files lie in `_static/player`, each a classic script that holds a packed file, because a page opened from disk may load
-scripts and nothing else. They are asked for only when a reader presses Play.
+The files lie in `_static/player`, each a classic script that holds a packed file, because a page
+opened from disk may load scripts and nothing else. They are asked for only when a reader presses
+Play.
 """
 
 import base64
@@ -32,13 +34,16 @@ def export_folder():
 
 def start_export(app):
     """Export in a process of its own while the notebooks run."""
-    app.genie_folder = folder = export_folder()  # asked once: somebody may change the package while the book is built
+    # asked once: somebody may change the package while the book is built
+    app.genie_folder = folder = export_folder()
     app.genie_export = None
     if app.builder.format != "html" or (folder / "world.json").exists():
         return
     shutil.rmtree(EXPORTS, ignore_errors=True)
     command = [sys.executable, "-m", "genie_mini.cli", "export", "--out", str(folder)]
-    app.genie_export = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    app.genie_export = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def pack(files, target):
@@ -46,14 +51,23 @@ def pack(files, target):
     target.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         packed = base64.b64encode(gzip.compress(content, mtime=0)).decode()
-        (target / f"{name}.js").write_text(f'(window.genieFiles ??= {{}})["{name}"] = "{packed}";\n', encoding="ascii")
+        (target / f"{name}.js").write_text(
+            f'(window.genieFiles ??= {{}})["{name}"] = "{packed}";\n', encoding="ascii"
+        )
 
 
 def player_files(folder, variant):
     """What a page needs to play the export in `folder`, {name: bytes}."""
-    runtime = {"runtime": RUNTIME / "ort.wasm.bundle.min.mjs", "wasm": RUNTIME / "ort-wasm-simd-threaded.wasm"}
+    runtime = {
+        "runtime": RUNTIME / "ort.wasm.bundle.min.mjs",
+        "wasm": RUNTIME / "ort-wasm-simd-threaded.wasm",
+    }
     graphs = {name: folder / f"{name}.{variant}.onnx" for name in ("step", "decoder", "encoder")}
-    files = {"worker": PACKAGE / "play" / "assets" / "play_worker.js", **runtime, **graphs}
+    files = {
+        "worker": PACKAGE / "play" / "assets" / "play_worker.js",
+        **runtime,
+        **graphs,
+    }
     return {name: file.read_bytes() for name, file in files.items()}
 
 
@@ -68,7 +82,9 @@ def place_player(app, error):
 
 
 def add_player(app, pagename, templatename, context, doctree):
-    """Give the player's module to the pages that have a player, in the page itself: from disk no module may be loaded."""
+    """Give the player's module to the pages that have a player, in the page itself: from disk no
+    module may be loaded.
+    """
     if "<genie-player" in context.get("body", ""):
         from genie_mini.play.widget import MODULE
 

@@ -1,7 +1,8 @@
 """Checkers of the exercises: one module a chapter, one `check_...` function an exercise.
 
-A checker prints "Right." or "Not yet: " and what is wrong, so that a page with unsolved exercises still runs from top to
-bottom. `check.wrong` holds planted wrong answers, on which the tests make sure that it says "Not yet".
+A checker prints "Right." or "Not yet: " and what is wrong, so that a page with unsolved exercises
+still runs from top to bottom. `check.wrong` holds planted wrong answers, on which the tests make
+sure that it says "Not yet".
 """
 
 import functools
@@ -9,14 +10,18 @@ import inspect
 
 
 class Verdict(int):
-    """True or false, and silent as the last line of a cell: nbval does not honour a semicolon there."""
+    """True or false, and silent as the last line of a cell: nbval does not honour a semicolon
+    there.
+    """
 
     def _ipython_display_(self):
         pass
 
 
 def giving_something(function):
-    """The function, which now says so if it returns nothing: the commonest slip of all, and the same in every exercise."""
+    """The function, which now says so if it returns nothing: the commonest slip of all, and the
+    same in every exercise.
+    """
 
     @functools.wraps(function)
     def call(*arguments, **options):
@@ -28,9 +33,11 @@ def giving_something(function):
 
 
 def exercise(*wrong):
-    """Turn a function that raises or asserts on a wrong answer into a checker that prints its verdict and returns it.
+    """Turn a function that raises or asserts on a wrong answer into a checker that prints its
+    verdict and returns it.
 
-    A reader's function (not a class) that returns nothing is refused before the checker sees the result.
+    A reader's function (not a class) that returns nothing is refused before the checker sees the
+    result.
 
     Args:
         wrong: planted wrong answers.

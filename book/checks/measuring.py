@@ -15,18 +15,25 @@ from genie_mini.models.tokenizer import still_patches
     lambda guess, truth: (guess - truth).square().mean().item(),
     lambda guess, truth: -10 * math.log((guess - truth).square().mean().item() + 1e-12),
     lambda guess, truth: -10 * math.log10((guess - truth).abs().mean().item() + 1e-12),
-    lambda guess, truth: float(np.mean([psnr(one, other) for one, other in zip(guess, truth, strict=True)])),
+    lambda guess, truth: float(
+        np.mean([psnr(one, other) for one, other in zip(guess, truth, strict=True)])
+    ),
     lambda guess, truth: -10 * (guess - truth).square().mean().log10().item(),
 )
 def check_psnr(answer):
-    """A function (guess, truth) that gives the PSNR in dB of all pixels together, for colours from 0 to 1."""
+    """A function (guess, truth) that gives the PSNR in dB of all pixels together, for colours from
+    0 to 1.
+    """
     truth = torch.rand(3, 4, 8, 8, 3, generator=torch.Generator().manual_seed(0))
     uneven = truth.clone()
     uneven[0] += 0.3
     cases = (
         ("a guess that is off by 0.1 everywhere", truth + 0.1),
         ("a black guess", torch.zeros_like(truth)),
-        ("a guess with one bad clip and two perfect ones (mean first, then the logarithm)", uneven),
+        (
+            "a guess with one bad clip and two perfect ones (mean first, then the logarithm)",
+            uneven,
+        ),
         ("a perfect guess", truth),
     )
     for what, guess in cases:
@@ -58,7 +65,8 @@ def check_between(answer):
         given = answer(value, chance, best)
         expect(
             math.isclose(given, expected, abs_tol=1e-6),
-            f"{value:g} between a chance of {chance:g} and a best of {best:g} lies at {expected:g}, not {given:g}",
+            f"{value:g} between a chance of {chance:g} and a best of {best:g} lies at "
+            f"{expected:g}, not {given:g}",
         )
 
 
@@ -75,7 +83,9 @@ def _name_and_test(latent, real, labels, test):
     lambda latent, real, labels: (latent[labels:] == real[labels:]).mean(),
 )
 def check_name_and_test(answer):
-    """A function (latent, real, labels): names by majority from the first transitions, scored on the others."""
+    """A function (latent, real, labels): names by majority from the first transitions, scored on
+    the others.
+    """
     rng = np.random.default_rng(0)
     for num_codes, noise, labels in ((8, 0.2, 100), (8, 0.0, 100), (32, 0.6, 40)):
         real = rng.choice(8, size=400, p=[0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
@@ -85,7 +95,8 @@ def check_name_and_test(answer):
         expected = _name_and_test(latent, real, labels, slice(labels, None))
         expect(
             abs(float(given) - expected) < 0.005,
-            f"with {num_codes} codes and {labels} labels, {expected:.3f} of the other transitions are named rightly, not {float(given):.3f}",
+            f"with {num_codes} codes and {labels} labels, {expected:.3f} of the other "
+            f"transitions are named rightly, not {float(given):.3f}",
         )
 
 
@@ -117,7 +128,9 @@ def _to_the_first(frames, tokens):
     lambda frames, tokens: (0.0, 0.0),
 )
 def check_flicker(answer):
-    """A function (frames, tokens) that gives the shares of tokens that change in still and in changing patches."""
+    """A function (frames, tokens) that gives the shares of tokens that change in still and in
+    changing patches.
+    """
     generator = torch.Generator().manual_seed(0)
     for still_share, flickers, follows in ((0.7, 0.1, 0.9), (0.3, 0.5, 0.6)):
         clips, length = 3, 6
@@ -131,11 +144,15 @@ def check_flicker(answer):
         given = answer(frames, tokens)
         still, changed = _shares(frames, tokens)
         for what, share, expected in zip(
-            ("did not change", "changed"), given, (changed[still].mean(), changed[~still].mean()), strict=True
+            ("did not change", "changed"),
+            given,
+            (changed[still].mean(), changed[~still].mean()),
+            strict=True,
         ):
             expect(
                 abs(float(share) - float(expected)) < 1e-4,
-                f"of the patches that {what}, {float(expected):.3f} have a new token, not {float(share):.3f}",
+                f"of the patches that {what}, {float(expected):.3f} have a new token, "
+                f"not {float(share):.3f}",
             )
 
 
@@ -163,7 +180,9 @@ def _root_of_each_entry(one, two):
 
 @exercise(_only_means, _only_variances, _without_the_root, _root_of_each_entry)
 def check_frechet(answer):
-    """A function of two clouds (points, features): the Frechet distance of the Gaussians fitted to them."""
+    """A function of two clouds (points, features): the Frechet distance of the Gaussians fitted to
+    them.
+    """
     generator = torch.Generator().manual_seed(0)
 
     def cloud(shift, mixing):
@@ -174,10 +193,18 @@ def check_frechet(answer):
     same = cloud(0.0, slanted)
     for what, one, two in (
         ("a cloud and itself", same, same),
-        ("two clouds of one shape, apart", cloud(0.0, round_one), cloud(2.0, round_one)),
+        (
+            "two clouds of one shape, apart",
+            cloud(0.0, round_one),
+            cloud(2.0, round_one),
+        ),
         ("a small and a large one", cloud(0.0, round_one), cloud(0.0, 3 * round_one)),
         ("a round and a slanted one", cloud(0.0, round_one), cloud(1.0, slanted)),
-        ("two that slant in different ways", cloud(0.0, slanted), cloud(0.0, slanted.T)),
+        (
+            "two that slant in different ways",
+            cloud(0.0, slanted),
+            cloud(0.0, slanted.T),
+        ),
     ):
         given = answer(one, two)
         first, second = _covariances(one, two)

@@ -19,13 +19,30 @@ from genie_mini.models.lookback import RUN, SparseLookback
     lambda frames, tokens, codes: frames * tokens * codes / 8,
 )
 def check_window_bytes(answer):
-    """A function (frames, tokens_per_frame, num_codes) that gives the bytes of a window of frames, held as tokens."""
-    windows = ((16, 64, 1024), (1, 8, 2), (16, 920, 1024), (8, 64, 1000), (8, 64, 1025), (52, 64, 3))
+    """A function (frames, tokens_per_frame, num_codes) that gives the bytes of a window of frames,
+    held as tokens.
+    """
+    windows = (
+        (16, 64, 1024),
+        (1, 8, 2),
+        (16, 920, 1024),
+        (8, 64, 1000),
+        (8, 64, 1025),
+        (52, 64, 3),
+    )
     for frames, tokens, codes in windows:
         bits = math.ceil(math.log2(codes))
-        given, expected = float(answer(frames, tokens, codes)), frames * tokens * bits / 8
-        what = f"one of {codes} codes takes {bits} whole bits, so {frames} frames of {tokens} tokens"
-        expect(math.isclose(given, expected), f"{what} take {expected:,.10g} bytes, not {given:,.10g}")
+        given, expected = (
+            float(answer(frames, tokens, codes)),
+            frames * tokens * bits / 8,
+        )
+        what = (
+            f"one of {codes} codes takes {bits} whole bits, so {frames} frames of {tokens} tokens"
+        )
+        expect(
+            math.isclose(given, expected),
+            f"{what} take {expected:,.10g} bytes, not {given:,.10g}",
+        )
 
 
 def _symmetric(successes, trials):
@@ -60,15 +77,29 @@ def _not_divided(successes, trials):
     lambda successes, trials: wilson(successes, trials)[::-1],
 )
 def check_wilson(answer):
-    """A function (successes, trials) that gives Wilson's interval of 95% for a share: low and high."""
-    for successes, trials in ((5, 10), (128, 256), (0, 10), (10, 10), (9, 10), (200, 256), (1, 1)):
+    """A function (successes, trials) that gives Wilson's interval of 95% for a share: low
+    and high.
+    """
+    for successes, trials in (
+        (5, 10),
+        (128, 256),
+        (0, 10),
+        (10, 10),
+        (9, 10),
+        (200, 256),
+        (1, 1),
+    ):
         low, high = (float(end) for end in answer(successes, trials))
         what = f"for {successes} of {trials}"
-        expect(low <= high, f"{what} the lower end, {low:.3f}, lies above the upper one, {high:.3f}")
+        expect(
+            low <= high,
+            f"{what} the lower end, {low:.3f}, lies above the upper one, {high:.3f}",
+        )
         lowest, highest = wilson(successes, trials)
         expect(
             math.isclose(low, lowest, abs_tol=5e-4) and math.isclose(high, highest, abs_tol=5e-4),
-            f"{what} the interval goes from {lowest:.3f} to {highest:.3f}, not from {low:.3f} to {high:.3f}",
+            f"{what} the interval goes from {lowest:.3f} to {highest:.3f}, not from "
+            f"{low:.3f} to {high:.3f}",
         )
 
 
@@ -80,7 +111,9 @@ def check_wilson(answer):
     lambda with_it, without: with_it.float().mean() - without.float().mean(),
 )
 def check_chance(answer):
-    """A function (drawn_where_it_was, drawn_where_none_was), bools of twin worlds, that gives the share of right answers."""
+    """A function (drawn_where_it_was, drawn_where_none_was), bools of twin worlds, that gives the
+    share of right answers.
+    """
     generator = torch.Generator().manual_seed(0)
     often, seldom = (torch.rand(40, generator=generator) < share for share in (0.7, 0.2))
     always = torch.ones(40, dtype=torch.bool)
@@ -97,7 +130,8 @@ def check_chance(answer):
         expected = torch.cat([where_it_was, ~where_none_was]).double().mean().item()
         expect(
             math.isclose(given, expected, abs_tol=1e-5),
-            f"a model that draws {what} is right in {expected:.4g} of all worlds, not in {given:.4g}",
+            f"a model that draws {what} is right in {expected:.4g} of all worlds, not "
+            f"in {given:.4g}",
         )
 
 
@@ -110,14 +144,30 @@ def check_chance(answer):
     lambda slots, run: slots * 2 ** ((slots - 1) // run),
 )
 def check_reach(answer):
-    """A function (slots, run): the age of the oldest frame in a window whose stride doubles after each `run` frames."""
-    for slots, run in ((3, 4), (4, 4), (5, 4), (7, 2), (5, 1), (15, RUN), (15, 5), (12, 20), (31, RUN)):
+    """A function (slots, run): the age of the oldest frame in a window whose stride doubles after
+    each `run` frames.
+    """
+    for slots, run in (
+        (3, 4),
+        (4, 4),
+        (5, 4),
+        (7, 2),
+        (5, 1),
+        (15, RUN),
+        (15, 5),
+        (12, 20),
+        (31, RUN),
+    ):
         ages = list(accumulate(2 ** (slot // run) for slot in range(slots)))
-        given, expected = answer(slots, run), SparseLookback(slots + 1).reach if run == RUN else ages[-1]
+        given, expected = (
+            answer(slots, run),
+            SparseLookback(slots + 1).reach if run == RUN else ages[-1],
+        )
         what = f"with {slots} frames attended to and runs of {run}"
         expect(
             given == expected,
-            f"{what} the ages are {', '.join(map(str, ages))}: the reach is {expected}, not {given}",
+            f"{what} the ages are {', '.join(map(str, ages))}: the reach is "
+            f"{expected}, not {given}",
         )
 
 
@@ -130,7 +180,10 @@ def _ranked(tokens, relevance=_one_neighbour, left_out=2, before_the_first=0.0, 
     alike = (tokens == tokens[-1]).double().mean(dim=1).tolist()
     before = [before_the_first, *alike]
     frames = range(len(alike) - left_out)
-    return sorted(frames, key=lambda t: (relevance(before[t], alike[t], alike[t + 1]), recency * t))
+    return sorted(
+        frames,
+        key=lambda t: (relevance(before[t], alike[t], alike[t + 1]), recency * t),
+    )
 
 
 def _chosen(tokens, num, **options):
@@ -138,7 +191,9 @@ def _chosen(tokens, num, **options):
 
 
 def _video(*eighths):
-    """A video whose frames are so many eighths like the present one, which comes last: (frames, 8) int64."""
+    """A video whose frames are so many eighths like the present one, which comes last: (frames, 8)
+    int64.
+    """
     same = torch.arange(8) < torch.tensor([*eighths, 8])[:, None]
     return torch.where(same, 0, torch.arange(1, len(same) + 1)[:, None])
 
@@ -146,8 +201,12 @@ def _video(*eighths):
 @exercise(
     lambda tokens, num: list(range(len(tokens) - 2 - num, len(tokens) - 2)),
     lambda tokens, num: _chosen(tokens, num, relevance=lambda before, own, after: own),
-    lambda tokens, num: _chosen(tokens, num, relevance=lambda before, own, after: max(before, after)),
-    lambda tokens, num: _chosen(tokens, num, relevance=lambda before, own, after: (before + after) / 2 - own),
+    lambda tokens, num: _chosen(
+        tokens, num, relevance=lambda before, own, after: max(before, after)
+    ),
+    lambda tokens, num: _chosen(
+        tokens, num, relevance=lambda before, own, after: (before + after) / 2 - own
+    ),
     lambda tokens, num: _chosen(tokens, num, relevance=lambda before, own, after: after - own),
     lambda tokens, num: _chosen(tokens, num, relevance=lambda before, own, after: before - own),
     lambda tokens, num: _chosen(tokens, num, left_out=1),
@@ -157,25 +216,59 @@ def _video(*eighths):
     lambda tokens, num: _ranked(tokens)[: -num - 1 : -1],
 )
 def check_choose(answer):
-    """A function (tokens, num), tokens (frames, N) of one video: the `num` most relevant of all but its last two frames.
+    """A function (tokens, num), tokens (frames, N) of one video: the `num` most relevant of all but
+    its last two frames.
 
     All N are powers of two, so that equal relevance is equal in floating point, too.
     """
     frames = torch.randint(2, (40, 16), generator=torch.Generator().manual_seed(0))
     returns = torch.rand(40, 1, generator=torch.Generator().manual_seed(1)) < 0.5
     for what, num, tokens in (
-        ("he walked away and waits; what he left lay next to what he sees", 1, _video(0, 0, 0, 8, 8, 8)),
-        ("one neighbour like the present is enough, on either side", 1, _video(8, 8, 0, 0, 6, 0, 6, 7, 7)),
-        ("the frame just before the present is not an old one", 1, _video(1, 8, 8, 8, 0)),
-        ("the first frame has none before it, and not the last one either", 1, _video(0, 0, 0, 6, 8, 8)),
-        ("of equally relevant frames the more recent go first", 2, _video(0, 8, 8, 0, 8, 8, 0, 8, 8)),
+        (
+            "he walked away and waits; what he left lay next to what he sees",
+            1,
+            _video(0, 0, 0, 8, 8, 8),
+        ),
+        (
+            "one neighbour like the present is enough, on either side",
+            1,
+            _video(8, 8, 0, 0, 6, 0, 6, 7, 7),
+        ),
+        (
+            "the frame just before the present is not an old one",
+            1,
+            _video(1, 8, 8, 8, 0),
+        ),
+        (
+            "the first frame has none before it, and not the last one either",
+            1,
+            _video(0, 0, 0, 6, 8, 8),
+        ),
+        (
+            "of equally relevant frames the more recent go first",
+            2,
+            _video(0, 8, 8, 0, 8, 8, 0, 8, 8),
+        ),
         ("he walked away twice", 2, _video(4, 8, 8, 8, 0, 8, 8)),
         ("he walked away twice", 2, _video(0, 8, 8, 8, 4, 8, 8)),
         ("nothing moves", 3, _video(*[8] * 9)),
         ("all tokens at random", 4, frames),
-        ("a scene that comes and goes at random", 4, torch.where(returns, frames[-1], frames)),
+        (
+            "a scene that comes and goes at random",
+            4,
+            torch.where(returns, frames[-1], frames),
+        ),
     ):
-        given, expected = [int(frame) for frame in answer(tokens.clone(), num)], _chosen(tokens, num)
+        given, expected = (
+            [int(frame) for frame in answer(tokens.clone(), num)],
+            _chosen(tokens, num),
+        )
         if sorted(given) == expected:
-            expect(given == expected, f"{what}: {given} are the right frames, but not in the order of time")
-        expect(given == expected, f"{what}: of {len(tokens)} frames choose {expected}, not {given}")
+            expect(
+                given == expected,
+                f"{what}: {given} are the right frames, but not in the order of time",
+            )
+        expect(
+            given == expected,
+            f"{what}: of {len(tokens)} frames choose {expected}, not {given}",
+        )

@@ -33,64 +33,103 @@ def _genie():
 
 
 def _cosine(step, steps, peak, warmup_steps):
-    return peak * (0.02 + 0.98 * (1 + math.cos(math.pi * (step - warmup_steps) / (steps - warmup_steps))) / 2)
+    return peak * (
+        0.02 + 0.98 * (1 + math.cos(math.pi * (step - warmup_steps) / (steps - warmup_steps))) / 2
+    )
 
 
 @exercise(
     lambda step, steps, peak, warmup_steps: peak,
-    lambda step, steps, peak, warmup_steps: peak * step / warmup_steps if step < warmup_steps else _cosine(step, steps, peak, warmup_steps),
-    lambda step, steps, peak, warmup_steps: peak * min(1, (step + 1) / warmup_steps) * (1 + math.cos(math.pi * step / steps)) / 2,
     lambda step, steps, peak, warmup_steps: (
-        peak * (step + 1) / warmup_steps if step < warmup_steps else peak * (1 - 0.98 * (step - warmup_steps) / (steps - warmup_steps))
+        peak * step / warmup_steps
+        if step < warmup_steps
+        else _cosine(step, steps, peak, warmup_steps)
+    ),
+    lambda step, steps, peak, warmup_steps: (
+        peak * min(1, (step + 1) / warmup_steps) * (1 + math.cos(math.pi * step / steps)) / 2
+    ),
+    lambda step, steps, peak, warmup_steps: (
+        peak * (step + 1) / warmup_steps
+        if step < warmup_steps
+        else peak * (1 - 0.98 * (step - warmup_steps) / (steps - warmup_steps))
     ),
 )
 def check_schedule(answer):
     """A function (step, steps, peak, warmup_steps) that gives the learning rate of a step."""
     for steps, peak, warmup_steps in ((100, 1.0, 20), (1000, 3e-4, 50), (12, 2.0, 6)):
-        for step in sorted({0, 1, warmup_steps - 1, warmup_steps, warmup_steps + 1, (steps + warmup_steps) // 2, steps - 1}):
+        for step in sorted(
+            {
+                0,
+                1,
+                warmup_steps - 1,
+                warmup_steps,
+                warmup_steps + 1,
+                (steps + warmup_steps) // 2,
+                steps - 1,
+            }
+        ):
             given = answer(step, steps, peak, warmup_steps)
             expected = learning_rate(step, 0, steps, peak, warmup_steps)
             where = "the warm-up" if step < warmup_steps else "the cosine"
             expect(
                 math.isclose(given, expected, rel_tol=1e-4),
-                f"in step {step} of {steps} (peak {peak:g}, {warmup_steps} steps of warm-up), in {where}, "
+                f"in step {step} of {steps} (peak {peak:g}, {warmup_steps} steps of "
+                f"warm-up), in {where}, "
                 f"the rate should be {expected:.4g} and is {given:.4g}",
             )
 
 
 @exercise(
-    lambda frames, rounds: frames * rounds,
-    lambda frames, rounds: frames * (rounds + 1),
-    lambda frames, rounds: 1 + frames * rounds,
-    lambda frames, rounds: 1 + frames * (rounds + 2),
+    lambda frames, steps: frames * steps,
+    lambda frames, steps: frames * (steps + 1),
+    lambda frames, steps: 1 + frames * steps,
+    lambda frames, steps: 1 + frames * (steps + 2),
 )
 def check_passes(answer):
-    """A function (frames, rounds) that gives the number of runs of the dynamics model's transformer in a game."""
-    genie, prompt = _genie(), torch.rand(1, 1, 32, 32, 3, generator=torch.Generator().manual_seed(0))
+    """A function (frames, steps) that gives the number of runs of the dynamics model's transformer
+    in a game.
+    """
+    genie, prompt = (
+        _genie(),
+        torch.rand(1, 1, 32, 32, 3, generator=torch.Generator().manual_seed(0)),
+    )
     runs = []
     genie.dynamics.transformer.register_forward_pre_hook(lambda module, inputs: runs.append(1))
-    for frames, rounds in ((0, 8), (1, 1), (1, 8), (3, 4), (20, 2)):
+    for frames, steps in ((0, 8), (1, 1), (1, 8), (3, 4), (20, 2)):
         runs.clear()
         rollout = Rollout(genie, prompt)
         for _ in range(frames):
-            rollout.step(torch.tensor([0]), maskgit_steps=rounds)
-        given = answer(frames, rounds)
-        expect(given == len(runs), f"a game of {frames} frames with {rounds} rounds took {len(runs)} passes, not {given}")
+            rollout.step(torch.tensor([0]), maskgit_steps=steps)
+        given = answer(frames, steps)
+        expect(
+            given == len(runs),
+            f"a game of {frames} frames with {steps} steps took {len(runs)} passes, not {given}",
+        )
 
 
 @exercise(
-    lambda gradients, longest: [gradient * min(1.0, longest / float(gradient.norm())) for gradient in gradients],
+    lambda gradients, longest: [
+        gradient * min(1.0, longest / float(gradient.norm())) for gradient in gradients
+    ],
     lambda gradients, longest: [gradient.clamp(-longest, longest) for gradient in gradients],
     lambda gradients, longest: [
-        gradient * longest / float(torch.cat([g.flatten() for g in gradients]).norm()) for gradient in gradients
+        gradient * longest / float(torch.cat([g.flatten() for g in gradients]).norm())
+        for gradient in gradients
     ],
-    lambda gradients, longest: [gradient * min(1.0, longest / sum(float(g.norm()) for g in gradients)) for gradient in gradients],
+    lambda gradients, longest: [
+        gradient * min(1.0, longest / sum(float(g.norm()) for g in gradients))
+        for gradient in gradients
+    ],
 )
 def check_clip(answer):
-    """A function (gradients, longest) that shortens a list of tensors so that together they are at most so long."""
+    """A function (gradients, longest) that shortens a list of tensors so that together they are at
+    most so long.
+    """
     generator = torch.Generator().manual_seed(0)
     for scale, longest in ((10.0, 1.0), (1.0, 0.5), (0.01, 1.0), (3.0, 2.0)):
-        gradients = [scale * torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (2, 2, 2))]
+        gradients = [
+            scale * torch.randn(shape, generator=generator) for shape in ((3, 4), (5,), (2, 2, 2))
+        ]
         before = [gradient.clone() for gradient in gradients]
         given = answer(gradients, longest)
         expect(len(given) == 3, f"three tensors came in and {len(given)} went out")
@@ -100,7 +139,11 @@ def check_clip(answer):
             expect(
                 one.shape == old.shape and torch.allclose(one, expected, atol=1e-5),
                 f"tensors that are {float(length):.3g} long together should come out "
-                + (f"{longest:g} long, all shortened alike" if length > longest else f"as they are: the limit is {longest:g}"),
+                + (
+                    f"{longest:g} long, all shortened alike"
+                    if length > longest
+                    else f"as they are: the limit is {longest:g}"
+                ),
             )
 
 
@@ -111,43 +154,76 @@ def _by_backward(loss, network):
 
 @exercise(
     lambda loss, network: {name for name, _ in network.named_parameters()},
-    lambda loss, network: {name for name, parameter in network.named_parameters() if parameter.requires_grad},
+    lambda loss, network: {
+        name for name, parameter in network.named_parameters() if parameter.requires_grad
+    },
     lambda loss, network: set(),
     _by_backward,
 )
 def check_who_learns(answer):
-    """A function (loss, network) that gives the names of the network's parameters that the loss has a gradient for."""
+    """A function (loss, network) that gives the names of the network's parameters that the loss has
+    a gradient for.
+    """
     genie = _genie()
-    config = TrainingConfig(tokenizer_steps=4, latent_action_steps=4, dynamics_steps=4, batch_size=1, num_frames=4)
+    config = TrainingConfig(
+        tokenizer_steps=4,
+        latent_action_steps=4,
+        dynamics_steps=4,
+        batch_size=1,
+        num_frames=4,
+    )
     videos = PlatformerVideos(32)
     frames = videos.batch(1, 4, [0])
     alone, together = build_phases(genie, videos, config)
     with torch.enable_grad():
         (tokenizer,) = alone.losses(frames, 0)[0]
         latent, dynamics = together.losses(frames, 0)[0]
-        own = {"tokenizer": tokenizer, "latent_action_model": latent, "dynamics": dynamics}
+        own = {
+            "tokenizer": tokenizer,
+            "latent_action_model": latent,
+            "dynamics": dynamics,
+        }
         for name, loss in own.items():
             for part in own:
                 network = getattr(genie, part)
                 given = answer(loss, network)
-                expected = {parameter for parameter, _ in network.named_parameters()} if part == name else set()
+                expected = (
+                    {parameter for parameter, _ in network.named_parameters()}
+                    if part == name
+                    else set()
+                )
                 expect(
                     set(given) == expected,
-                    f"the loss of {name} moves {len(expected)} tensors of {part}, but you found {len(set(given))}",
+                    f"the loss of {name} moves {len(expected)} tensors of {part}, but "
+                    f"you found {len(set(given))}",
                 )
                 left = [parameter for parameter in genie.parameters() if parameter.grad is not None]
                 expect(not left, "your function leaves gradients behind in the network")
 
 
-def _game(genie, prompt, actions, rounds, generator, *, commit=True, decoder_remembers=True, encode_again=False):
+def _game(
+    genie,
+    prompt,
+    actions,
+    steps,
+    generator,
+    *,
+    commit=True,
+    decoder_remembers=True,
+    encode_again=False,
+):
     """A game with one thing left out, or pixels tokenised again for every frame."""
     tokens = genie.tokenizer.encode(prompt[None, None])
     past = genie.dynamics.prefill(tokens, torch.empty(1, 0, dtype=torch.int64))
     _, decoder_past = genie.tokenizer.decode_next(tokens, None)
     frames = []
     for action in torch.tensor(actions)[:, None]:
-        tokens = genie.dynamics.sample(past, action, maskgit_steps=rounds, generator=generator)[:, None]
-        frame, present = genie.tokenizer.decode_next(tokens, decoder_past if decoder_remembers else None)
+        tokens = genie.dynamics.sample(past, action, maskgit_steps=steps, generator=generator)[
+            :, None
+        ]
+        frame, present = genie.tokenizer.decode_next(
+            tokens, decoder_past if decoder_remembers else None
+        )
         decoder_past = decoder_past.append(present, 15)
         if encode_again:
             tokens = genie.tokenizer.encode(frame)
@@ -161,17 +237,36 @@ def _game(genie, prompt, actions, rounds, generator, *, commit=True, decoder_rem
     lambda *game: _game(*game, commit=False),
     lambda *game: _game(*game, decoder_remembers=False),
     lambda *game: _game(*game, encode_again=True),
-    lambda genie, prompt, actions, rounds, generator: _game(genie, prompt, [0] * len(actions), rounds, generator),
+    lambda genie, prompt, actions, steps, generator: _game(
+        genie, prompt, [0] * len(actions), steps, generator
+    ),
 )
 def check_play(answer):
-    """A function (genie, prompt, actions, rounds, generator) that gives the frames of a game, (actions, height, width, 3)."""
+    """A function (genie, prompt, actions, steps, generator) that gives the frames of a game,
+    (actions, height, width, 3).
+    """
     genie = _genie().eval()
     prompt = torch.from_numpy(record(1, 1, size=32, seed=3)[0])[0, 0]
-    for actions, rounds in (([3], 8), ([1, 5, 2, 7], 4), ([0, 1, 2, 3, 4, 5, 6, 7] * 3, 2)):
+    for actions, steps in (
+        ([3], 8),
+        ([1, 5, 2, 7], 4),
+        ([0, 1, 2, 3, 4, 5, 6, 7] * 3, 2),
+    ):
         rollout = Rollout(genie, prompt[None, None], seed=1)
-        expected = torch.stack([rollout.step(torch.tensor([action]), maskgit_steps=rounds)[0] for action in actions])
+        expected = torch.stack(
+            [rollout.step(torch.tensor([action]), maskgit_steps=steps)[0] for action in actions]
+        )
         with torch.no_grad():
-            given = answer(genie, prompt, actions, rounds, torch.Generator().manual_seed(1))
-        expect(given.shape == expected.shape, f"the shape is {tuple(given.shape)}, not {tuple(expected.shape)}")
-        wrong = [t for t in range(len(actions)) if not torch.allclose(given[t], expected[t], atol=1e-4)]
-        expect(not wrong, f"in a game of {len(actions)} frames, frame {wrong[0] + 1 if wrong else 0} is not the one PlaySession shows")
+            given = answer(genie, prompt, actions, steps, torch.Generator().manual_seed(1))
+        expect(
+            given.shape == expected.shape,
+            f"the shape is {tuple(given.shape)}, not {tuple(expected.shape)}",
+        )
+        wrong = [
+            t for t in range(len(actions)) if not torch.allclose(given[t], expected[t], atol=1e-4)
+        ]
+        expect(
+            not wrong,
+            f"in a game of {len(actions)} frames, frame "
+            f"{wrong[0] + 1 if wrong else 0} is not the one PlaySession shows",
+        )

@@ -20,11 +20,17 @@ def _cosine_with_long_codes(vectors, codes):
     lambda vectors, codes: (vectors @ torch.nn.functional.normalize(codes, dim=1).T).argmax(dim=0),
 )
 def check_nearest_by_cosine(answer):
-    """A function of vectors (n, d) and codes (k, d) that gives the number of the code with the largest cosine, (n,)."""
+    """A function of vectors (n, d) and codes (k, d) that gives the number of the code with the
+    largest cosine, (n,).
+    """
     generator = torch.Generator().manual_seed(0)
     for n, k, d in ((1, 3, 2), (40, 12, 2), (60, 30, 8)):
-        vectors = torch.randn(n, d, generator=generator) * (0.1 + 3 * torch.rand(n, 1, generator=generator))
-        codes = torch.randn(k, d, generator=generator) * (0.1 + 3 * torch.rand(k, 1, generator=generator))
+        vectors = torch.randn(n, d, generator=generator) * (
+            0.1 + 3 * torch.rand(n, 1, generator=generator)
+        )
+        codes = torch.randn(k, d, generator=generator) * (
+            0.1 + 3 * torch.rand(k, 1, generator=generator)
+        )
         given = answer(vectors, codes)
         given = torch.as_tensor(given)
         expect(
@@ -33,7 +39,8 @@ def check_nearest_by_cosine(answer):
         )
         for index in range(n):
             cosines = [
-                torch.nn.functional.cosine_similarity(vectors[index], code, dim=0).item() for code in codes
+                torch.nn.functional.cosine_similarity(vectors[index], code, dim=0).item()
+                for code in codes
             ]
             best = max(range(k), key=cosines.__getitem__)
             chosen = int(given[index])
@@ -41,16 +48,27 @@ def check_nearest_by_cosine(answer):
             better = cosines[best] > cosines[chosen] + 1e-5
             expect(
                 not better,
-                f"code {best} has a larger cosine with vector {index} than code {chosen}; lengths do not count",
+                f"code {best} has a larger cosine with vector {index} than code "
+                f"{chosen}; lengths do not count",
             )
 
 
 @exercise(
-    lambda frames, rows, columns, num_codes: frames * rows * columns * math.ceil(math.log2(num_codes)),
-    lambda frames, rows, columns, num_codes: math.ceil(rows * columns * math.ceil(math.log2(num_codes)) / 8),
-    lambda frames, rows, columns, num_codes: math.ceil(frames * rows * columns * math.log2(num_codes) / 8),
-    lambda frames, rows, columns, num_codes: frames * rows * columns * math.ceil(math.log2(num_codes)) // 8,
-    lambda frames, rows, columns, num_codes: frames * rows * columns * math.ceil(math.log2(num_codes) / 8),
+    lambda frames, rows, columns, num_codes: (
+        frames * rows * columns * math.ceil(math.log2(num_codes))
+    ),
+    lambda frames, rows, columns, num_codes: math.ceil(
+        rows * columns * math.ceil(math.log2(num_codes)) / 8
+    ),
+    lambda frames, rows, columns, num_codes: math.ceil(
+        frames * rows * columns * math.log2(num_codes) / 8
+    ),
+    lambda frames, rows, columns, num_codes: (
+        frames * rows * columns * math.ceil(math.log2(num_codes)) // 8
+    ),
+    lambda frames, rows, columns, num_codes: (
+        frames * rows * columns * math.ceil(math.log2(num_codes) / 8)
+    ),
 )
 def check_token_bytes(answer):
     """A function (frames, rows, columns, num_codes) that gives the bytes of a clip as tokens."""
@@ -65,7 +83,10 @@ def check_token_bytes(answer):
         bits = (num_codes - 1).bit_length()
         expected = -(-frames * rows * columns * bits // 8)
         where = f"{frames} frames of {rows} x {columns} tokens out of {num_codes}"
-        expect(given == expected, f"{where} take {expected} bytes at {bits} bits a token, not {given}")
+        expect(
+            given == expected,
+            f"{where} take {expected} bytes at {bits} bits a token, not {given}",
+        )
 
 
 @exercise(
@@ -78,18 +99,30 @@ def check_token_bytes(answer):
     lambda frames, truth: 10 * math.log10((frames - truth).square().mean()),
 )
 def check_psnr(answer):
-    """A function (frames, truth) that gives the PSNR in dB of the mean squared error over everything."""
+    """A function (frames, truth) that gives the PSNR in dB of the mean squared error over
+    everything.
+    """
     generator = torch.Generator().manual_seed(0)
     exact = torch.zeros(2, 4, 4, 3)
     cases = [(exact + 0.1, exact, "frames that are off by 0.1 everywhere")]
     for noise in (0.02, 0.2):
         truth = torch.rand(3, 8, 8, 3, generator=generator)
-        amount = noise * torch.rand(3, 1, 1, 1, generator=generator)  # another one in each frame
-        cases.append((truth + amount * torch.randn(3, 8, 8, 3, generator=generator), truth, "noisy frames"))
+        # another one in each frame
+        amount = noise * torch.rand(3, 1, 1, 1, generator=generator)
+        cases.append(
+            (
+                truth + amount * torch.randn(3, 8, 8, 3, generator=generator),
+                truth,
+                "noisy frames",
+            )
+        )
     for frames, truth, what in cases:
         given = answer(frames, truth)
         expected = psnr(frames, truth)
-        expect(abs(float(given) - expected) < 0.01, f"{what} have {expected:.2f} dB, not {float(given):.2f}")
+        expect(
+            abs(float(given) - expected) < 0.01,
+            f"{what} have {expected:.2f} dB, not {float(given):.2f}",
+        )
 
 
 @exercise(
@@ -101,18 +134,34 @@ def check_psnr(answer):
     lambda vectors, codes: 2 * vectors + (codes - 2 * vectors).detach(),
 )
 def check_straight_through(answer):
-    """A function (vectors, codes): the codes in value; the gradient goes to the vectors, and to the codes none."""
+    """A function (vectors, codes): the codes in value; the gradient goes to the vectors, and to the
+    codes none.
+    """
     generator = torch.Generator().manual_seed(0)
     for shape in ((5, 2), (2, 3, 4)):
         vectors, codes, slope = torch.randn(3, *shape, generator=generator)
         vectors, codes = vectors.requires_grad_(), codes.requires_grad_()
         given = answer(vectors, codes)
-        expect(given.shape == codes.shape, f"the shape is {tuple(given.shape)}, not {tuple(codes.shape)}")
-        expect(torch.allclose(given, codes, atol=1e-5), "the value is not that of the codes")
+        expect(
+            given.shape == codes.shape,
+            f"the shape is {tuple(given.shape)}, not {tuple(codes.shape)}",
+        )
+        expect(
+            torch.allclose(given, codes, atol=1e-5),
+            "the value is not that of the codes",
+        )
         expect(given.requires_grad, "no gradient flows through it")
-        to_vectors, to_codes = torch.autograd.grad((given * slope).sum(), (vectors, codes), allow_unused=True)
-        expect(to_vectors is not None and to_vectors.any(), "no gradient reaches the vectors")
-        expect(torch.allclose(to_vectors, slope), "the gradient changes on its way to the vectors")
+        to_vectors, to_codes = torch.autograd.grad(
+            (given * slope).sum(), (vectors, codes), allow_unused=True
+        )
+        expect(
+            to_vectors is not None and to_vectors.any(),
+            "no gradient reaches the vectors",
+        )
+        expect(
+            torch.allclose(to_vectors, slope),
+            "the gradient changes on its way to the vectors",
+        )
         expect(to_codes is None or not to_codes.any(), "a gradient reaches the codes")
 
 
@@ -141,15 +190,22 @@ def _any_pixel_rests(frames, tokens, patch_size):
     _any_pixel_rests,
 )
 def check_flicker_share(answer):
-    """A function (frames, tokens, patch_size): of the tokens whose patch is as one frame before, the share that changed."""
+    """A function (frames, tokens, patch_size): of the tokens whose patch is as one frame before,
+    the share that changed.
+    """
     generator = torch.Generator().manual_seed(0)
-    for batch, num_frames, size, patch_size in ((1, 2, 8, 4), (2, 5, 16, 4), (3, 4, 16, 8)):
+    for batch, num_frames, size, patch_size in (
+        (1, 2, 8, 4),
+        (2, 5, 16, 4),
+        (3, 4, 16, 8),
+    ):
         side = size // patch_size
-        patches = torch.rand(batch, 1, side, side, patch_size, patch_size, 3, generator=generator).repeat(
-            1, num_frames, 1, 1, 1, 1, 1
-        )
+        patches = torch.rand(
+            batch, 1, side, side, patch_size, patch_size, 3, generator=generator
+        ).repeat(1, num_frames, 1, 1, 1, 1, 1)
         moves = torch.rand(batch, num_frames, side, side, generator=generator) < 0.4
-        moves[0, 1, 0] = torch.arange(side) % 2 == 0  # at least one patch that moves and one that rests
+        # at least one patch that moves and one that rests
+        moves[0, 1, 0] = torch.arange(side) % 2 == 0
         patches[..., 0, 0, 0] += moves.cumsum(dim=1)  # one pixel is enough
         frames = patches.permute(0, 1, 2, 4, 3, 5, 6).reshape(batch, num_frames, size, size, 3)
         tokens = torch.randint(3, (batch, num_frames, side * side), generator=generator)
@@ -164,12 +220,17 @@ def check_flicker_share(answer):
         right = abs(float(given) - changed / resting) < 1e-5
         expect(
             right,
-            f"{resting} patches rest and {changed} of their tokens change: {changed / resting:.3f}, not {float(given):.3f}",
+            f"{resting} patches rest and {changed} of their tokens change: "
+            f"{changed / resting:.3f}, not {float(given):.3f}",
         )
 
 
 def _farthest(codebook, uses, vectors):
-    return torch.cdist(vectors, codebook).amin(dim=1).argsort(descending=True)[: int((uses == 0).sum())]
+    return (
+        torch.cdist(vectors, codebook)
+        .amin(dim=1)
+        .argsort(descending=True)[: int((uses == 0).sum())]
+    )
 
 
 def _in_place(codebook, uses, vectors):
@@ -185,7 +246,9 @@ def _any_vectors(codebook, uses, vectors):
 
 def _best_described(codebook, uses, vectors):
     new = codebook.clone()
-    new[uses == 0] = vectors[torch.cdist(vectors, codebook).amin(dim=1).argsort()[: int((uses == 0).sum())]]
+    new[uses == 0] = vectors[
+        torch.cdist(vectors, codebook).amin(dim=1).argsort()[: int((uses == 0).sum())]
+    ]
     return new
 
 
@@ -198,17 +261,31 @@ def _one_for_all(codebook, uses, vectors):
 def _rare_too(codebook, uses, vectors):
     new = codebook.clone()
     rare = (uses <= 1).nonzero().flatten()
-    new[rare] = vectors[torch.cdist(vectors, codebook).amin(dim=1).argsort(descending=True)[: len(rare)]]
+    new[rare] = vectors[
+        torch.cdist(vectors, codebook).amin(dim=1).argsort(descending=True)[: len(rare)]
+    ]
     return new
 
 
 @exercise(
-    lambda codebook, uses, vectors: codebook.clone(), _in_place, _any_vectors, _best_described, _one_for_all, _rare_too,
-)  # fmt: skip
+    lambda codebook, uses, vectors: codebook.clone(),
+    _in_place,
+    _any_vectors,
+    _best_described,
+    _one_for_all,
+    _rare_too,
+)
 def check_revive(answer):
-    """A function (codebook, uses, vectors): unused codes take over the worst described vectors, in a new codebook."""
+    """A function (codebook, uses, vectors): unused codes take over the worst described vectors, in
+    a new codebook.
+    """
     generator = torch.Generator().manual_seed(0)
-    for num_codes, width, dead in ((4, 2, [2]), (8, 2, [0, 5, 6]), (6, 5, []), (10, 5, [1, 2, 7, 9])):
+    for num_codes, width, dead in (
+        (4, 2, [2]),
+        (8, 2, [0, 5, 6]),
+        (6, 5, []),
+        (10, 5, [1, 2, 7, 9]),
+    ):
         codebook = torch.randn(num_codes, width, generator=generator)
         vectors = 2 * torch.randn(30, width, generator=generator)
         uses = torch.randint(1, 4, (num_codes,), generator=generator)
@@ -218,15 +295,22 @@ def check_revive(answer):
         given = answer(codebook, uses, vectors)
         expect(torch.equal(codebook, before), "the codebook that was given has changed")
         expect(
-            given.shape == codebook.shape, f"the shape is {tuple(given.shape)}, not {tuple(codebook.shape)}"
+            given.shape == codebook.shape,
+            f"the shape is {tuple(given.shape)}, not {tuple(codebook.shape)}",
         )
-        distances = [min(((vector - code) ** 2).sum().item() for code in before) for vector in vectors]
+        distances = [
+            min(((vector - code) ** 2).sum().item() for code in before) for vector in vectors
+        ]
         worst = sorted(range(len(vectors)), key=lambda index: -distances[index])
         for code in range(num_codes):
             if code in dead:
                 expected = vectors[worst[dead.index(code)]]
                 expect(
-                    torch.allclose(given[code], expected), f"unused code {code} did not get the right vector"
+                    torch.allclose(given[code], expected),
+                    f"unused code {code} did not get the right vector",
                 )
             else:
-                expect(torch.equal(given[code], before[code]), f"code {code} is in use and should stay")
+                expect(
+                    torch.equal(given[code], before[code]),
+                    f"code {code} is in use and should stay",
+                )

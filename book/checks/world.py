@@ -13,11 +13,16 @@ from genie_mini.world import record
     lambda num_bytes, height, width: num_bytes / (height * width * 3) / 10 / 60,
 )
 def check_hours(answer):
-    """A function (num_bytes, height, width) that gives the hours of raw video, a byte a colour, at 10 frames a second."""
+    """A function (num_bytes, height, width) that gives the hours of raw video, a byte a colour, at
+    10 frames a second.
+    """
     for hours, height, width in ((1, 64, 64), (0.5, 32, 32), (30_000, 90, 160)):
         given = answer(hours * 36_000 * height * width * 3, height, width)
         close = abs(given - hours) < 1e-6 * hours
-        expect(close, f"{hours} hours of {height}x{width} pixels came out as {given:.6g} hours")
+        expect(
+            close,
+            f"{hours} hours of {height}x{width} pixels came out as {given:.6g} hours",
+        )
 
 
 def _bits_counted_from_one(outcomes, actions):
@@ -30,20 +35,28 @@ def _bits_counted_from_one(outcomes, actions):
     _bits_counted_from_one,
 )
 def check_visible(answer):
-    """A function (outcomes, actions) that tells whether the action is the only one that leads to its picture."""
+    """A function (outcomes, actions) that tells whether the action is the only one that leads to
+    its picture.
+    """
     outcomes = np.array([[0b1, 0b1001, 0b1001], [0b10000000, 0b11111111, 0b10010]])
     actions = np.array([[0, 0, 3], [7, 7, 4]])
     given = answer(outcomes, actions)
     given = np.asarray(given)
-    expect(given.shape == (2, 3), f"the shape is {given.shape}, not that of the arguments, (2, 3)")
+    expect(
+        given.shape == (2, 3),
+        f"the shape is {given.shape}, not that of the arguments, (2, 3)",
+    )
     for (row, column), mask in np.ndenumerate(outcomes):
         alone = bin(mask).count("1") == 1
         expect(
             bool(given[row, column]) == alone,
-            f"action {actions[row, column]} with outcomes {mask:#b} is {'' if alone else 'not '}visible",
+            f"action {actions[row, column]} with outcomes {mask:#b} is "
+            f"{'' if alone else 'not '}visible",
         )
     truth = record(8, 16, size=32, seed=21)[1]
-    agree = np.array_equal(np.asarray(answer(truth.outcomes, truth.actions)), visible_actions(truth))
+    agree = np.array_equal(
+        np.asarray(answer(truth.outcomes, truth.actions)), visible_actions(truth)
+    )
     expect(agree, "on recorded clips the answer is not that of the package")
 
 
@@ -55,7 +68,12 @@ def check_visible(answer):
 def check_repeats(answer):
     """A function (shares, keep) that gives the probability of the same action twice in a row."""
     rng = np.random.default_rng(0)
-    for shares, keep in (([0.5, 0.5], 0.0), ([0.5, 0.5], 1.0), ([0.7, 0.2, 0.1], 0.7), ([0.125] * 8, 0.3)):
+    for shares, keep in (
+        ([0.5, 0.5], 0.0),
+        ([0.5, 0.5], 1.0),
+        ([0.7, 0.2, 0.1], 0.7),
+        ([0.125] * 8, 0.3),
+    ):
         given = answer(np.array(shares), keep)
         actions = rng.choice(len(shares), size=200_000, p=shares)
         following = rng.choice(len(shares), size=200_000, p=shares)
@@ -63,13 +81,17 @@ def check_repeats(answer):
         counted = (actions == following).mean()
         expect(
             abs(given - counted) < 0.005,
-            f"for the shares {shares} and keep = {keep} you say {given:.3f}, but dice say {counted:.3f}",
+            f"for the shares {shares} and keep = {keep} you say {given:.3f}, but dice "
+            f"say {counted:.3f}",
         )
 
 
 def _best_fit(before, after):
     inner = np.arange(8, before.shape[1] - 8)
-    errors = {moved: np.abs(before[:, inner + moved] - after[:, inner]).mean() for moved in (-8, -4, 0, 4, 8)}
+    errors = {
+        moved: np.abs(before[:, inner + moved] - after[:, inner]).mean()
+        for moved in (-8, -4, 0, 4, 8)
+    }
     return min(errors, key=errors.get)
 
 
@@ -79,12 +101,17 @@ def _best_fit(before, after):
     lambda before, after: 0,
 )
 def check_scroll(answer):
-    """A function (before, after) of pictures of one wall that gives the camera's movement, -8, -4, 0, 4 or 8."""
+    """A function (before, after) of pictures of one wall that gives the camera's movement, -8, -4,
+    0, 4 or 8.
+    """
     rng = np.random.default_rng(0)
     for height, width in ((24, 64), (8, 64), (64, 64)):
         wall = rng.random((height, width + 16, 3)).astype(np.float32)
         for moved in (-8, -4, 0, 4, 8):
-            before, after = wall[:, 8 : 8 + width], wall[:, 8 + moved : 8 + moved + width]
+            before, after = (
+                wall[:, 8 : 8 + width],
+                wall[:, 8 + moved : 8 + moved + width],
+            )
             given = answer(before, after)
             expect(given == moved, f"the camera moved by {moved}, but you say {given}")
 
@@ -95,7 +122,9 @@ def check_scroll(answer):
     lambda before, after: 1,
 )
 def check_direction(answer):
-    """A function (before, after) of two frames that gives -1 left, 0 neither or 1 right, in over 90% of visible transitions."""
+    """A function (before, after) of two frames that gives -1 left, 0 neither or 1 right, in over
+    90% of visible transitions.
+    """
     frames, truth = record(24, 16, seed=2024, held_out=True)
     moved = np.sign(np.diff(truth.positions[..., 0], axis=1))
     right = []
@@ -104,4 +133,8 @@ def check_direction(answer):
         expect(given in (-1, 0, 1), f"a direction is -1, 0 or 1, but you say {given!r}")
         right.append(given == moved[clip, t])
     share = np.mean(right)
-    expect(share > 0.9, f"right in {share:.2f} of {len(right)} visible transitions, and more than 0.90 are asked for")
+    expect(
+        share > 0.9,
+        f"right in {share:.2f} of {len(right)} visible transitions, and more than "
+        "0.90 are asked for",
+    )

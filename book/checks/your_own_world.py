@@ -20,14 +20,23 @@ def _size_not_end(width, height):
     return (width - side) // 2, (height - side) // 2, side, side
 
 
-@exercise(_corner, _size_not_end, lambda width, height: ((width - height) // 2, 0, (width + height) // 2, height))
+@exercise(
+    _corner,
+    _size_not_end,
+    lambda width, height: ((width - height) // 2, 0, (width + height) // 2, height),
+)
 def check_square(answer):
-    """A function (width, height) that gives the box (left, top, right, bottom) of the middle square."""
+    """A function (width, height) that gives the box (left, top, right, bottom) of the middle
+    square.
+    """
     for width, height in ((96, 64), (64, 64), (64, 96), (101, 64), (1, 7)):
         given = answer(width, height)
         left, top, right, bottom = given
         side, where = min(width, height), f"for {width}x{height} pixels"
-        expect((right - left, bottom - top) == (side, side), f"{where} the box is {right - left}x{bottom - top}")
+        expect(
+            (right - left, bottom - top) == (side, side),
+            f"{where} the box is {right - left}x{bottom - top}",
+        )
         inside = 0 <= left <= right <= width and 0 <= top <= bottom <= height
         expect(inside, f"{where} the box {tuple(given)} lies partly outside")
         middle = (left, top) == ((width - side) // 2, (height - side) // 2)
@@ -41,17 +50,39 @@ def _second_phase_added_up(config):
 
 @exercise(
     _second_phase_added_up,
-    lambda config: (config.tokenizer_steps + config.dynamics_steps) * config.batch_size * config.num_frames,
-    lambda config: (config.tokenizer_steps + config.latent_action_pretraining_steps + config.dynamics_steps) * config.batch_size,
+    lambda config: (
+        (config.tokenizer_steps + config.dynamics_steps) * config.batch_size * config.num_frames
+    ),
+    lambda config: (
+        (config.tokenizer_steps + config.latent_action_pretraining_steps + config.dynamics_steps)
+        * config.batch_size
+    ),
 )
 def check_frames_seen(answer):
     """A function of a TrainingConfig that gives the number of frames a training looks at."""
     nobody = SimpleNamespace(tokenizer=None, latent_action_model=None, dynamics=None)
-    own = TrainingConfig(tokenizer_steps=5, latent_action_steps=9, latent_action_pretraining_steps=2, dynamics_steps=3, num_frames=8)
-    for name, config in {"pocket": TRAINING_PRESETS["pocket"], "mini": TRAINING_PRESETS["mini"], "a small one": own}.items():
+    own = TrainingConfig(
+        tokenizer_steps=5,
+        latent_action_steps=9,
+        latent_action_pretraining_steps=2,
+        dynamics_steps=3,
+        num_frames=8,
+    )
+    for name, config in {
+        "pocket": TRAINING_PRESETS["pocket"],
+        "mini": TRAINING_PRESETS["mini"],
+        "a small one": own,
+    }.items():
         given = answer(config)
-        counted = sum(np.prod(phase.clips(step)) for phase in build_phases(nobody, None, config) for step in range(phase.steps))
-        expect(given == counted, f"the schedule {name} looks at {counted:,} frames, but you say {given:,}")
+        counted = sum(
+            np.prod(phase.clips(step))
+            for phase in build_phases(nobody, None, config)
+            for step in range(phase.steps)
+        )
+        expect(
+            given == counted,
+            f"the schedule {name} looks at {counted:,} frames, but you say {given:,}",
+        )
 
 
 def _never_twice(times):
@@ -72,17 +103,26 @@ def _from_zero(times):
 
 @exercise(lambda times: list(range(0, len(times), 3)), _never_twice, _from_zero)
 def check_ten_a_second(answer):
-    """A function of rising times (seconds) that gives the numbers of the frames taken at ten frames a second."""
+    """A function of rising times (seconds) that gives the numbers of the frames taken at ten frames
+    a second.
+    """
     thirty, five, film = np.arange(30) / 30, np.arange(6) / 5, np.arange(25) / 25
     uneven = np.array([0.0, 0.05, 0.17, 0.18, 0.52, 0.53, 0.7])
     for name, times in {
-        "30 frames a second": thirty, "5 frames a second": five, "25 frames a second": film,
-        "times that begin at 3 seconds": film + 3, "uneven times": uneven, "times rounded to 0.001": thirty.round(3),
-    }.items():  # fmt: skip
+        "30 frames a second": thirty,
+        "5 frames a second": five,
+        "25 frames a second": film,
+        "times that begin at 3 seconds": film + 3,
+        "uneven times": uneven,
+        "times rounded to 0.001": thirty.round(3),
+    }.items():
         given = answer(times.tolist())
         moments = np.arange(0, times[-1] - times[0] + 0.002, 0.1)
         expected = [int(np.argmax(times - times[0] >= moment - 0.002)) for moment in moments]
-        expect(list(given) == expected, f"for {name} you take {list(given)}, not {expected}")
+        expect(
+            list(given) == expected,
+            f"for {name} you take {list(given)}, not {expected}",
+        )
 
 
 def _entropy(codes):
@@ -93,16 +133,23 @@ def _entropy(codes):
 
 @exercise(lambda codes: len(np.unique(codes)), _entropy, lambda codes: np.exp(_entropy(codes)))
 def check_effective_codes(answer):
-    """A function of an integer array that gives 2 to the power of the entropy, in bits, of how its values are shared."""
+    """A function of an integer array that gives 2 to the power of the entropy, in bits, of how its
+    values are shared.
+    """
     lopsided = np.array([[0] * 97, [0] * 94 + [1, 2, 3]])
     for name, codes in {
-        "eight codes used alike": np.arange(8).repeat(5).reshape(5, 8), "a single code": np.full((3, 4), 6),
-        "two codes, one half each": np.array([2, 7] * 9), "one code nearly always": lopsided,
-    }.items():  # fmt: skip
+        "eight codes used alike": np.arange(8).repeat(5).reshape(5, 8),
+        "a single code": np.full((3, 4), 6),
+        "two codes, one half each": np.array([2, 7] * 9),
+        "one code nearly always": lopsided,
+    }.items():
         given = answer(codes)
         shares = [np.mean(codes == code) for code in range(8)]
         expected = 2 ** sum(-share * np.log2(share) for share in shares if share > 0)
-        expect(abs(given - expected) < 1e-6, f"for {name} you say {given:.3f}, not {expected:.3f}")
+        expect(
+            abs(given - expected) < 1e-6,
+            f"for {name} you say {given:.3f}, not {expected:.3f}",
+        )
 
 
 class _Numbered:
@@ -110,7 +157,10 @@ class _Numbered:
 
     def batch(self, num_clips, num_frames, key):
         clips = torch.zeros(num_clips, num_frames, 4, 8, 3)
-        clips += torch.arange(8).view(1, 1, 1, 8, 1) / 100 + torch.arange(num_clips).view(-1, 1, 1, 1, 1) / 1000
+        clips += (
+            torch.arange(8).view(1, 1, 1, 8, 1) / 100
+            + torch.arange(num_clips).view(-1, 1, 1, 1, 1) / 1000
+        )
         clips += torch.arange(num_frames).view(1, -1, 1, 1, 1) / 1e5
         return clips + torch.arange(4).view(1, 1, 4, 1, 1) / 1e4 + sum(key) / 2000
 
@@ -152,19 +202,44 @@ class _AllOrNone(_Planted):
 
 @exercise(_NoKey, _FrameByFrame, _UpsideDown, _Always, _AllOrNone)
 def check_mirrored(answer):
-    """A class made from Videos whose `batch` mirrors each clip with probability one half, the same for the same key."""
-    plain, mirrored, keys = _Numbered(), answer(_Numbered()), [[0, 0, step] for step in range(30)]
+    """A class made from Videos whose `batch` mirrors each clip with probability one half, the same
+    for the same key.
+    """
+    plain, mirrored, keys = (
+        _Numbered(),
+        answer(_Numbered()),
+        [[0, 0, step] for step in range(30)],
+    )
     shares = []
     for key in keys:
         clips, given = plain.batch(8, 5, key), mirrored.batch(8, 5, list(key))
         expect(given is not None, "`batch` returns nothing")
-        expect(given.shape == clips.shape, f"a batch has the shape {tuple(given.shape)}, not {tuple(clips.shape)}")
-        as_it_was, turned = (given == clips).flatten(1).all(1), (given == clips.flip(dims=[3])).flatten(1).all(1)
+        expect(
+            given.shape == clips.shape,
+            f"a batch has the shape {tuple(given.shape)}, not {tuple(clips.shape)}",
+        )
+        as_it_was, turned = (
+            (given == clips).flatten(1).all(1),
+            (given == clips.flip(dims=[3])).flatten(1).all(1),
+        )
         neither = ~(as_it_was | turned)
-        expect(not neither.any(), f"clip {int(neither.int().argmax())} is neither as it was nor mirrored as a whole, left to right")
+        expect(
+            not neither.any(),
+            f"clip {int(neither.int().argmax())} is neither as it was nor mirrored as "
+            "a whole, left to right",
+        )
         shares.append(turned.float().mean().item())
-    expect(0.35 < np.mean(shares) < 0.65, f"{np.mean(shares):.2f} of the clips are mirrored, not about half")
-    expect(any(0 < share < 1 for share in shares), "within a batch all clips are mirrored or none: let each have its own chance")
+    expect(
+        0.35 < np.mean(shares) < 0.65,
+        f"{np.mean(shares):.2f} of the clips are mirrored, not about half",
+    )
+    expect(
+        any(0 < share < 1 for share in shares),
+        "within a batch all clips are mirrored or none: let each have its own chance",
+    )
     late = answer(_Numbered()).batch(8, 5, list(keys[-1]))
     again = [mirrored.batch(8, 5, list(keys[-1])) for _ in range(4)]
-    expect(all(torch.equal(late, clips) for clips in again), "the same key gives other clips when asked again")
+    expect(
+        all(torch.equal(late, clips) for clips in again),
+        "the same key gives other clips when asked again",
+    )

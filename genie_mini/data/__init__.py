@@ -1,4 +1,6 @@
-"""Where clips to train on come from: the platformer, or one's own videos. Pictures only, never actions."""
+"""Where clips to train on come from: the platformer, or one's own videos. Pictures only, never
+actions.
+"""
 
 from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.data.video_files import VideoFolder

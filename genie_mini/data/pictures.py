@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from genie_mini.errors import GenieError
+
 
 def fit_picture(picture: Image.Image, size: int) -> np.ndarray:
     """Crop the middle square of a picture and scale it to (size, size, 3) uint8."""
@@ -14,7 +16,11 @@ def fit_picture(picture: Image.Image, size: int) -> np.ndarray:
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     square = picture.convert("RGB").crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((size, size), Image.Resampling.BOX if side >= size else Image.Resampling.NEAREST))
+    return np.asarray(
+        square.resize(
+            (size, size), Image.Resampling.BOX if side >= size else Image.Resampling.NEAREST
+        )
+    )
 
 
 def read_picture(path: str | Path, size: int) -> Tensor:
@@ -23,4 +29,4 @@ def read_picture(path: str | Path, size: int) -> Tensor:
         with Image.open(path) as picture:
             return torch.from_numpy(fit_picture(picture, size).copy()).float() / 255
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a picture that can be read: {error}") from error
+        raise GenieError(f"{path} is not a picture that can be read: {error}") from error

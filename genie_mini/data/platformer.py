@@ -13,8 +13,8 @@ class PlatformerVideos:
 
     Args:
         size: height and width of the frames, pixels.
-        returning: let three of four clips show a player who goes somewhere, waits, and comes back (`returning_actions`), so that there
-            is something to remember.
+        returning: let three of four clips show a player who goes somewhere, waits, and comes back
+            (`returning_actions`), so that there is something to remember.
     """
 
     def __init__(self, size: int, returning: bool = False):
@@ -25,13 +25,17 @@ class PlatformerVideos:
         actions = None
         if self.returning:
             actions = returning_actions(np.random.default_rng([*key, 1]), num_clips, num_frames - 1)
-        return torch.from_numpy(record(num_clips, num_frames, size=self.size, seed=key, actions=actions)[0])
+        return torch.from_numpy(
+            record(num_clips, num_frames, size=self.size, seed=key, actions=actions)[0]
+        )
 
 
 def returning_actions(rng: np.random.Generator, num_clips: int, num_steps: int) -> np.ndarray:
-    """Real actions for recording, (num_clips, num_steps) int64: three of four clips of excursions, the others of the usual policy.
+    """Real actions for recording, (num_clips, num_steps) int64: three of four clips of excursions,
+    the others of the usual policy.
 
-    An excursion is one to eight steps or dashes to one side, up to 40 frames of waiting, and the same way back.
+    An excursion is one to eight steps or dashes to one side, up to 40 frames of waiting, and the
+    same way back.
     """
     actions = random_actions(rng, num_clips, num_steps)
     for clip in np.flatnonzero(rng.random(num_clips) < 0.75):

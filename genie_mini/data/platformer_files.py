@@ -1,4 +1,6 @@
-"""The platformer as files (`genie-mini record`): clips to train on, and the truth about them in its own place."""
+"""The platformer as files (`genie-mini record`): clips to train on, and the truth about them in its
+own place.
+"""
 
 import io
 import os
@@ -22,9 +24,9 @@ def record_files(
 ) -> None:
     """Film the platformer into a folder; each file whole or not at all.
 
-    Writes clips.npy, bytes (num_clips, num_frames, size, size, 3); truth/truth.npz, the fields of `world.Truth` by
-    name; and, if `preview`, preview/clips.gif. The latter two have folders of their own, since training reads what
-    lies beside the clips.
+    Writes clips.npy, bytes (num_clips, num_frames, size, size, 3); truth/truth.npz, the fields of
+    `world.Truth` by name; and, if `preview`, preview/clips.gif. The latter two have folders of
+    their own, since training reads what lies beside the clips.
 
     Args:
         folder: made if it is missing; files of an earlier recording are replaced.
@@ -35,7 +37,9 @@ def record_files(
     path, truths = folder / "clips.npy", []
     partial = path.with_name("clips.npy.partial")
     try:
-        clips = np.lib.format.open_memmap(partial, "w+", np.uint8, (num_clips, num_frames, size, size, 3))
+        clips = np.lib.format.open_memmap(
+            partial, "w+", np.uint8, (num_clips, num_frames, size, size, 3)
+        )
         with tqdm(total=num_clips, desc="filming", unit="clip") as bar:
             for index, start in enumerate(range(0, num_clips, _BATCH)):
                 count = min(_BATCH, num_clips - start)
@@ -67,7 +71,9 @@ def _pack(truths):
 
 
 def animate(clips: np.ndarray) -> bytes:
-    """Up to nine clips, (clips, frames, size, size, 3) uint8, as one animated GIF, each pixel doubled."""
+    """Up to nine clips, (clips, frames, size, size, 3) uint8, as one animated GIF, each pixel
+    doubled.
+    """
     columns = min(_PREVIEW, len(clips))
     clips = clips[: len(clips) // columns * columns]
     rows = [
@@ -77,5 +83,7 @@ def animate(clips: np.ndarray) -> bytes:
     film = np.concatenate(rows, axis=1).repeat(2, axis=1).repeat(2, axis=2)
     first, *rest = (Image.fromarray(frame) for frame in film)
     file = io.BytesIO()
-    first.save(file, "GIF", save_all=True, append_images=rest, duration=1000 // FRAMES_PER_SECOND, loop=0)
+    first.save(
+        file, "GIF", save_all=True, append_images=rest, duration=1000 // FRAMES_PER_SECOND, loop=0
+    )
     return file.getvalue()

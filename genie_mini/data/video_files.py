@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genie_mini.data.pictures import fit_picture
+from genie_mini.errors import GenieError
 from genie_mini.world.simulation import FRAMES_PER_SECOND
 
 VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
@@ -16,8 +17,9 @@ VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
 class VideoFolder:
     """Clips cut at random from the recordings in a folder, or from one file.
 
-    Takes .npy arrays of (frames, height, width, 3) or (clips, frames, height, width, 3) bytes, as `genie-mini record`
-    writes them, and video files, which are read at ten frames a second, cropped to a square and scaled.
+    Takes .npy arrays of (frames, height, width, 3) or (clips, frames, height, width, 3) bytes, as
+    `genie-mini record` writes them, and video files, which are read at ten frames a second, cropped
+    to a square and scaled.
 
     Args:
         path: the folder or file.
@@ -27,22 +29,32 @@ class VideoFolder:
     def __init__(self, path: str | Path, size: int):
         path = Path(path)
         if not path.exists():
-            raise ValueError(f"{path} does not exist")
+            raise GenieError(f"{path} does not exist")
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         files = [file for file in files if file.suffix.lower() in (".npy", *VIDEO_ENDINGS)]
         if not files:
-            raise ValueError(f"{path} holds no recordings: expected .npy arrays or {', '.join(VIDEO_ENDINGS)} files")
+            raise GenieError(
+                f"{path} holds no recordings: expected .npy arrays or {', '.join(VIDEO_ENDINGS)} "
+                "files"
+            )
         self.recordings = [recording for file in files for recording in read_recordings(file, size)]
 
     def batch(self, num_clips: int, num_frames: int, key: list[int]) -> Tensor:
         """Cut a batch; see `Videos.batch`. Longer recordings are drawn from more often."""
-        starts = np.array([max(0, len(recording) - num_frames + 1) for recording in self.recordings])
+        starts = np.array(
+            [max(0, len(recording) - num_frames + 1) for recording in self.recordings]
+        )
         if not starts.any():
             longest = max(len(recording) for recording in self.recordings)
-            raise ValueError(f"clips of {num_frames} frames are needed, but the longest recording has {longest}")
+            raise GenieError(
+                f"clips of {num_frames} frames are needed, but the longest recording has {longest}"
+            )
         rng = np.random.default_rng(key)
         chosen = rng.choice(len(starts), size=num_clips, p=starts / starts.sum())
-        cut = [self.recordings[index][(start := rng.integers(starts[index])) : start + num_frames] for index in chosen]
+        cut = [
+            self.recordings[index][(start := rng.integers(starts[index])) : start + num_frames]
+            for index in chosen
+        ]
         return torch.from_numpy(np.stack(cut)).float() / 255
 
 
@@ -54,12 +66,17 @@ def read_recordings(file: Path, size: int) -> list[np.ndarray]:
         else:
             frames = read_video(file, size)
     except (ValueError, OSError, EOFError, av.FFmpegError) as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
+        raise GenieError(f"{file} cannot be read: {error}") from error
     if not isinstance(frames, np.ndarray):
-        raise ValueError(f"{file} cannot be read: it is an archive of arrays, not one array")
-    if frames.dtype != np.uint8 or frames.ndim not in (4, 5) or frames.shape[-3:] != (size, size, 3):
-        raise ValueError(
-            f"{file} must hold bytes of shape (frames, {size}, {size}, 3) or (clips, frames, {size}, {size}, 3), "
+        raise GenieError(f"{file} cannot be read: it is an archive of arrays, not one array")
+    if (
+        frames.dtype != np.uint8
+        or frames.ndim not in (4, 5)
+        or frames.shape[-3:] != (size, size, 3)
+    ):
+        raise GenieError(
+            f"{file} must hold bytes of shape (frames, {size}, {size}, 3) or (clips, frames, "
+            f"{size}, {size}, 3), "
             f"got {frames.dtype} {frames.shape}"
         )
     return [frames] if frames.ndim == 4 else list(frames)
@@ -70,14 +87,15 @@ def read_video(file: Path, size: int) -> np.ndarray:
     frames, start = [], None
     with av.open(str(file)) as container:
         if not container.streams.video:
-            raise ValueError("it has no pictures")
+            raise GenieError("it has no pictures")
         for frame in container.decode(video=0):
             due = len(frames) / FRAMES_PER_SECOND
             moment = due if frame.time is None else frame.time
             start = moment if start is None else start
-            # Slow videos repeat a frame, fast ones skip some; times are rounded to the container's clock.
+            # Slow videos repeat a frame, fast ones skip some; times are rounded to the container's
+            # clock.
             while moment - start >= len(frames) / FRAMES_PER_SECOND - 0.002:
                 frames.append(fit_picture(frame.to_image(), size))
     if not frames:
-        raise ValueError("it has no frames")
+        raise GenieError("it has no frames")
     return np.stack(frames)

@@ -1,4 +1,6 @@
-"""Scores of a Genie on levels it never saw. The simulator's true actions and positions are used here, and score only."""
+"""Scores of a Genie on levels it never saw. The simulator's true actions and positions are used
+here, and score only.
+"""
 
 from genie_mini.evaluation.action_map import action_map
 from genie_mini.evaluation.metrics import Score, psnr

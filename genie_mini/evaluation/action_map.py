@@ -1,4 +1,6 @@
-"""What do the latent actions mean? A map to the real ones from 200 labels, as in the paper's Figure 15."""
+"""What do the latent actions mean? A map to the real ones from 200 labels, as in the paper's Figure
+15.
+"""
 
 import numpy as np
 from torch import Tensor
@@ -8,18 +10,24 @@ from genie_mini.genie import Genie
 from genie_mini.world.recording import Truth
 from genie_mini.world.simulation import ACTIONS
 
-LABELLED = 200  # transitions whose real action may be looked at to name the latent ones, as in the paper's Figure 15
+# transitions whose real action may be looked at to name the latent ones, as in the paper's Figure
+# 15
+LABELLED = 200
 
 
 def fit_action_map(latent: np.ndarray, real: np.ndarray, num_latent: int) -> np.ndarray:
-    """For each latent action the real action it most often stood for, (num_latent,); the commonest one if never seen."""
+    """For each latent action the real action it most often stood for, (num_latent,); the commonest
+    one if never seen.
+    """
     counts = np.zeros((num_latent, len(ACTIONS)), dtype=int)
     np.add.at(counts, (latent, real), 1)
     return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), counts.sum(axis=0).argmax())
 
 
 def visible_actions(truth: Truth) -> np.ndarray:
-    """Transitions whose action can be seen: no other action would have led to the same picture. (clips, T - 1) bool."""
+    """Transitions whose action can be seen: no other action would have led to the same picture.
+    (clips, T - 1) bool.
+    """
     return truth.outcomes == 1 << truth.actions
 
 
@@ -41,10 +49,15 @@ def action_map(genie: Genie, latent: Tensor, truth: Truth) -> tuple[np.ndarray, 
     commonest = np.bincount(real_seen[test]).max() / len(test)
     scores = [Score("action map, visible actions", right.mean(), "share", commonest, 1.0, 0.95)]
     for action, name in enumerate(ACTIONS):
-        scores.append(Score(f"action map, {name}", right[real_seen[test] == action].mean(), "share", None, 1.0))
+        scores.append(
+            Score(
+                f"action map, {name}", right[real_seen[test] == action].mean(), "share", None, 1.0
+            )
+        )
     used = np.bincount(latent.flatten().numpy(), minlength=len(names)) > 0
     scores.append(Score("latent actions in use", used.mean(), "share", 1 / len(names), 1.0))
-    # Where several actions look alike (a jump in mid-air is like doing nothing), any of them is a right answer.
+    # Where several actions look alike (a jump in mid-air is like doing nothing), any of them is a
+    # right answer.
     alike = (truth.outcomes >> names[latent.numpy()]) & 1
     scores.append(Score("action map, all transitions", alike.mean(), "share", None, 1.0))
     return names, scores

@@ -9,7 +9,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Score:
-    """One figure. `chance` is what a model without skill gets, `best` what a perfect one would; None where neither exists."""
+    """One figure. `chance` is what a model without skill gets, `best` what a perfect one would;
+    None where neither exists.
+    """
 
     name: str
     value: float
@@ -20,19 +22,28 @@ class Score:
 
 
 def psnr(frames: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of the mean squared error over everything given (not the mean of single PSNRs)."""
+    """Peak signal-to-noise ratio in dB of the mean squared error over everything given (not the
+    mean of single PSNRs).
+    """
     return -10 * math.log10(max((frames.cpu() - truth.cpu()).square().mean().item(), 1e-12))
 
 
 def in_batches(function, *tensors, size=16):
     """Call a function on slices of its arguments and join what it returns, on the CPU."""
-    parts = [function(*(tensor[start : start + size] for tensor in tensors)).cpu() for start in range(0, len(tensors[0]), size)]
+    parts = [
+        function(*(tensor[start : start + size] for tensor in tensors)).cpu()
+        for start in range(0, len(tensors[0]), size)
+    ]
     return torch.cat(parts)
 
 
 def wilson(successes: int, trials: int, deviations: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval for a share: where the truth lies with 95% (at 1.96 standard deviations)."""
+    """Wilson's interval for a share: where the truth lies with 95% (at 1.96 standard
+    deviations).
+    """
     share, spread = successes / trials, deviations**2 / trials
     middle = (share + spread / 2) / (1 + spread)
-    reach = deviations / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
+    reach = (
+        deviations / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
+    )
     return max(0.0, middle - reach), min(1.0, middle + reach)

@@ -7,7 +7,8 @@ from genie_mini.world.rendering import player_drawings
 
 
 def player_errors(frames: Tensor) -> Tensor:
-    """How badly the player fits each place of each picture, (..., height, width, 3) -> (..., rows, columns) of his corner.
+    """How badly the player fits each place of each picture, (..., height, width, 3) -> (..., rows,
+    columns) of his corner.
 
     The mean squared error over the opaque pixels of the best of his eight drawings.
     """
@@ -25,13 +26,15 @@ def player_errors(frames: Tensor) -> Tensor:
 def count_players(frames: Tensor) -> Tensor:
     """How many players can be seen: (..., height, width, 3) -> (...) int64.
 
-    One of his eight drawings must match with an error (`player_errors`) below a limit that neither noise nor any picture of the
-    world without the player reaches. Matches that overlap count once.
+    One of his eight drawings must match with an error (`player_errors`) below a limit that neither
+    noise nor any picture of the world without the player reaches. Matches that overlap count once.
     """
     size = frames.shape[-2]
     error = player_errors(frames.reshape(-1, size, size, 3))
     side = size - error.shape[-1] + 1
-    best_nearby = -torch.nn.functional.max_pool2d(-error[:, None], 2 * side - 1, stride=1, padding=side - 1)[:, 0]
+    best_nearby = -torch.nn.functional.max_pool2d(
+        -error[:, None], 2 * side - 1, stride=1, padding=side - 1
+    )[:, 0]
     found = (error < (0.04 if size == 64 else 0.015)) & (error == best_nearby)
     return found.sum(dim=(1, 2)).reshape(frames.shape[:-3])
 
@@ -42,7 +45,9 @@ def player_present(frames: Tensor) -> Tensor:
 
 
 def find_player(frames: Tensor) -> Tensor:
-    """Row and column of the player's corner where he fits best, pixels: (..., height, width, 3) -> (..., 2) int64."""
+    """Row and column of the player's corner where he fits best, pixels: (..., height, width, 3) ->
+    (..., 2) int64.
+    """
     error = player_errors(frames)
     best = error.flatten(-2).argmin(dim=-1)
     return torch.stack([best // error.shape[-1], best % error.shape[-1]], dim=-1)

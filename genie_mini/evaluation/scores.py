@@ -1,4 +1,5 @@
-"""Scores of a Genie on levels it never saw, each with what chance would get and the best that is possible.
+"""Scores of a Genie on levels it never saw, each with what chance would get and the best that is
+possible.
 
 The simulator's true actions and positions are used here, and only here.
 """
@@ -24,7 +25,9 @@ from genie_mini.world.simulation import ACTIONS
 
 
 def tokenizer_scores(genie: Genie, frames: Tensor) -> list[Score]:
-    """Quality, codes in use, and flicker of the tokenizer on held-out clips (batch, T, height, width, 3)."""
+    """Quality, codes in use, and flicker of the tokenizer on held-out clips (batch, T, height,
+    width, 3).
+    """
     tokenizer = genie.tokenizer
     tokens = in_batches(tokenizer.encode, frames)
     decoded = in_batches(tokenizer.decode, tokens)
@@ -33,19 +36,37 @@ def tokenizer_scores(genie: Genie, frames: Tensor) -> list[Score]:
     mean_picture = frames.mean(dim=(0, 1), keepdim=True)
     num_codes = tokenizer.config.quantizer.num_codes
     return [
-        Score("tokenizer PSNR", psnr(decoded, frames), "dB", psnr(mean_picture, frames), None, 32.0),
-        Score("codes in use", tokens.unique().numel() / num_codes, "share", 1 / num_codes, 1.0, 0.5),
-        Score("flicker: tokens that change where pixels do not", changed[still].float().mean().item(), "share", 1.0, 0.0, 0.03),
-        Score("tokens that change where pixels do", changed[~still].float().mean().item(), "share", 0.0, 1.0),
+        Score(
+            "tokenizer PSNR", psnr(decoded, frames), "dB", psnr(mean_picture, frames), None, 32.0
+        ),
+        Score(
+            "codes in use", tokens.unique().numel() / num_codes, "share", 1 / num_codes, 1.0, 0.5
+        ),
+        Score(
+            "flicker: tokens that change where pixels do not",
+            changed[still].float().mean().item(),
+            "share",
+            1.0,
+            0.0,
+            0.03,
+        ),
+        Score(
+            "tokens that change where pixels do",
+            changed[~still].float().mean().item(),
+            "share",
+            0.0,
+            1.0,
+        ),
     ]
 
 
 def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list[Score]:
     """Play each latent action once after four real frames, infer it back from the generated frame.
 
-    Asked in the moments in which every real action has an effect of its own: in the air, a jump does nothing, and no model
-    could tell it from doing nothing. The score over all moments stands beside it. The best possible is the same test with
-    the simulator as the dynamics model, each latent action played as the real one that it stands for.
+    Asked in the moments in which every real action has an effect of its own: in the air, a jump
+    does nothing, and no model could tell it from doing nothing. The score over all moments stands
+    beside it. The best possible is the same test with the simulator as the dynamics model, each
+    latent action played as the real one that it stands for.
     """
     size, num_actions = genie.config.tokenizer.image_size[0], genie.config.dynamics.num_actions
     before = random_actions(np.random.default_rng(11), num_levels, 3)
@@ -58,18 +79,27 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
     prompt = torch.from_numpy(frames[:, :4])
     model, simulator = [], []
     for latent in range(num_actions):
-        generated = Rollout(genie, prompt, seed=latent).step(torch.full((num_levels,), latent)).cpu()
+        generated = (
+            Rollout(genie, prompt, seed=latent).step(torch.full((num_levels,), latent)).cpu()
+        )
         for pictures, results in ((generated, model), (endings[names[latent]], simulator)):
-            inferred = genie.latent_action_model.infer(torch.cat([prompt, pictures[:, None]], dim=1))[:, -1]
+            inferred = genie.latent_action_model.infer(
+                torch.cat([prompt, pictures[:, None]], dim=1)
+            )[:, -1]
             results.append((inferred == latent).cpu().numpy())
     model, simulator = np.stack(model), np.stack(simulator)
 
     def score(name, chosen, goal=None):
-        return Score(name, model[chosen].mean(), "share", 1 / num_actions, simulator[chosen].mean(), goal)
+        return Score(
+            name, model[chosen].mean(), "share", 1 / num_actions, simulator[chosen].mean(), goal
+        )
 
     return [
         score("cycle consistency", np.s_[:, distinct], 0.85),
-        *(score(f"cycle consistency, latent {latent}", np.s_[latent, distinct]) for latent in range(num_actions)),
+        *(
+            score(f"cycle consistency, latent {latent}", np.s_[latent, distinct])
+            for latent in range(num_actions)
+        ),
         score("cycle consistency, all moments", np.s_[:]),
     ]
 
@@ -81,29 +111,48 @@ def prediction_scores(genie: Genie, frames: Tensor, latent: Tensor) -> list[Scor
     inferred, random = Rollout(genie, frames[:, :1]), Rollout(genie, frames[:, :1])
     for t in range(steps):
         inferred.step(latent[:, t])
-        random.step(torch.randint(genie.config.dynamics.num_actions, (len(frames),), generator=generator))
-    with_inferred, with_random = psnr(inferred.frames, frames[:, steps]), psnr(random.frames, frames[:, steps])
+        random.step(
+            torch.randint(genie.config.dynamics.num_actions, (len(frames),), generator=generator)
+        )
+    with_inferred, with_random = (
+        psnr(inferred.frames, frames[:, steps]),
+        psnr(random.frames, frames[:, steps]),
+    )
 
     prompt = 8
     rollout = Rollout(genie, frames[:, :prompt])
     guessed = rollout.step(latent[:, prompt - 1])
     truth = frames[:, prompt]
     again = psnr(frames[:, prompt - 1], truth)
-    tokenized = psnr(in_batches(genie.tokenizer.decode, in_batches(genie.tokenizer.encode, frames))[:, prompt], truth)
+    tokenized = psnr(
+        in_batches(genie.tokenizer.decode, in_batches(genie.tokenizer.encode, frames))[:, prompt],
+        truth,
+    )
     return [
         Score("delta PSNR at t = 4", with_inferred - with_random, "dB", 0.0, None, 3.0),
         Score("PSNR at t = 4, inferred actions", with_inferred, "dB", with_random, None),
-        Score("next frame above repeating the last", psnr(guessed, truth) - again, "dB", 0.0, tokenized - again, 3.0),
+        Score(
+            "next frame above repeating the last",
+            psnr(guessed, truth) - again,
+            "dB",
+            0.0,
+            tokenized - again,
+            3.0,
+        ),
     ]
 
 
 def infer_long(genie: Genie, frames: Tensor) -> Tensor:
-    """Infer the actions of a video longer than the latent action model was trained on, (batch, T, ...) -> (batch, T - 1)."""
+    """Infer the actions of a video longer than the latent action model was trained on, (batch, T,
+    ...) -> (batch, T - 1).
+    """
     return in_windows(genie.latent_action_model.infer, frames)
 
 
 def rollout_scores(genie: Genie, num_levels: int = 32, length: int = 64) -> list[Score]:
-    """Play the latent actions inferred from long real videos, and see whether the player survives in the picture."""
+    """Play the latent actions inferred from long real videos, and see whether the player survives
+    in the picture.
+    """
     size = genie.config.tokenizer.image_size[0]
     frames, truth = record(num_levels, length + 1, size=size, seed=13, held_out=True)
     frames = torch.from_numpy(frames)
@@ -111,29 +160,43 @@ def rollout_scores(genie: Genie, num_levels: int = 32, length: int = 64) -> list
 
     def play(temperature):
         rollout = Rollout(genie, frames[:, :1])
-        return torch.stack([rollout.step(latent[:, t], temperature=temperature) for t in range(length)], dim=1)
+        return torch.stack(
+            [rollout.step(latent[:, t], temperature=temperature) for t in range(length)], dim=1
+        )
 
     generated, careful = play(1.0), play(0.2)
     # A patchwork of random tokens holds players too, but not just one: both are asked.
     tokenizer = genie.tokenizer.config
     generator = torch.Generator().manual_seed(0)
-    patchwork = torch.randint(tokenizer.quantizer.num_codes, (num_levels, 1, tokenizer.num_tokens), generator=generator)
-    chance, model, careful, best = map(count_players, (genie.tokenizer.decode(patchwork), generated, careful, frames[:, 1:]))
+    patchwork = torch.randint(
+        tokenizer.quantizer.num_codes, (num_levels, 1, tokenizer.num_tokens), generator=generator
+    )
+    chance, model, careful, best = map(
+        count_players, (genie.tokenizer.decode(patchwork), generated, careful, frames[:, 1:])
+    )
 
     def score(name, test, goal=None, counts=model):
-        value, lowest, highest = (test(numbers).float().mean().item() for numbers in (counts, chance, best))
+        value, lowest, highest = (
+            test(numbers).float().mean().item() for numbers in (counts, chance, best)
+        )
         return Score(name, value, "share", lowest, highest, goal)
 
     return [
         score(f"player present in a roll-out of {length} frames", lambda counts: counts > 0, 0.95),
         score(f"exactly one player in a roll-out of {length} frames", lambda counts: counts == 1),
         score(f"player present in frame {length}", lambda counts: counts[:, -1] > 0),
-        score("player present in the roll-out, temperature 0.2", lambda counts: counts > 0, counts=careful),
+        score(
+            "player present in the roll-out, temperature 0.2",
+            lambda counts: counts > 0,
+            counts=careful,
+        ),
     ]
 
 
 def speed_scores(genie: Genie, frames: Tensor) -> list[Score]:
-    """Frames a second of `PlaySession.step` with 8 rounds, and how far cached logits are from uncached ones."""
+    """Frames a second of `PlaySession.step` with 8 MaskGIT steps, and how far cached logits are
+    from uncached ones.
+    """
     session = PlaySession(genie, frames[0, 0])
     for _ in range(16):  # fill the window first
         session.step(0)
@@ -143,8 +206,22 @@ def speed_scores(genie: Genie, frames: Tensor) -> list[Score]:
         session.step(step % genie.config.dynamics.num_actions)
         seconds.append(time.perf_counter() - began)
     return [
-        Score("frames a second at play, 8 rounds", 1 / float(np.median(seconds)), "1/s", None, None, 24.0),
-        Score("largest difference of cached and uncached logits", cache_difference(genie, frames[:2]), "", None, 0.0, 1e-4),
+        Score(
+            "frames a second at play, 8 MaskGIT steps",
+            1 / float(np.median(seconds)),
+            "1/s",
+            None,
+            None,
+            24.0,
+        ),
+        Score(
+            "largest difference of cached and uncached logits",
+            cache_difference(genie, frames[:2]),
+            "",
+            None,
+            0.0,
+            1e-4,
+        ),
     ]
 
 
@@ -164,7 +241,9 @@ def cache_difference(genie: Genie, frames: Tensor) -> float:
 
 
 def evaluate(genie: Genie, num_clips: int = 128) -> tuple[list[Score], np.ndarray]:
-    """Compute all scores; returns them and the map from latent to real actions. Takes a minute or two."""
+    """Compute all scores; returns them and the map from latent to real actions. Takes a minute or
+    two.
+    """
     genie.eval()
     size = genie.config.tokenizer.image_size[0]
     frames, truth = record(num_clips, 16, size=size, seed=7, held_out=True)
@@ -180,9 +259,14 @@ def format_scores(scores: list[Score]) -> str:
     """A table for the terminal; a goal that is met is marked with +, one that is missed with -."""
     lines = [f"{'score':58} {'value':>9} {'chance':>9} {'best':>9} {'goal':>9}"]
     for score in scores:
-        cells = [f"{'' if cell is None else f'{cell:.4g}':>9}" for cell in (score.value, score.chance, score.best, score.goal)]
+        cells = [
+            f"{'' if cell is None else f'{cell:.4g}':>9}"
+            for cell in (score.value, score.chance, score.best, score.goal)
+        ]
         mark = "" if score.goal is None else " +" if meets_goal(score) else " -"
-        lines.append(f"{score.name + (f' ({score.unit})' if score.unit else ''):58} {' '.join(cells)}{mark}")
+        lines.append(
+            f"{score.name + (f' ({score.unit})' if score.unit else ''):58} {' '.join(cells)}{mark}"
+        )
     return "\n".join(lines)
 
 
@@ -193,5 +277,8 @@ def meets_goal(score: Score) -> bool:
 
 def save_scores(path: Path, scores: list[Score], names: np.ndarray) -> None:
     """Write the scores and the names of the latent actions as JSON."""
-    content = {"scores": [asdict(score) for score in scores], "latent_to_real": [ACTIONS[name] for name in names]}
+    content = {
+        "scores": [asdict(score) for score in scores],
+        "latent_to_real": [ACTIONS[name] for name in names],
+    }
     write_atomic(path, json.dumps(content, indent=1, default=float).encode() + b"\n")

@@ -1,12 +1,14 @@
 """Taking a trained Genie out of PyTorch: ONNX files that onnxruntime plays, in a web page too.
 
-Three graphs are enough to play. `step` runs one frame through the dynamics model beside the keys and values of the past:
-the same graph takes in a prompt, refines a frame over the rounds of MaskGIT, and remembers it when it is finished.
-`decoder` draws a frame from its tokens in the same way. `encoder` turns one picture into tokens. The latent action model stays
+Three graphs are enough to play. `step` runs one frame through the dynamics model beside the keys
+and values of the past: the same graph takes in a prompt, refines a frame over the steps of MaskGIT,
+and keeps it when it is finished. `decoder` draws a frame from its tokens in the same way. `encoder`
+turns one picture into tokens. The latent action model stays
 behind: at play the action comes from a person (paper, Section 2.2).
 
-All shapes are fixed, for one world at a time. The past is a ring of `context - 1` places; `attention_mask` says which of them hold a
-frame. Their order does not matter, since each key was turned by its own frame's position.
+All shapes are fixed, for one world at a time. The past is a ring of `context - 1` places;
+`attention_mask` says which of them hold a frame. Their order does not matter, since each key was
+turned by its own frame's position.
 """
 
 import torch
@@ -20,10 +22,11 @@ GRAPHS = ("step", "decoder", "encoder")
 
 
 def _frame_beside_past(transformer: STTransformer, x, position, attention_mask, past):
-    """One frame x (1, 1, N, width) through a stack, beside the filled places of a past: keys and values of each block in turn.
+    """One frame x (1, 1, N, width) through a stack, beside the filled places of a past: keys and
+    values of each block in turn.
 
-    What `STTransformer` computes, but for one thing: past and present are not joined before attention. Joining copies the whole past, which
-    in a browser takes longer than attending to it.
+    What `STTransformer` computes, but for one thing: past and present are not joined before
+    attention. Joining copies the whole past, which in a browser takes longer than attending to it.
     """
     space = transformer.space_cosine, transformer.space_sine
     time = transformer.time_rotation(1, position, x.device)
@@ -31,7 +34,9 @@ def _frame_beside_past(transformer: STTransformer, x, position, attention_mask, 
     for block, keys, values in zip(transformer.blocks, past[::2], past[1::2], strict=True):
         x = x + block.spatial.attend(*block.spatial.project(block.spatial_norm(x)[0], *space))
         query, key, value = block.temporal.project(block.temporal_norm(x)[0].transpose(0, 1), *time)
-        scores = torch.cat([(query @ keys.mT).masked_fill(~attention_mask, -torch.inf), query @ key.mT], dim=-1)
+        scores = torch.cat(
+            [(query @ keys.mT).masked_fill(~attention_mask, -torch.inf), query @ key.mT], dim=-1
+        )
         weights = (scores / block.temporal.head_width**0.5).softmax(dim=-1)
         mixed = weights[..., :-1] @ values + weights[..., -1:] * value
         x = x + block.temporal.to_output(mixed.transpose(1, 2).flatten(2)).transpose(0, 1)
@@ -41,7 +46,9 @@ def _frame_beside_past(transformer: STTransformer, x, position, attention_mask, 
 
 
 class _Step(nn.Module):
-    """tokens (N,) int32, action (1,) int32 (-1: none led here), position (1,), past -> logits (N, codes), present."""
+    """tokens (N,) int32, action (1,) int32 (-1: none led here), position (1,), past -> logits (N,
+    codes), present.
+    """
 
     def __init__(self, dynamics):
         super().__init__()
@@ -50,8 +57,14 @@ class _Step(nn.Module):
     def forward(self, tokens, position, attention_mask, action, *past):
         dynamics = self.dynamics
         chosen = (torch.arange(dynamics.config.num_actions) == action).float()
-        x = dynamics.embed_token(tokens.long()) + dynamics.position + chosen @ dynamics.embed_action.weight
-        x, presents = _frame_beside_past(dynamics.transformer, x[None, None], position, attention_mask, past)
+        x = (
+            dynamics.embed_token(tokens.long())
+            + dynamics.position
+            + chosen @ dynamics.embed_action.weight
+        )
+        x, presents = _frame_beside_past(
+            dynamics.transformer, x[None, None], position, attention_mask, past
+        )
         return dynamics.to_logits(x), *presents
 
 
@@ -61,12 +74,16 @@ class _Decoder(nn.Module):
     def __init__(self, tokenizer):
         super().__init__()
         self.tokenizer = tokenizer
-        self.codes = nn.Buffer(tokenizer.quantizer.lookup(torch.arange(tokenizer.config.quantizer.num_codes)).detach())
+        self.codes = nn.Buffer(
+            tokenizer.quantizer.lookup(torch.arange(tokenizer.config.quantizer.num_codes)).detach()
+        )
 
     def forward(self, tokens, position, attention_mask, *past):
         tokenizer = self.tokenizer
         x = tokenizer.from_code(self.codes[tokens.long()]) + tokenizer.decoder_position
-        x, presents = _frame_beside_past(tokenizer.decoder, x[None, None], position, attention_mask, past)
+        x, presents = _frame_beside_past(
+            tokenizer.decoder, x[None, None], position, attention_mask, past
+        )
         return tokenizer.to_frames(x[None, None])[0, 0].clamp(0, 1), *presents
 
 
@@ -86,8 +103,15 @@ def _graphs(genie: Genie):
     """For each graph its module, example inputs by name, and the names of its outputs."""
     tokenizer, dynamics = genie.tokenizer, genie.dynamics
     places = dynamics.config.context - 1
-    tokens = torch.arange(tokenizer.config.num_tokens, dtype=torch.int32) % tokenizer.config.quantizer.num_codes
-    shared = {"tokens": tokens, "position": torch.tensor([5.0]), "attention_mask": torch.arange(places) < 3}
+    tokens = (
+        torch.arange(tokenizer.config.num_tokens, dtype=torch.int32)
+        % tokenizer.config.quantizer.num_codes
+    )
+    shared = {
+        "tokens": tokens,
+        "position": torch.tensor([5.0]),
+        "attention_mask": torch.arange(places) < 3,
+    }
 
     def graph(module, transformer, inputs, output):
         num_blocks, *shape = _past_shape(transformer, places)
@@ -96,7 +120,16 @@ def _graphs(genie: Genie):
         return module, inputs, [output, *(f"new_{name}" for name in names)]
 
     return {
-        "step": graph(_Step(dynamics), dynamics.transformer, {"action": torch.tensor([1], dtype=torch.int32)}, "logits"),
+        "step": graph(
+            _Step(dynamics),
+            dynamics.transformer,
+            {"action": torch.tensor([1], dtype=torch.int32)},
+            "logits",
+        ),
         "decoder": graph(_Decoder(tokenizer), tokenizer.decoder, {}, "frame"),
-        "encoder": (_Encoder(tokenizer), {"picture": torch.rand(*tokenizer.config.image_size, 3)}, ["tokens"]),
+        "encoder": (
+            _Encoder(tokenizer),
+            {"picture": torch.rand(*tokenizer.config.image_size, 3)},
+            ["tokens"],
+        ),
     }

@@ -33,13 +33,18 @@ def describe(genie: Genie, action_names: list[str] | None) -> dict:
         "numCodes": dynamics.config.num_codes,
         "context": dynamics.config.context,
         "actionNames": check_action_names(action_names, dynamics.config.num_actions),
-        "past": {"step": _past_shape(dynamics.transformer, places), "decoder": _past_shape(tokenizer.decoder, places)},
+        "past": {
+            "step": _past_shape(dynamics.transformer, places),
+            "decoder": _past_shape(tokenizer.decoder, places),
+        },
     }
 
 
 @dataclass
 class _Ring:
-    """The past of one world, outside PyTorch: see the head of this file. `tensors` are keys and values of each block in turn."""
+    """The past of one world, outside PyTorch: see the head of this file. `tensors` are keys and
+    values of each block in turn.
+    """
 
     tensors: list[np.ndarray]
     attention_mask: np.ndarray
@@ -48,11 +53,18 @@ class _Ring:
     def feed(self):
         """Inputs of a graph."""
         past = dict(zip(_past_names(len(self.tensors) // 2), self.tensors, strict=True))
-        return {**past, "attention_mask": self.attention_mask, "position": np.array([self.position], np.float32)}
+        return {
+            **past,
+            "attention_mask": self.attention_mask,
+            "position": np.array([self.position], np.float32),
+        }
 
     def after(self, *presents):
         """The past with one more frame in it, in the place of the oldest."""
-        tensors, attention_mask = [tensor.copy() for tensor in self.tensors], self.attention_mask.copy()
+        tensors, attention_mask = (
+            [tensor.copy() for tensor in self.tensors],
+            self.attention_mask.copy(),
+        )
         place = self.position % len(attention_mask)
         attention_mask[place] = True
         for tensor, present in zip(tensors, presents, strict=True):
@@ -80,7 +92,9 @@ class _Session:
 
 
 class _ExportedDynamics:
-    """The dynamics model of an export, for `Rollout`: lists of rings take the place of a `KVCache`."""
+    """The dynamics model of an export, for `Rollout`: lists of rings take the place of a
+    `KVCache`.
+    """
 
     sample = DynamicsModel.sample
     mask_schedule = staticmethod(mask_schedule)
@@ -90,21 +104,29 @@ class _ExportedDynamics:
 
     def predict_logits(self, tokens, actions, rings):
         """See `DynamicsModel.predict_logits`."""
-        return torch.stack([self._run(*inputs)[0] for inputs in zip(tokens, actions, rings, strict=True)])
+        return torch.stack(
+            [self._run(*inputs)[0] for inputs in zip(tokens, actions, rings, strict=True)]
+        )
 
     def prefill(self, tokens, actions):
         """See `DynamicsModel.prefill`."""
-        actions = torch.nn.functional.pad(actions, (1, 0), value=-1)  # nothing led to the first frame
+        # nothing led to the first frame
+        actions = torch.nn.functional.pad(actions, (1, 0), value=-1)
         return self.append([self._session.empty() for _ in tokens], tokens, actions)
 
     def append(self, rings, tokens, actions):
         """See `DynamicsModel.append`."""
         for t in range(tokens.shape[1]):
-            rings = _Rings(self._run(*inputs)[1] for inputs in zip(tokens[:, t], actions[:, t], rings, strict=True))
+            rings = _Rings(
+                self._run(*inputs)[1]
+                for inputs in zip(tokens[:, t], actions[:, t], rings, strict=True)
+            )
         return rings
 
     def _run(self, tokens, action, ring):
-        logits, *present = self._session.run(ring, tokens=tokens.int().numpy(), action=action[None].int().numpy())
+        logits, *present = self._session.run(
+            ring, tokens=tokens.int().numpy(), action=action[None].int().numpy()
+        )
         return torch.from_numpy(logits), ring.after(*present)
 
 
@@ -116,7 +138,9 @@ class _Rings(list):
         return self
 
     def append(self, present, window):
-        """What `Rollout` asks of the decoder's past; `decode_next` has put the new frames in already."""
+        """What `Rollout` asks of the decoder's past; `decode_next` has put the new frames in
+        already.
+        """
         return present
 
 
@@ -124,13 +148,22 @@ class _ExportedTokenizer:
     """The tokenizer of an export, for `Rollout` and the scores."""
 
     def __init__(self, tokenizer, encoder, decoder):
-        self.config, self._tokenizer, self._encoder, self._decoder = tokenizer.config, tokenizer, encoder, decoder
+        self.config, self._tokenizer, self._encoder, self._decoder = (
+            tokenizer.config,
+            tokenizer,
+            encoder,
+            decoder,
+        )
 
     def encode(self, frames):
-        """See `VideoTokenizer.encode`. The exported encoder takes one picture; longer clips, of scores only, go through PyTorch."""
+        """See `VideoTokenizer.encode`. The exported encoder takes one picture; longer clips, of
+        scores only, go through PyTorch.
+        """
         if frames.shape[1] > 1:
             return self._tokenizer.encode(frames)
-        tokens = [self._encoder.run(None, {"picture": picture.numpy()})[0] for picture in frames[:, 0]]
+        tokens = [
+            self._encoder.run(None, {"picture": picture.numpy()})[0] for picture in frames[:, 0]
+        ]
         return torch.from_numpy(np.stack(tokens)).long()[:, None]
 
     def decode(self, tokens):
@@ -141,8 +174,13 @@ class _ExportedTokenizer:
         """See `VideoTokenizer.decode_next`; the rings that it returns hold the past too."""
         rings, frames = rings or [self._decoder.empty() for _ in tokens], []
         for t in range(tokens.shape[1]):
-            results = [self._decoder.run(ring, tokens=frame.int().numpy()) for frame, ring in zip(tokens[:, t], rings, strict=True)]
-            rings = _Rings(ring.after(*result[1:]) for ring, result in zip(rings, results, strict=True))
+            results = [
+                self._decoder.run(ring, tokens=frame.int().numpy())
+                for frame, ring in zip(tokens[:, t], rings, strict=True)
+            ]
+            rings = _Rings(
+                ring.after(*result[1:]) for ring, result in zip(rings, results, strict=True)
+            )
             frames.append(np.stack([result[0] for result in results]))
         return torch.from_numpy(np.stack(frames, axis=1)), rings
 
@@ -158,11 +196,17 @@ class ExportedGenie:
 
     def __init__(self, genie: Genie, folder: Path, variant: str):
         shapes = describe(genie, None)["past"]
-        step, decoder = (_Session(Path(folder) / f"{name}.{variant}.onnx", shapes[name]) for name in ("step", "decoder"))
+        step, decoder = (
+            _Session(Path(folder) / f"{name}.{variant}.onnx", shapes[name])
+            for name in ("step", "decoder")
+        )
         encoder = _Session(Path(folder) / f"encoder.{variant}.onnx", None)
         self.device = torch.device("cpu")
         self.config, self.latent_action_model = genie.config, genie.latent_action_model
-        self.dynamics, self.tokenizer = _ExportedDynamics(genie.dynamics, step), _ExportedTokenizer(genie.tokenizer, encoder.session, decoder)
+        self.dynamics, self.tokenizer = (
+            _ExportedDynamics(genie.dynamics, step),
+            _ExportedTokenizer(genie.tokenizer, encoder.session, decoder),
+        )
 
     def eval(self):
         """An export does not learn."""
@@ -171,14 +215,21 @@ class ExportedGenie:
 
 @torch.no_grad()
 def logit_difference(genie: Genie, exported: ExportedGenie, num_frames: int = 24) -> float:
-    """Largest difference between the logits of an export and of PyTorch for the same tokens, the window and more."""
+    """Largest difference between the logits of an export and of PyTorch for the same tokens, the
+    window and more.
+    """
     generator = torch.Generator().manual_seed(0)
     config = genie.config.dynamics
-    tokens = torch.randint(config.num_codes, (num_frames, 1, genie.config.tokenizer.num_tokens), generator=generator)
+    tokens = torch.randint(
+        config.num_codes, (num_frames, 1, genie.config.tokenizer.num_tokens), generator=generator
+    )
     actions = torch.randint(config.num_actions, (num_frames, 1), generator=generator)
     masked = torch.full_like(tokens[0], genie.dynamics.mask_token)
     models = [(model.dynamics, model.device) for model in (genie, exported)]
-    caches = [dynamics.prefill(tokens[:1].to(device), actions[:1, :0].to(device)) for dynamics, device in models]
+    caches = [
+        dynamics.prefill(tokens[:1].to(device), actions[:1, :0].to(device))
+        for dynamics, device in models
+    ]
     largest = 0.0
     for t in range(1, num_frames):
         ours, theirs = (

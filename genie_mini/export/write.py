@@ -1,4 +1,6 @@
-"""Writing a Genie as ONNX files, in float32, float16 and int8, and checking them against PyTorch."""
+"""Writing a Genie as ONNX files, in float32, float16 and int8, and checking them against
+PyTorch.
+"""
 
 import copy
 import json
@@ -12,19 +14,27 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from genie_mini.errors import GenieError
 from genie_mini.export.graphs import _graphs
 from genie_mini.export.runtime import ExportedGenie, describe, logit_difference
 from genie_mini.files import write_atomic
 from genie_mini.genie import Genie
 
-VARIANTS = ("fp32", "fp16", "int8")  # how the weights are stored; all compute in float32, int8 multiplies in integers
+# how the weights are stored; all compute in float32, int8 multiplies in integers
+VARIANTS = (
+    "fp32",
+    "fp16",
+    "int8",
+)
 PARITY = 1e-4  # largest difference of logits that a float32 export may have
 _OPSET = 20
 
 
 @contextmanager
 def _quiet():
-    """Keep back what exporter and quantiser have to say: of torchvision, of their own old code, of a step that changes nothing here."""
+    """Keep back what exporter and quantiser have to say: of torchvision, of their own old code, of
+    a step that changes nothing here.
+    """
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -39,17 +49,33 @@ def _as_onnx(module, inputs, outputs):
     """Trace a module into an ONNX model that says nothing of this machine."""
     with _quiet():
         program = torch.onnx.export(
-            module.eval(), tuple(inputs.values()), input_names=list(inputs), output_names=outputs, opset_version=_OPSET, dynamo=True, verbose=False
+            module.eval(),
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=outputs,
+            opset_version=_OPSET,
+            dynamo=True,
+            verbose=False,
         )
     model = program.model_proto
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
+    for part in (
+        model,
+        model.graph,
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.initializer,
+    ):
         part.ClearField("metadata_props")  # file names and line numbers
         part.ClearField("doc_string")
     return model
 
 
 def _store_in_half(model):
-    """Store the weights in float16 and widen them to float32 when the model is loaded: half the size, the same operations."""
+    """Store the weights in float16 and widen them to float32 when the model is loaded: half the
+    size, the same operations.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     stored = type(model)()
@@ -58,7 +84,11 @@ def _store_in_half(model):
     for weight in stored.graph.initializer:
         if weight.data_type == TensorProto.FLOAT and np.prod(weight.dims) > 64:
             name = weight.name
-            weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float16), f"{name}_half"))
+            weight.CopyFrom(
+                numpy_helper.from_array(
+                    numpy_helper.to_array(weight).astype(np.float16), f"{name}_half"
+                )
+            )
             casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *stored.graph.node]
     stored.graph.ClearField("node")
@@ -67,7 +97,9 @@ def _store_in_half(model):
 
 
 def _multiply_in_bytes(model):
-    """Multiply matrices in int8, one scale a column (dynamic quantisation), and store the rest in float16."""
+    """Multiply matrices in int8, one scale a column (dynamic quantisation), and store the rest in
+    float16.
+    """
     import onnx
     from onnxruntime.quantization import quantize_dynamic
 
@@ -77,27 +109,41 @@ def _multiply_in_bytes(model):
         return _store_in_half(onnx.load(target))
 
 
-def export(genie: Genie, folder: str | Path, variants: Sequence[str] = VARIANTS, action_names: list[str] | None = None) -> dict[str, float]:
-    """Write a Genie as ONNX: a file GRAPH.VARIANT.onnx for each graph and variant, and world.json, which a player reads.
+def export(
+    genie: Genie,
+    folder: str | Path,
+    variants: Sequence[str] = VARIANTS,
+    action_names: list[str] | None = None,
+) -> dict[str, float]:
+    """Write a Genie as ONNX: a file GRAPH.VARIANT.onnx for each graph and variant, and world.json,
+    which a player reads.
 
     Args:
-        genie: the trained networks, on any device; their logits there are what the export is checked against.
+        genie: the trained networks, on any device; their logits there are what the export is
+            checked against.
         folder: made if need be; each file is written whole or not at all.
         variants: some of `VARIANTS`.
         action_names: what each latent action means; None if unknown.
 
     Returns:
-        For each variant the largest difference of its logits from PyTorch's, over a roll-out that is longer than the window.
+        For each variant the largest difference of its logits from PyTorch's, over a roll-out that
+        is longer than the window.
 
     Raises:
-        ValueError: a variant is unknown, the dynamics model looks back in another way than the paper's, a package for exporting is
-            missing, or float32 logits differ by more than `PARITY`.
+        ValueError: a variant is unknown, the dynamics model looks back in another way than the
+            paper's, a package for exporting is missing, or float32 logits differ by more than
+            `PARITY`.
     """
     unknown = sorted(set(variants) - set(VARIANTS))
     if unknown or not variants:
-        raise ValueError(f"variants are some of {', '.join(VARIANTS)}, got {', '.join(unknown) or 'none'}")
+        raise GenieError(
+            f"variants are some of {', '.join(VARIANTS)}, got {', '.join(unknown) or 'none'}"
+        )
     if genie.config.dynamics.lookback != "recent":
-        raise ValueError(f'only the look-back "recent" can be exported, this Genie has "{genie.config.dynamics.lookback}"')
+        raise GenieError(
+            'only the look-back "recent" can be exported, this Genie has '
+            f'"{genie.config.dynamics.lookback}"'
+        )
     _needs_onnx()
     convert = {"fp32": lambda model: model, "fp16": _store_in_half, "int8": _multiply_in_bytes}
     genie, folder = genie.eval(), Path(folder)
@@ -106,11 +152,21 @@ def export(genie: Genie, folder: str | Path, variants: Sequence[str] = VARIANTS,
     models = {name: _as_onnx(*graph) for name, graph in _graphs(traced).items()}
     for variant in variants:
         for name, model in models.items():
-            write_atomic(folder / f"{name}.{variant}.onnx", convert[variant](model).SerializeToString())
-    write_atomic(folder / "world.json", json.dumps(describe(genie, action_names), indent=1).encode() + b"\n")
-    differences = {variant: logit_difference(genie, ExportedGenie(genie, folder, variant)) for variant in variants}
+            write_atomic(
+                folder / f"{name}.{variant}.onnx", convert[variant](model).SerializeToString()
+            )
+    write_atomic(
+        folder / "world.json", json.dumps(describe(genie, action_names), indent=1).encode() + b"\n"
+    )
+    differences = {
+        variant: logit_difference(genie, ExportedGenie(genie, folder, variant))
+        for variant in variants
+    }
     if differences.get("fp32", 0.0) > PARITY:
-        raise ValueError(f"the exported logits differ from PyTorch's by {differences['fp32']:.2g}; at most {PARITY:g} is accepted")
+        raise GenieError(
+            f"the exported logits differ from PyTorch's by {differences['fp32']:.2g}; at most "
+            f"{PARITY:g} is accepted"
+        )
     return differences
 
 
@@ -120,4 +176,6 @@ def _needs_onnx():
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise ValueError(f"exporting needs the package {error.name}: pip install 'genie-mini[export]'") from error
+        raise GenieError(
+            f"exporting needs the package {error.name}: pip install 'genie-mini[export]'"
+        ) from error

@@ -6,4 +6,15 @@ from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 from genie_mini.models.tokenizer import TokenizerConfig, VideoTokenizer
 
-__all__ = ["DynamicsConfig", "DynamicsModel", "LatentActionConfig", "LatentActionModel", "Quantizer", "QuantizerConfig", "STTransformer", "STTransformerConfig", "TokenizerConfig", "VideoTokenizer"]
+__all__ = [
+    "DynamicsConfig",
+    "DynamicsModel",
+    "LatentActionConfig",
+    "LatentActionModel",
+    "Quantizer",
+    "QuantizerConfig",
+    "STTransformer",
+    "STTransformerConfig",
+    "TokenizerConfig",
+    "VideoTokenizer",
+]

@@ -1,8 +1,9 @@
-"""The dynamics model: the tokens of the next frame from the tokens so far and the action (paper, Section 2.1, Figure 7).
+"""The dynamics model: the tokens of the next frame from the tokens so far and the action (paper,
+Section 2.1, Figure 7).
 
-A MaskGIT (Chang et al. 2022) over video: tokens of a frame are masked and predicted, all at once in training, over a few
-steps at play (`maskgit`), the surest first. The latent action is added to the embedding of every token of the frame that it
-leads to.
+A MaskGIT (Chang et al. 2022) over video: tokens of a frame are masked and predicted, all at once in
+training, over a few steps at play (`maskgit`), the surest first. The latent action is added to the
+embedding of every token of the frame that it leads to.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genie_mini.errors import GenieError
 from genie_mini.models.kv_cache import Archive, KVCache
 from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.models.maskgit import fill_in, mask_schedule, sample_tokens
@@ -27,10 +29,13 @@ class DynamicsConfig:
         num_actions: latent actions.
         transformer: keyword arguments of its `STTransformerConfig`, all but the grid.
         context: frames it attends to, its own included.
-        lookback: which frames these are, a key of `genie_mini.lookback.LOOKBACKS`; the paper's is "recent".
-        mask_rate: (lowest, highest) share of a frame's tokens masked in training; drawn for each sample.
-        scheduled_sampling: highest share of the past's masked tokens that the model's own samples replace in training, so that
-            it learns to go on from its mistakes; drawn for each sample.
+        lookback: which frames these are, a key of `genie_mini.lookback.LOOKBACKS`; the paper's is
+            "recent".
+        mask_rate: (lowest, highest) share of a frame's tokens masked in training; drawn for each
+            sample.
+        scheduled_sampling: highest share of the past's masked tokens that the model's own samples
+            replace in training, so that it learns to go on from its mistakes; drawn for each
+            sample.
         change_weight: extra weight of the loss on tokens that differ from the frame before.
     """
 
@@ -46,13 +51,15 @@ class DynamicsConfig:
 
     def __post_init__(self):
         if self.lookback not in LOOKBACKS:
-            raise ValueError(f"lookback is one of {', '.join(LOOKBACKS)}, got {self.lookback!r}")
+            raise GenieError(f"lookback is one of {', '.join(LOOKBACKS)}, got {self.lookback!r}")
 
 
 class DynamicsModel(nn.Module):
     """Logits for every token of every frame; `mask_token` (= num_codes) in the input masks a token.
 
-    `mask_schedule` tells how many tokens stay masked after each step at play (`maskgit.mask_schedule`)."""
+    `mask_schedule` tells how many tokens stay masked after each step at play
+    (`maskgit.mask_schedule`).
+    """
 
     def __init__(self, config: DynamicsConfig):
         super().__init__()
@@ -65,7 +72,8 @@ class DynamicsModel(nn.Module):
         self.embed_action = nn.Embedding(config.num_actions, transformer.width)
         self.position = nn.Parameter(torch.empty(transformer.num_tokens, transformer.width))
         for table in (self.embed_token.weight, self.embed_action.weight, self.position):
-            # Alike in size: where the token drowned the action, the model learnt to ignore the player.
+            # Alike in size: where the token drowned the action, the model learnt to ignore the
+            # player.
             nn.init.normal_(table, std=0.2)
         self.transformer = STTransformer(transformer)
         self.to_logits = nn.Linear(transformer.width, config.num_codes)
@@ -73,7 +81,8 @@ class DynamicsModel(nn.Module):
     def embed(self, tokens: Tensor, actions: Tensor) -> Tensor:
         """Add up token, place and action: (batch, T, N, width).
 
-        `actions` has T entries a clip, actions[:, t] leading TO frame t, or T - 1 where nothing led to the first frame.
+        `actions` has T entries a clip, actions[:, t] leading TO frame t, or T - 1 where nothing led
+        to the first frame.
         """
         x = self.embed_token(tokens) + self.position
         action = self.embed_action(actions)
@@ -82,42 +91,63 @@ class DynamicsModel(nn.Module):
         return x + action[:, :, None]
 
     def forward(self, tokens: Tensor, actions: Tensor) -> Tensor:
-        """Predict every frame from the frames before it, its own unmasked tokens and the actions up to it.
+        """Predict every frame from the frames before it, its own unmasked tokens and the actions up
+        to it.
 
         Args:
             tokens: (batch, T, N) int64 in [0, num_codes]; num_codes is the mask.
-            actions: (batch, T - 1) int64 in [0, num_actions); actions[:, t] leads from frame t to t + 1.
+            actions: (batch, T - 1) int64 in [0, num_actions); actions[:, t] leads from frame t to t
+                + 1.
 
         Returns:
-            Logits, (batch, T, N, num_codes); those at frame t depend on tokens[:, :t + 1] and actions[:, :t].
+            Logits, (batch, T, N, num_codes); those at frame t depend on tokens[:, :t + 1] and
+            actions[:, :t].
         """
         self._check(tokens, actions)
-        return self.to_logits(self.transformer(self.embed(tokens, actions), attention_mask=self.lookback.attention_mask(tokens))[0])
+        return self.to_logits(
+            self.transformer(
+                self.embed(tokens, actions), attention_mask=self.lookback.attention_mask(tokens)
+            )[0]
+        )
 
     def _check(self, tokens, actions):
         num_tokens = self.config.grid[0] * self.config.grid[1]
         if tokens.ndim != 3 or tokens.shape[2] != num_tokens:
-            raise ValueError(f"tokens must be (batch, time, {num_tokens}), got {tuple(tokens.shape)}")
+            raise GenieError(
+                f"tokens must be (batch, time, {num_tokens}), got {tuple(tokens.shape)}"
+            )
         if actions.shape != (tokens.shape[0], tokens.shape[1] - 1):
-            raise ValueError(f"actions must be (batch, time - 1), one between two frames, got {tuple(actions.shape)}")
-        for name, values, limit in (("tokens", tokens, self.mask_token + 1), ("actions", actions, self.config.num_actions)):
+            raise GenieError(
+                "actions must be (batch, time - 1), one between two frames, got "
+                f"{tuple(actions.shape)}"
+            )
+        for name, values, limit in (
+            ("tokens", tokens, self.mask_token + 1),
+            ("actions", actions, self.config.num_actions),
+        ):
             if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < limit:
-                raise ValueError(f"{name} must lie in [0, {limit}), got {int(values.min())} to {int(values.max())}")
+                raise GenieError(
+                    f"{name} must lie in [0, {limit}), got {int(values.min())} to "
+                    f"{int(values.max())}"
+                )
 
     def loss(self, tokens: Tensor, actions: Tensor) -> dict[str, Tensor]:
         """Cross-entropy on the masked tokens of frames 1 and later.
 
-        The clip runs through the network twice: once clean, giving keys and values of the past as they are at play, and
-        once masked, each frame attending to the clean frames before it. (The paper masks tokens of the whole clip under
-        one rate, so that its model meets a clean past only at play.) At play the past is the model's own work. So a trial run
-        of both, without gradient, samples the masked tokens first, and some of the samples stand in the past of the run that counts.
+        The clip runs through the network twice: once clean, giving keys and values of the past as
+        they are at play, and once masked, each frame attending to the clean frames before it. (The
+        paper masks tokens of the whole clip under one rate, so that its model meets a clean past
+        only at play.) At play the past is the model's own work. So a trial run of both, without
+        gradient, samples the masked tokens first, and some of the samples stand in the past of the
+        run that counts.
 
         Args:
             tokens: (batch, T, N) int64 in [0, num_codes), the true tokens.
             actions: (batch, T - 1) int64.
 
         Returns:
-            `loss` (scalar); `accuracy` on masked tokens that changed since the frame before and `accuracy_still` on others.
+            `loss` (scalar); `accuracy` on masked tokens that changed since the frame before and
+            `accuracy_still` on others.
         """
         self._check(tokens, actions)
         batch, num_frames, num_tokens = tokens.shape
@@ -130,8 +160,12 @@ class DynamicsModel(nn.Module):
 
         def logits_after(past_tokens):
             attention_mask = self.lookback.attention_mask(past_tokens)
-            _, clean = self.transformer(self.embed(past_tokens, actions), attention_mask=attention_mask)
-            x, _ = self.transformer(self.embed(partly_masked, actions), clean=clean, attention_mask=attention_mask)
+            _, clean = self.transformer(
+                self.embed(past_tokens, actions), attention_mask=attention_mask
+            )
+            x, _ = self.transformer(
+                self.embed(partly_masked, actions), clean=clean, attention_mask=attention_mask
+            )
             return self.to_logits(x[masked]).float()
 
         past_tokens = tokens.clone()
@@ -150,13 +184,18 @@ class DynamicsModel(nn.Module):
         weights = 1 + self.config.change_weight * changed
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
         right = (logits.argmax(-1) == targets).float()
-        return {"loss": loss, "accuracy": right[changed].mean(), "accuracy_still": right[~changed].mean()}
+        return {
+            "loss": loss,
+            "accuracy": right[changed].mean(),
+            "accuracy_still": right[~changed].mean(),
+        }
 
     @torch.no_grad()
     def prefill(self, tokens: Tensor, actions: Tensor) -> KVCache | Archive:
         """Run the frames of a prompt through the network once and return the cache with them in it.
 
-        Where each frame chooses its past (`lookback`), they run one by one, and what is returned is an `Archive`.
+        Where each frame chooses its past (`lookback`), they run one by one, and what is returned is
+        an `Archive`.
 
         Args:
             tokens: (batch, T, N) int64.
@@ -171,7 +210,9 @@ class DynamicsModel(nn.Module):
         return KVCache.empty_like(present).append(present, self.config.context - 1)
 
     @torch.no_grad()
-    def append(self, cache: KVCache | Archive, tokens: Tensor, actions: Tensor) -> KVCache | Archive:
+    def append(
+        self, cache: KVCache | Archive, tokens: Tensor, actions: Tensor
+    ) -> KVCache | Archive:
         """Run finished frames through the network once and return a cache that holds them too.
 
         Args:
@@ -189,35 +230,47 @@ class DynamicsModel(nn.Module):
         return cache
 
     def predict_logits(self, tokens: Tensor, actions: Tensor, cache: KVCache) -> Tensor:
-        """Logits (batch, N, num_codes) of a partly masked frame, tokens (batch, N), that actions (batch,) led to."""
+        """Logits (batch, N, num_codes) of a partly masked frame, tokens (batch, N), that actions
+        (batch,) led to.
+        """
         x, _ = self.transformer(self.embed(tokens[:, None], actions[:, None]), cache)
         return self.to_logits(x[:, 0]).float()
 
     @torch.no_grad()
     def sample(
-        self, cache: KVCache | Archive, actions: Tensor, *, maskgit_steps: int = 25, temperature: float = 1.0, generator=None, on_step=None
+        self,
+        cache: KVCache | Archive,
+        actions: Tensor,
+        *,
+        maskgit_steps: int = 25,
+        temperature: float = 1.0,
+        generator=None,
+        on_step=None,
     ) -> Tensor:
         """Draw the next frame's tokens by MaskGIT (`maskgit.fill_in`).
 
-        Most of a frame is certain at once, so the first steps keep many tokens; the few that decide what happens come one after
-        another (`mask_schedule`), and do not contradict each other.
+        Most of a frame is certain at once, so the first steps keep many tokens; the few that decide
+        what happens come one after another (`mask_schedule`), and do not contradict each other.
 
         Args:
             cache: what came before, from `prefill` and `append`.
             actions: (batch,) int64, the action that leads to the new frame.
             maskgit_steps: from 1 to N. 25 in the paper.
-            temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more freely.
-            generator: source of randomness, on the CPU, so that a seed gives the same frames on every device.
-            on_step: called with the tokens, (batch, N), after each step, to watch; those still masked are `mask_token`.
+            temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more
+                freely.
+            generator: source of randomness, on the CPU, so that a seed gives the same frames on
+                every device.
+            on_step: called with the tokens, (batch, N), after each step, to watch; those still
+                masked are `mask_token`.
 
         Returns:
             (batch, N) int64.
         """
         num_tokens = self.config.grid[0] * self.config.grid[1]
         if not 1 <= maskgit_steps <= num_tokens:
-            raise ValueError(f"maskgit_steps must lie in [1, {num_tokens}], got {maskgit_steps}")
+            raise GenieError(f"maskgit_steps must lie in [1, {num_tokens}], got {maskgit_steps}")
         if temperature < 0:
-            raise ValueError(f"temperature must be 0 or more, got {temperature}")
+            raise GenieError(f"temperature must be 0 or more, got {temperature}")
         cache = cache.preallocate(1)
         return fill_in(
             lambda tokens: self.predict_logits(tokens, actions, cache),

@@ -13,10 +13,12 @@ from genie_mini.models.lookback import Lookback
 
 @dataclass
 class KVCache:
-    """Keys and values of earlier frames, one pair a block, each (batch * N, heads, frames, head width).
+    """Keys and values of earlier frames, one pair a block, each (batch * N, heads, frames, head
+    width).
 
-    `position` is the time index of the next frame: it goes on growing when old frames are dropped, which rotary
-    embeddings allow, since only differences in time count. The last `free` frames of keys and values are not filled yet.
+    `position` is the time index of the next frame: it goes on growing when old frames are dropped,
+    which rotary embeddings allow, since only differences in time count. The last `free` frames of
+    keys and values are not filled yet.
     """
 
     keys: list[Tensor]
@@ -25,15 +27,21 @@ class KVCache:
     free: int = 0
 
     def append(self, present: "KVCache", window: int) -> "KVCache":
-        """Return a cache that also holds the frames of `present`, and of all no more than the last `window`."""
+        """Return a cache that also holds the frames of `present`, and of all no more than the last
+        `window`.
+        """
 
         def join(old, new):
             return [torch.cat(pair, dim=2)[:, :, -window:] for pair in zip(old, new, strict=True)]
 
-        return KVCache(join(self.keys, present.keys), join(self.values, present.values), present.position)
+        return KVCache(
+            join(self.keys, present.keys), join(self.values, present.values), present.position
+        )
 
     def preallocate(self, num_frames: int) -> "KVCache":
-        """The same cache with free places at its end, for passing over the same frames many times: see `join`."""
+        """The same cache with free places at its end, for passing over the same frames many times:
+        see `join`.
+        """
 
         def widen(tensors):
             return [F.pad(tensor, (0, 0, 0, num_frames)) for tensor in tensors]
@@ -41,17 +49,25 @@ class KVCache:
         return KVCache(widen(self.keys), widen(self.values), self.position, num_frames)
 
     def layer(self, index: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """A function that puts one block's cached keys and values in front of those it is given; see `join`."""
+        """A function that puts one block's cached keys and values in front of those it is given;
+        see `join`.
+        """
         return partial(join, self.keys[index], self.values[index], self.free)
 
     @classmethod
     def empty_like(cls, other: "KVCache") -> "KVCache":
         """A cache of no frames, for a video that begins."""
-        return cls([key[:, :, :0] for key in other.keys], [value[:, :, :0] for value in other.values])
+        return cls(
+            [key[:, :, :0] for key in other.keys], [value[:, :, :0] for value in other.values]
+        )
 
 
-def join(cached_key: Tensor, cached_value: Tensor, free: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    """Keys and values of one block's cache, followed by those given: copied, or put where places are free for them."""
+def join(
+    cached_key: Tensor, cached_value: Tensor, free: int, key: Tensor, value: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Keys and values of one block's cache, followed by those given: copied, or put where places
+    are free for them.
+    """
     if not free:
         return torch.cat([cached_key, key], dim=2), torch.cat([cached_value, value], dim=2)
     cached_key[:, :, -free:] = key
@@ -61,7 +77,8 @@ def join(cached_key: Tensor, cached_value: Tensor, free: int, key: Tensor, value
 
 @dataclass
 class Archive:
-    """What play keeps where a frame chooses its past: keys and values of the last frames, and their tokens, (batch, frames, N).
+    """What play keeps where a frame chooses its past: keys and values of the last frames, and their
+    tokens, (batch, frames, N).
 
     It stands in for a `KVCache`, in `DynamicsModel.sample` and `append`.
     """
@@ -79,9 +96,13 @@ class Archive:
 
         def pick(tensor):  # (batch * N, heads, frames, head width)
             by_video = tensor.unflatten(0, (batch, -1))
-            return by_video.gather(3, index.expand(*by_video.shape[:3], -1, by_video.shape[4])).flatten(0, 1)
+            return by_video.gather(
+                3, index.expand(*by_video.shape[:3], -1, by_video.shape[4])
+            ).flatten(0, 1)
 
-        return KVCache([*map(pick, self.cache.keys)], [*map(pick, self.cache.values)], self.cache.position)
+        return KVCache(
+            [*map(pick, self.cache.keys)], [*map(pick, self.cache.values)], self.cache.position
+        )
 
     def preallocate(self, num_frames: int) -> KVCache:
         """See `KVCache.preallocate`."""

@@ -1,8 +1,10 @@
-"""The latent action model (LAM): which of eight things happened between two frames? (paper, Section 2.1 and Figure 6).
+"""The latent action model (LAM): which of eight things happened between two frames? (paper, Section
+2.1 and Figure 6).
 
-Nobody tells it. An encoder sees a frame and the next one and must put their difference into one of eight codes; a decoder
-gets the frames so far and the code, and must draw the next frame. All that the past does not already say has to pass
-through the code, so the codes come to mean what the player did. After training only the eight rows of the codebook
+Nobody tells it. An encoder sees a frame and the next one and must put their difference into one of
+eight codes; a decoder gets the frames so far and the code, and must draw the next frame. All that
+the past does not already say has to pass through the code, so the codes come to mean what the
+player did. After training only the eight rows of the codebook
 matter: a person picks one of them.
 """
 
@@ -13,11 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_mini.device import in_float32
+from genie_mini.errors import GenieError
 from genie_mini.models.patches import check_frames, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
-# How far things are taken to move between two frames, in 32nds of the picture's side: along the rows or the columns.
+# How far things are taken to move between two frames, in 32nds of the picture's side: along the
+# rows or the columns.
 REACHES = (0, -6, -4, -2, -1, 1, 2, 4, 6)
 
 
@@ -35,8 +39,9 @@ class LatentActionConfig:
         soft_share: share of the training in which a transition may belong to several codes.
         batch_entropy_weight: reward for using the codes evenly.
         sample_entropy_weight: price of undecided choices.
-        still_energies: mean squared change of a frame, in squared pixel units, below which a transition counts less; at the
-            start, and at the end, when small changes are to be told apart too.
+        still_energies: mean squared change of a frame, in squared pixel units, below which a
+            transition counts less; at the start, and at the end, when small changes are to be told
+            apart too.
     """
 
     image_size: tuple[int, int]
@@ -58,9 +63,13 @@ class LatentActionConfig:
 
     @property
     def displacements(self) -> list[tuple[int, int]]:
-        """How far things are taken to move between two frames, (rows, columns) in pixels; none at all comes first."""
+        """How far things are taken to move between two frames, (rows, columns) in pixels; none at
+        all comes first.
+        """
         height, width = self.image_size
-        steps = [(round(reach * height / 32), 0) for reach in REACHES] + [(0, round(reach * width / 32)) for reach in REACHES]
+        steps = [(round(reach * height / 32), 0) for reach in REACHES] + [
+            (0, round(reach * width / 32)) for reach in REACHES
+        ]
         return list(dict.fromkeys(steps))
 
 
@@ -75,16 +84,20 @@ class LatentActionModel(nn.Module):
         decoder = STTransformerConfig(grid=config.grid, **config.decoder)
         # Overlapping windows see a movement wherever it falls on the grid of patches.
         self.stem = nn.Sequential(
-            nn.Conv2d(6 + len(config.displacements), channels, 5, stride=2, padding=2), nn.GELU(),
-            nn.Conv2d(channels, channels, 3, padding=1), nn.GELU(),
-            nn.Conv2d(channels, channels, 3, padding=1), nn.GELU(),
+            nn.Conv2d(6 + len(config.displacements), channels, 5, stride=2, padding=2),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GELU(),
             nn.MaxPool2d(config.patch_size // 2),
-        )  # fmt: skip
+        )
         self.embed_motion = nn.Linear(channels, encoder.width)
         self.encoder_position = nn.Parameter(0.02 * torch.randn(num_patches, encoder.width))
         self.encoder = STTransformer(encoder)
         self.to_code = nn.Linear(encoder.width, config.quantizer.code_width)
-        # Centre and scale over the batch: otherwise all vectors share one direction, and one code takes everything.
+        # Centre and scale over the batch: otherwise all vectors share one direction, and one code
+        # takes everything.
         self.code_norm = nn.BatchNorm1d(config.quantizer.code_width, affine=False)
         self.quantizer = Quantizer(config.quantizer)
 
@@ -94,7 +107,10 @@ class LatentActionModel(nn.Module):
         self.decoder = STTransformer(decoder)
         self.to_change = nn.Linear(decoder.width, config.patch_size**2 * 3)
         self.to_displacement = nn.Linear(decoder.width, len(config.displacements))
-        for last in (self.to_change, self.to_displacement):  # the first guess is that nothing moves and nothing changes
+        for last in (
+            self.to_change,
+            self.to_displacement,
+        ):  # the first guess is that nothing moves and nothing changes
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
         self.to_displacement.bias.data[0] = 3.0
@@ -102,24 +118,33 @@ class LatentActionModel(nn.Module):
     def _check(self, frames: Tensor) -> None:
         check_frames(frames, self.config.image_size)
         if frames.shape[1] < 2:
-            raise ValueError("an action lies between two frames: clips of at least two frames are needed, got one")
+            raise GenieError(
+                "an action lies between two frames: clips of at least two frames are needed, got "
+                "one"
+            )
 
     def _encode(self, frames: Tensor) -> Tensor:
-        """What happened before each frame but the first, unquantised: (batch, T - 1, code_width)."""
+        """What happened before each frame but the first, unquantised: (batch, T - 1,
+        code_width).
+        """
         batch, time = frames.shape[:2]
         before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
-        costs = (frames[..., None, :] - displaced(before, self.config.displacements)).abs().mean(-1)  # block matching, as in optical flow
+        # block matching, as in optical flow
+        costs = (frames[..., None, :] - displaced(before, self.config.displacements)).abs().mean(-1)
         inputs = torch.cat([2 * frames - 1, 2 * (frames - before), costs], dim=-1)
         pixels = inputs.flatten(0, 1).permute(0, 3, 1, 2)
         features = self.stem(pixels.contiguous(memory_format=torch.channels_last))
         features = features.flatten(2).transpose(1, 2).unflatten(0, (batch, time))
         x, _ = self.encoder(self.embed_motion(features) + self.encoder_position)
-        # The largest response over the patches: one moving figure must not be averaged away by a still scene.
+        # The largest response over the patches: one moving figure must not be averaged away by a
+        # still scene.
         vectors = self.to_code(x.amax(dim=2))[:, 1:].float()
         return self.code_norm(vectors.flatten(0, 1)).view_as(vectors)
 
     def _decode(self, frames: Tensor, codes: Tensor) -> Tensor:
-        """Predict the frame after each of frames (batch, T, ...) given the action taken there (batch, T, code_width)."""
+        """Predict the frame after each of frames (batch, T, ...) given the action taken there
+        (batch, T, code_width).
+        """
         x = self.embed_frame(2 * unfold(frames, self.config.patch_size) - 1) + self.decoder_position
         x, _ = self.decoder(x + self.from_code(codes)[:, :, None])
         size, grid = self.config.patch_size, self.config.grid
@@ -131,7 +156,8 @@ class LatentActionModel(nn.Module):
 
     @torch.no_grad()
     def infer(self, frames: Tensor) -> Tensor:
-        """Tell which latent action led from each frame to the next. Always in float32, as `VideoTokenizer.encode`.
+        """Tell which latent action led from each frame to the next. Always in float32, as
+        `VideoTokenizer.encode`.
 
         Args:
             frames: (batch, T, height, width, 3) float in [0, 1], T at least 2.
@@ -157,28 +183,36 @@ class LatentActionModel(nn.Module):
         """
         check_frames(frames, self.config.image_size)
         if actions.shape != frames.shape[:2]:
-            raise ValueError(f"actions must be {tuple(frames.shape[:2])}, one for every frame, got {tuple(actions.shape)}")
+            raise GenieError(
+                f"actions must be {tuple(frames.shape[:2])}, one for every frame, got "
+                f"{tuple(actions.shape)}"
+            )
         device = self.decoder_position.device
-        return self._decode(frames.to(device), self.quantizer.lookup(actions.to(device))).clamp(0, 1)
+        return self._decode(frames.to(device), self.quantizer.lookup(actions.to(device))).clamp(
+            0, 1
+        )
 
-    def forward(self, frames: Tensor, progress: float = 1.0, refine: bool = False) -> dict[str, Tensor]:
+    def forward(
+        self, frames: Tensor, progress: float = 1.0, refine: bool = False
+    ) -> dict[str, Tensor]:
         """One training pass.
 
-        At first a transition may belong to several codes, less and less so (a falling temperature); later to one,
-        gradients passing straight through the choice. Chosen hard from the start, one code took everything before any
-        meant something.
+        At first a transition may belong to several codes, less and less so (a falling temperature);
+        later to one, gradients passing straight through the choice. Chosen hard from the start, one
+        code took everything before any meant something.
 
         Args:
             frames: (batch, T, height, width, 3) float in [0, 1], T at least 2.
             progress: how much of the training is done, from 0 to 1.
-            settled: whether small changes are to count in full already, as in a later round of training.
+            refine: whether small changes are to count in full already, as after a restart.
 
         Returns:
-            `loss` (scalar): the `reconstruction`, less a reward for using the codes evenly, which ends with the training,
-            plus a growing price for undecided choices; `actions` (batch, T - 1); the unquantised `continuous`
-            (batch, T - 1, code_width). The reconstruction is the logarithm of each transition's squared error, as PSNR is, so
-            that a jump, which moves one figure, weighs as much as a step, which moves the whole screen; it is taken
-            relative to the error of repeating the frame before.
+            `loss` (scalar): the `reconstruction`, less a reward for using the codes evenly, which
+            ends with the training, plus a growing price for undecided choices; `actions` (batch, T
+            - 1); the unquantised `continuous` (batch, T - 1, code_width). The reconstruction is the
+            logarithm of each transition's squared error, as PSNR is, so that a jump, which moves
+            one figure, weighs as much as a step, which moves the whole screen; it is taken relative
+            to the error of repeating the frame before.
         """
         self._check(frames)
         config = self.config
@@ -189,7 +223,9 @@ class LatentActionModel(nn.Module):
         shares = self.quantizer.assign(continuous, last * (first / last) ** softness)
         actions = shares.argmax(dim=-1)
         if softness == 0:
-            codes = self.quantizer.mix(shares + (F.one_hot(actions, shares.shape[-1]) - shares).detach())
+            codes = self.quantizer.mix(
+                shares + (F.one_hot(actions, shares.shape[-1]) - shares).detach()
+            )
         else:
             codes = self.quantizer.mix(shares)
         predicted = self._decode(frames[:, :-1], codes)
@@ -199,21 +235,32 @@ class LatentActionModel(nn.Module):
         floor = quiet if refine else busy * (quiet / busy) ** hardness
         reconstruction = ((error + floor) / (energy + floor)).log().mean()
 
-        batch_entropy, sample_entropy = entropy(shares.flatten(0, 1).mean(dim=0)), entropy(shares).mean()
-        loss = reconstruction - config.batch_entropy_weight * (1 - hardness) * batch_entropy + config.sample_entropy_weight * (1 - softness) ** 2 * sample_entropy
+        batch_entropy, sample_entropy = (
+            entropy(shares.flatten(0, 1).mean(dim=0)),
+            entropy(shares).mean(),
+        )
+        loss = (
+            reconstruction
+            - config.batch_entropy_weight * (1 - hardness) * batch_entropy
+            + config.sample_entropy_weight * (1 - softness) ** 2 * sample_entropy
+        )
         return {
-            "loss": loss, "reconstruction": reconstruction, "balance": batch_entropy, "doubt": sample_entropy,
-            "actions": actions, "continuous": continuous,
-        }  # fmt: skip
-
+            "loss": loss,
+            "reconstruction": reconstruction,
+            "batch_entropy": batch_entropy,
+            "sample_entropy": sample_entropy,
+            "actions": actions,
+            "continuous": continuous,
+        }
 
     @torch.no_grad()
     def move_least_used_code(self, frames: Tensor) -> None:
         """Give the least used code to half of what the most overburdened code stands for.
 
-        A code that stands for two things draws some of its transitions well and others badly, whichever its decoder settled
-        on. So the burden of a code is the spread of its errors times its use, and the code that moves goes to the
-        encoder's mean output over the transitions that the overburdened one draws worst. No label is looked at.
+        A code that stands for two things draws some of its transitions well and others badly,
+        whichever its decoder settled on. So the burden of a code is the spread of its errors times
+        its use, and the code that moves goes to the encoder's mean output over the transitions that
+        the overburdened one draws worst. No label is looked at.
 
         Args:
             frames: (batch, T, height, width, 3), some hundred transitions.
@@ -222,10 +269,17 @@ class LatentActionModel(nn.Module):
         frames = frames.to(self.encoder_position.device)
         vectors = F.normalize(self._encode(frames), dim=-1)
         actions = self.quantizer.nearest(vectors)
-        errors = (self.predict(frames[:, :-1], actions) - frames[:, 1:]).square().mean(dim=(2, 3, 4))
+        errors = (
+            (self.predict(frames[:, :-1], actions) - frames[:, 1:]).square().mean(dim=(2, 3, 4))
+        )
         numbers = range(self.config.quantizer.num_codes)
         use = torch.stack([(actions == code).float().mean() for code in numbers])
-        spread = torch.stack([errors[actions == code].std() if (actions == code).sum() > 3 else use.new_zeros(()) for code in numbers])
+        spread = torch.stack(
+            [
+                errors[actions == code].std() if (actions == code).sum() > 3 else use.new_zeros(())
+                for code in numbers
+            ]
+        )
         least, overburdened = int(use.argmin()), int((use * spread).argmax())
         if least != overburdened:
             own = errors[actions == overburdened]
@@ -254,7 +308,12 @@ def displaced(frames: Tensor, displacements: list[tuple[int, int]]) -> Tensor:
     pixels = F.pad(pixels, (right_reach, right_reach, down_reach, down_reach), mode="replicate")
     pixels = pixels.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2])
     copies = [
-        pixels[:, :, down_reach - down : down_reach - down + height, right_reach - right : right_reach - right + width]
+        pixels[
+            :,
+            :,
+            down_reach - down : down_reach - down + height,
+            right_reach - right : right_reach - right + width,
+        ]
         for down, right in displacements
     ]
     return torch.stack(copies, dim=-2)

@@ -1,19 +1,23 @@
-"""Which earlier frames a frame attends to: memory beyond the last fifteen frames, at the same price a frame.
+"""Which earlier frames a frame attends to: memory beyond the last fifteen frames, at the same price
+a frame.
 
-The paper's model sees the last 16 frames (Section 2.1) and names that as a limit (Section 5). What temporal attention costs is
-set by how many frames are attended to, not by which. So a frame may choose: the most recent ones, as in the paper; ones that
-lie ever further apart; or, beside recent ones, those old ones that seem to matter now. Only the first is Genie's; the
-others are this book's own.
+The paper's model sees the last 16 frames (Section 2.1) and names that as a limit (Section 5). What
+temporal attention costs is set by how many frames are attended to, not by which. So a frame may
+choose: the most recent ones, as in the paper; ones that lie ever further apart; or, beside recent
+ones, those old ones that seem to matter now. Only the first is Genie's; the others are this book's
+own.
 
-Each choice is made from what play knows before it draws the frame: the time, and the tokens of the frames so far. Training
-makes the same choices for all frames of a clip (`Lookback.attention_mask`), so that what was trained is what is played.
+Each choice is made from what play knows before it draws the frame: the time, and the tokens of the
+frames so far. Training makes the same choices for all frames of a clip (`Lookback.attention_mask`),
+so that what was trained is what is played.
 """
 
 import torch
 from torch import Tensor
 
 RUN = 4  # attended frames after which the sparse window doubles its stride
-LONGEST_REACH = 63  # frames that retrieval chooses from; training clips should be no shorter than this and one more
+# frames that retrieval chooses from; training clips should be no shorter than this and one more
+LONGEST_REACH = 63
 
 
 class Lookback:
@@ -28,7 +32,9 @@ class Lookback:
 
     @property
     def reach(self) -> int:
-        """The age of the oldest frame that may be chosen, so also how many frames play must keep."""
+        """The age of the oldest frame that may be chosen, so also how many frames play must
+        keep.
+        """
         return self.slots
 
     @property
@@ -52,12 +58,15 @@ class Lookback:
         """The choices of all frames of a video, tokens (batch, T, N), as training needs them.
 
         Returns:
-            (batch, T, T) bool; entry [b, t, i] says whether frame t attends to frame i, one before it. None if all do.
+            (batch, T, T) bool; entry [b, t, i] says whether frame t attends to frame i, one before
+            it. None if all do.
         """
         batch, num_frames, _ = tokens.shape
         if num_frames <= self.gapless + 1:
             return None
-        attention_mask = torch.zeros(batch, num_frames, num_frames, dtype=torch.bool, device=tokens.device)
+        attention_mask = torch.zeros(
+            batch, num_frames, num_frames, dtype=torch.bool, device=tokens.device
+        )
         for t in range(1, num_frames):
             first = max(0, t - self.reach)
             attention_mask[:, t, first:t] = self.choose(tokens[:, first:t], first)
@@ -65,9 +74,11 @@ class Lookback:
 
 
 class SparseLookback(Lookback):
-    """Ever further apart: every frame of the last 4, every 2nd of the 8 before, every 4th of the 16 before, and so on.
+    """Ever further apart: every frame of the last 4, every 2nd of the 8 before, every 4th of the 16
+    before, and so on.
 
-    A frame is kept while its time index is a multiple of the stride at its age, so one that was dropped is never wanted again.
+    A frame is kept while its time index is a multiple of the stride at its age, so one that was
+    dropped is never wanted again.
     """
 
     @property
@@ -84,15 +95,18 @@ class SparseLookback(Lookback):
         """By age alone; see `Lookback.choose`."""
         times = first + torch.arange(tokens.shape[1], device=tokens.device)
         ages = first + tokens.shape[1] - times
-        strides = 2 ** torch.log2((ages - 1) / RUN + 1).long()  # ages 1 to 4: 1; 5 to 12: 2; 13 to 28: 4; ...
+        # ages 1 to 4: 1; 5 to 12: 2; 13 to 28: 4; ...
+        strides = 2 ** torch.log2((ages - 1) / RUN + 1).long()
         return (times % strides == 0).expand(len(tokens), -1)
 
 
 class RetrievalLookback(Lookback):
-    """Three quarters of the window for the last frames, the rest for old frames that lay next to what is seen now.
+    """Three quarters of the window for the last frames, the rest for old frames that lay next to
+    what is seen now.
 
-    An old frame matters if the frame before or after it looked like the present one and it did not itself: it shows what
-    comes into view when the way is walked back. How alike two frames are is the share of places with the same token.
+    An old frame matters if the frame before or after it looked like the present one and it did not
+    itself: it shows what comes into view when the way is walked back. How alike two frames are is
+    the share of places with the same token.
     """
 
     @property
@@ -111,7 +125,9 @@ class RetrievalLookback(Lookback):
             before = torch.cat([alike.new_zeros(batch, 1), alike[:, : num_old - 1]], dim=1)
             relevance = torch.maximum(before, alike[:, 1 : num_old + 1]) - alike[:, :num_old]
             # Among equals the more recent; a place weighs 1 / N, far more than all of time.
-            relevance = relevance + torch.arange(num_old, device=tokens.device) * (0.1 / tokens.shape[2] / num_frames)
+            relevance = relevance + torch.arange(num_old, device=tokens.device) * (
+                0.1 / tokens.shape[2] / num_frames
+            )
             chosen[:, :num_old] = False
             chosen.scatter_(1, relevance.topk(num_retrieved, dim=1).indices, True)
         return chosen

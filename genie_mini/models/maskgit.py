@@ -1,4 +1,6 @@
-"""MaskGIT (Chang et al. 2022): a frame's tokens, all masked at first, are predicted over a few steps, the surest first."""
+"""MaskGIT (Chang et al. 2022): a frame's tokens, all masked at first, are predicted over a few
+steps, the surest first.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,10 +9,13 @@ import torch
 from torch import Tensor
 
 
-def sample_tokens(logits: Tensor, temperature: float, generator: torch.Generator | None = None) -> Tensor:
+def sample_tokens(
+    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+) -> Tensor:
     """Sample one token from each distribution: (..., num_codes) -> (...) int64.
 
-    The tokens share out the line from 0 to 1 by their probabilities; one random point on it falls to one of them.
+    The tokens share out the line from 0 to 1 by their probabilities; one random point on it falls
+    to one of them.
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
@@ -20,15 +25,19 @@ def sample_tokens(logits: Tensor, temperature: float, generator: torch.Generator
 
 
 def random_points(logits: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One point between 0 and 1 for each distribution, (..., 1), the same for a seed on every device: drawn on the CPU, then moved."""
+    """One point between 0 and 1 for each distribution, (..., 1), the same for a seed on every
+    device: drawn on the CPU, then moved.
+    """
     return torch.rand(*logits.shape[:-1], 1, generator=generator).to(logits.device)
 
 
 def num_masked(num_tokens: int, step: int, maskgit_steps: int) -> int:
-    """How many of a frame's tokens stay masked after a step (from 0): N (1 - (step + 1) / maskgit_steps)^2.
+    """How many of a frame's tokens stay masked after a step (from 0): N (1 - (step + 1) /
+    maskgit_steps)^2.
 
-    At least one token is unmasked a step and one is left for each step to come. (MaskGIT unmasks few tokens first and many
-    last, along a cosine; the paper names no schedule. Here the last ones are those that decide, and drawn together they gave half players.)
+    At least one token is unmasked a step and one is left for each step to come. (MaskGIT unmasks
+    few tokens first and many last, along a cosine; the paper names no schedule. Here the last ones
+    are those that decide, and drawn together they gave half players.)
     """
     left = maskgit_steps - step - 1
     return max(num_tokens * left**2 // maskgit_steps**2, left)
@@ -40,7 +49,9 @@ def mask_schedule(num_tokens: int, maskgit_steps: int) -> list[int]:
 
 
 def confidence(logits: Tensor, sampled: Tensor, generator: torch.Generator | None) -> Tensor:
-    """The model's belief in the tokens that were sampled, not in its favorite ones: (batch, N, num_codes) and (batch, N) -> (batch, N)."""
+    """The model's belief in the tokens that were sampled, not in its favorite ones: (batch, N,
+    num_codes) and (batch, N) -> (batch, N).
+    """
     return logits.softmax(dim=-1).gather(-1, sampled[..., None])[..., 0]
 
 
@@ -55,15 +66,18 @@ def fill_in(
     generator: torch.Generator | None = None,
     on_step: Callable[[Tensor], None] | None = None,
 ) -> Tensor:
-    """Fill in masked tokens: in each step all of them are predicted, and those that rank highest are kept and shown to the next step.
+    """Fill in masked tokens: in each step all of them are predicted, and those that rank highest
+    are kept and shown to the next step.
 
     Args:
         predict_logits: gives logits (batch, N, num_codes) for partly masked tokens (batch, N).
         tokens: (batch, N) int64; `mask_token` stands where a token is to be filled in.
         mask_token: the mask.
-        schedule: how many tokens stay masked after each step, as `mask_schedule` gives them; the last is 0.
+        schedule: how many tokens stay masked after each step, as `mask_schedule` gives them; the
+            last is 0.
         order: ranks the sampled tokens, (batch, N); MaskGIT takes the surest first.
-        temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more freely.
+        temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more
+            freely.
         generator: source of randomness, on the CPU.
         on_step: called with the tokens after each step, to watch.
 
@@ -74,7 +88,8 @@ def fill_in(
         logits = predict_logits(tokens)
         sampled = sample_tokens(logits, temperature, generator)
         masked = tokens == mask_token
-        rank = order(logits, sampled, generator).masked_fill(~masked, math.inf)  # what is unmasked stays so
+        # what is unmasked stays so
+        rank = order(logits, sampled, generator).masked_fill(~masked, math.inf)
         first = rank.argsort(dim=-1, descending=True)[:, : tokens.shape[1] - still_masked]
         unmasked = torch.zeros_like(masked).scatter(1, first, True)
         tokens = torch.where(masked & unmasked, sampled, tokens)

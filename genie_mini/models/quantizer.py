@@ -1,7 +1,9 @@
-"""Vector quantisation with cosine similarity: a continuous vector becomes the number of the nearest codebook row.
+"""Vector quantisation with cosine similarity: a continuous vector becomes the number of the nearest
+codebook row.
 
-Used twice, with 1024 codes by the video tokenizer and with 8 by the latent action model (paper, Section 2.1; the loss is
-that of VQ-VAE, van den Oord et al. 2017; comparing directions instead of points follows Yu et al. 2022).
+Used twice, with 1024 codes by the video tokenizer and with 8 by the latent action model (paper,
+Section 2.1; the loss is that of VQ-VAE, van den Oord et al. 2017; comparing directions instead of
+points follows Yu et al. 2022).
 """
 
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_mini.device import in_float32
+from genie_mini.errors import GenieError
 
 _ROW_LENGTH = 0.3
 
@@ -23,8 +26,8 @@ class QuantizerConfig:
         num_codes: rows of the codebook.
         code_width: features of a code.
         commitment: weight of the loss that draws vectors to their codes (beta in VQ-VAE).
-        reset_after: a code that nobody chose for about this many training batches takes over the direction of some vector
-            of the present batch.
+        reset_after: a code that nobody chose for about this many training batches takes over the
+            direction of some vector of the present batch.
     """
 
     num_codes: int
@@ -42,9 +45,13 @@ class Quantizer(nn.Module):
     def __init__(self, config: QuantizerConfig):
         super().__init__()
         self.config = config
-        # Only directions count. Short rows turn faster: a step of the optimiser is a larger part of their length.
-        self.codebook = nn.Parameter(_ROW_LENGTH * F.normalize(torch.randn(config.num_codes, config.code_width), dim=-1))
-        # Codes start old, so that those which the first batch does not choose are placed among its vectors at once.
+        # Only directions count. Short rows turn faster: a step of the optimiser is a larger part of
+        # their length.
+        self.codebook = nn.Parameter(
+            _ROW_LENGTH * F.normalize(torch.randn(config.num_codes, config.code_width), dim=-1)
+        )
+        # Codes start old, so that those which the first batch does not choose are placed among its
+        # vectors at once.
         self.register_buffer("age", torch.full((config.num_codes,), config.reset_after))
 
     def directions(self) -> Tensor:
@@ -54,23 +61,31 @@ class Quantizer(nn.Module):
     def lookup(self, indices: Tensor) -> Tensor:
         """Codes of these numbers: (...) int64 -> (..., code_width), of mean square one.
 
-        At unit length each feature would be small beside the embeddings that the code is added to, and be overlooked.
+        At unit length each feature would be small beside the embeddings that the code is added to,
+        and be overlooked.
         """
-        if indices.numel() and not 0 <= int(indices.min()) <= int(indices.max()) < self.config.num_codes:
-            raise ValueError(
-                f"tokens or actions must lie in [0, {self.config.num_codes}), got {int(indices.min())} to {int(indices.max())}"
+        if (
+            indices.numel()
+            and not 0 <= int(indices.min()) <= int(indices.max()) < self.config.num_codes
+        ):
+            raise GenieError(
+                f"tokens or actions must lie in [0, {self.config.num_codes}), got "
+                f"{int(indices.min())} to {int(indices.max())}"
             )
         return self.directions()[indices] * self.config.code_width**0.5
 
     def nearest(self, vectors: Tensor) -> Tensor:
         """Number of the code with the largest cosine similarity: (..., code_width) -> (...) int64.
 
-        Always in float32: in bfloat16 one code in eight was not its own nearest, and training learnt on other tokens than play has.
+        Always in float32: in bfloat16 one code in eight was not its own nearest, and training
+        learnt on other tokens than play has.
         """
         return self.similarities(vectors).argmax(dim=-1)
 
     def similarities(self, vectors: Tensor) -> Tensor:
-        """Products with the codes' directions, in float32: (..., code_width) -> (..., num_codes)."""
+        """Products with the codes' directions, in float32: (..., code_width) -> (...,
+        num_codes).
+        """
         with in_float32(vectors.device):
             return vectors.float() @ self.directions().t()
 
@@ -81,15 +96,19 @@ class Quantizer(nn.Module):
             vectors: (..., code_width), of any length.
 
         Returns:
-            The codes (..., code_width) of mean square one, whose gradient goes to the vectors as if nothing had been rounded; the numbers
-            (...) int64; and the loss that pulls codes and vectors together (a scalar).
+            The codes (..., code_width) of mean square one, whose gradient goes to the vectors as if
+            nothing had been rounded; the numbers (...) int64; and the loss that pulls codes and
+            vectors together (a scalar).
         """
         vectors = F.normalize(vectors.float(), dim=-1)
         with torch.no_grad():
             indices = self.nearest(vectors)
         codes = self.directions()[indices]
-        loss = F.mse_loss(codes, vectors.detach()) + self.config.commitment * F.mse_loss(vectors, codes.detach())
-        loss = loss * self.config.code_width  # the squared distance on the sphere, however many features a code has
+        loss = F.mse_loss(codes, vectors.detach()) + self.config.commitment * F.mse_loss(
+            vectors, codes.detach()
+        )
+        # the squared distance on the sphere, however many features a code has
+        loss = loss * self.config.code_width
         return (vectors + (codes - vectors).detach()) * self.config.code_width**0.5, indices, loss
 
     def assign(self, vectors: Tensor, temperature: float) -> Tensor:
@@ -102,15 +121,21 @@ class Quantizer(nn.Module):
         Returns:
             (..., num_codes), each row summing to one.
         """
-        return (self.similarities(F.normalize(vectors.float(), dim=-1)) / temperature).softmax(dim=-1)
+        return (self.similarities(F.normalize(vectors.float(), dim=-1)) / temperature).softmax(
+            dim=-1
+        )
 
     def mix(self, shares: Tensor) -> Tensor:
-        """The codes in these shares: (..., num_codes) -> (..., code_width), scaled like `lookup`."""
+        """The codes in these shares: (..., num_codes) -> (..., code_width), scaled like
+        `lookup`.
+        """
         return shares @ self.directions() * self.config.code_width**0.5
 
     @torch.no_grad()
     def place(self, codes: int | Tensor, vectors: Tensor) -> None:
-        """Turn codes, an index or (n,) int64, into the directions of these vectors, (code_width,) or (n, code_width)."""
+        """Turn codes, an index or (n,) int64, into the directions of these vectors, (code_width,)
+        or (n, code_width).
+        """
         self.codebook[codes] = _ROW_LENGTH * F.normalize(vectors.float(), dim=-1)
 
     @torch.no_grad()
@@ -129,11 +154,14 @@ class Quantizer(nn.Module):
         dead = (self.age >= self.config.reset_after).nonzero().flatten()
         if dead.numel():
             vectors = F.normalize(vectors.float().flatten(0, -2), dim=-1)
-            # Prefer vectors that their code describes badly: that is where another code is worth most.
+            # Prefer vectors that their code describes badly: that is where another code is worth
+            # most.
             distance = 1 - (vectors * self.directions()[indices.flatten()]).sum(-1)
             weights = distance.clamp(min=0) + 1e-4
             # Drawn on the CPU, so that a seed draws the same on every device.
-            picked = torch.multinomial(weights.cpu(), dead.numel(), replacement=dead.numel() > weights.numel())
+            picked = torch.multinomial(
+                weights.cpu(), dead.numel(), replacement=dead.numel() > weights.numel()
+            )
             self.place(dead, vectors[picked.to(vectors.device)])
             self.age[dead] = 0
         return dead.numel()

@@ -1,8 +1,11 @@
-"""The spatiotemporal transformer that all three parts of Genie are built from (paper, Section 2 and Figure 4).
+"""The spatiotemporal transformer that all three parts of Genie are built from (paper, Section 2 and
+Figure 4).
 
-A video of T frames with N tokens each has T * N tokens. Full attention over all of them costs O(T^2 N^2). An ST block
-splits it: spatial attention looks at the N tokens of one frame, temporal attention at the T tokens of one place, and one
-feed-forward layer follows. The cost is O(T N (T + N)). Temporal attention is causal, so a past frame never has to be
+A video of T frames with N tokens each has T * N tokens. Full attention over all of them costs O(T^2
+N^2). An ST block
+splits it: spatial attention looks at the N tokens of one frame, temporal attention at the T tokens
+of one place, and one feed-forward layer follows. The cost is O(T N (T + N)). Temporal attention is
+causal, so a past frame never has to be
 computed again: its keys and values are kept in a `KVCache`.
 """
 
@@ -13,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_mini.device import in_float32
+from genie_mini.errors import GenieError
 from genie_mini.models.kv_cache import KVCache
 
 
@@ -39,10 +43,15 @@ class STTransformerConfig:
     def __post_init__(self):
         if self.head_width is None:
             if self.width % self.num_heads:
-                raise ValueError(f"width {self.width} is not a multiple of num_heads {self.num_heads}")
+                raise GenieError(
+                    f"width {self.width} is not a multiple of num_heads {self.num_heads}"
+                )
             object.__setattr__(self, "head_width", self.width // self.num_heads)
         if self.head_width % 4:
-            raise ValueError(f"a head's width must be a multiple of 4 for the rotary embeddings, got {self.head_width}")
+            raise GenieError(
+                "a head's width must be a multiple of 4 for the rotary embeddings, got "
+                f"{self.head_width}"
+            )
         object.__setattr__(self, "grid", tuple(self.grid))
 
     @property
@@ -52,19 +61,25 @@ class STTransformerConfig:
 
 
 def rotary_angles(positions: Tensor, num_angles: int, longest: float) -> Tensor:
-    """Angles of the rotary embedding (RoPE): (positions, num_angles), wavelengths from 2 pi to 2 pi * longest."""
+    """Angles of the rotary embedding (RoPE): (positions, num_angles), wavelengths from 2 pi to 2 pi
+    * longest.
+    """
     exponents = torch.arange(num_angles, device=positions.device) / max(1, num_angles - 1)
-    return positions[:, None].float() * longest**-exponents[None]
+    return positions[:, None].float() * longest ** -exponents[None]
 
 
 def rotation(angles: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine for `rotate`, each (positions, head width), of angles (positions, head width / 2)."""
+    """Cosine and sine for `rotate`, each (positions, head width), of angles (positions, head width
+    / 2).
+    """
     cosine, sine = angles.cos(), angles.sin()
     return torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn the pairs of features i and i + head width / 2 of x (..., positions, head width) by their angles (`rotation`)."""
+    """Turn the pairs of features i and i + head width / 2 of x (..., positions, head width) by
+    their angles (`rotation`).
+    """
     first, second = x.chunk(2, dim=-1)
     return torch.addcmul(x * cosine, torch.cat([second, first], dim=-1), sine)
 
@@ -72,8 +87,8 @@ def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention over the middle axis of (sequences, positions, width), with QK-norm.
 
-    Queries and keys are normed before the product, so that logits stay bounded however long training runs; a learned
-    scale per head sets how sharp the attention is.
+    Queries and keys are normed before the product, so that logits stay bounded however long
+    training runs; a learned scale per head sets how sharp the attention is.
     """
 
     def __init__(self, width: int, num_heads: int, head_width: int):
@@ -84,34 +99,53 @@ class Attention(nn.Module):
         self.query_scale = nn.Parameter(torch.ones(num_heads, 1, 1))
 
     def project(self, x: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each (sequences, heads, positions, head width), the first two normed and rotated."""
-        qkv = self.to_qkv(x).float().unflatten(-1, (3, self.num_heads, self.head_width)).permute(2, 0, 3, 1, 4)
+        """Queries, keys and values, each (sequences, heads, positions, head width), the first two
+        normed and rotated.
+        """
+        qkv = (
+            self.to_qkv(x)
+            .float()
+            .unflatten(-1, (3, self.num_heads, self.head_width))
+            .permute(2, 0, 3, 1, 4)
+        )
         query, key = rotate(F.layer_norm(qkv[:2], (self.head_width,)), cosine, sine)
         return query * self.query_scale, key, qkv[2]
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, causal=False) -> Tensor:
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, causal=False
+    ) -> Tensor:
         """softmax(q k^T / sqrt(head width)) v, heads joined: (sequences, positions, width)."""
         with in_float32(query.device):  # the backward pass in bf16 is several times slower on a CPU
-            mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
+            mixed = F.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask, is_causal=causal
+            )
         return self.to_output(mixed.transpose(1, 2).flatten(2))
 
 
 class STBlock(nn.Module):
-    """Spatial attention, causal temporal attention, one feed-forward layer; each pre-normed with a residual path."""
+    """Spatial attention, causal temporal attention, one feed-forward layer; each pre-normed with a
+    residual path.
+    """
 
     def __init__(self, config: STTransformerConfig):
         super().__init__()
         width = config.width
-        self.spatial_norm, self.temporal_norm, self.feedforward_norm = (nn.LayerNorm(width, bias=False) for _ in range(3))
+        self.spatial_norm, self.temporal_norm, self.feedforward_norm = (
+            nn.LayerNorm(width, bias=False) for _ in range(3)
+        )
         self.spatial = Attention(width, config.num_heads, config.head_width)
         self.temporal = Attention(width, config.num_heads, config.head_width)
         hidden = config.feedforward_factor * width
-        self.feedforward = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+        self.feedforward = nn.Sequential(
+            nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)
+        )
 
     def forward(self, x, rotations, put_first, mask, causal):
-        """Run the block; see `STTransformer.forward`. Returns x and the keys and values in time of its frames.
+        """Run the block; see `STTransformer.forward`. Returns x and the keys and values in time of
+        its frames.
 
-        `put_first` puts the keys and values of other frames in front of those of x; mask and causal say who sees whom.
+        `put_first` puts the keys and values of other frames in front of those of x; mask and causal
+        say who sees whom.
         """
         batch, num_frames, num_tokens, _ = x.shape
         (space_cosine, space_sine), (time_cosine, time_sine) = rotations
@@ -139,9 +173,15 @@ class STTransformer(nn.Module):
                 last.weight.data.mul_((2 * config.num_blocks) ** -0.5)
         # In space, half of a head's features turn with the row and half with the column.
         quarter = config.head_width // 4
-        rows, columns = (rotary_angles(torch.arange(size), quarter, longest=16.0) for size in config.grid)
+        rows, columns = (
+            rotary_angles(torch.arange(size), quarter, longest=16.0) for size in config.grid
+        )
         angles = torch.cat(
-            [rows[:, None].expand(-1, config.grid[1], -1), columns[None].expand(config.grid[0], -1, -1)], dim=-1
+            [
+                rows[:, None].expand(-1, config.grid[1], -1),
+                columns[None].expand(config.grid[0], -1, -1),
+            ],
+            dim=-1,
         ).flatten(0, 1)
         for name, part in zip(("space_cosine", "space_sine"), rotation(angles), strict=True):
             self.register_buffer(name, part, persistent=False)
@@ -152,41 +192,58 @@ class STTransformer(nn.Module):
         return rotation(rotary_angles(times, self.config.head_width // 2, longest=32.0))
 
     def forward(
-        self, x: Tensor, cache: KVCache | None = None, clean: KVCache | None = None, attention_mask: Tensor | None = None
+        self,
+        x: Tensor,
+        cache: KVCache | None = None,
+        clean: KVCache | None = None,
+        attention_mask: Tensor | None = None,
     ) -> tuple[Tensor, KVCache]:
         """Mix the tokens of a video in space and, causally, in time.
 
         Args:
             x: (batch, T, N, width).
             cache: frames that came before these; attended to, not changed.
-            clean: only for training the dynamics model. The keys and values of the SAME T frames, unmasked: frame t of x
-                then attends to the clean frames before t and to itself, just as it does at play.
-            attention_mask: without a cache only: (batch, T, T) bool, which of the frames before it each frame attends to, beside
-                itself; None: to all. See `genie_mini.lookback`.
+            clean: only for training the dynamics model. The keys and values of the SAME T frames,
+                unmasked: frame t of x then attends to the clean frames before t and to itself, just
+                as it does at play.
+            attention_mask: without a cache only: (batch, T, T) bool, which of the frames before it
+                each frame attends to, beside itself; None: to all. See `genie_mini.lookback`.
 
         Returns:
             The output, (batch, T, N, width), and the `KVCache` of the frames of x alone.
         """
         position = cache.position if cache is not None else 0
-        rotations = (self.space_cosine, self.space_sine), self.time_rotation(x.shape[1], position, x.device)
+        rotations = (
+            (self.space_cosine, self.space_sine),
+            self.time_rotation(x.shape[1], position, x.device),
+        )
         num_frames, mask = x.shape[1], None
         if clean is not None:  # see the clean frames before one's own, and oneself
             if attention_mask is None:
-                attention_mask = torch.ones(1, num_frames, num_frames, dtype=torch.bool, device=x.device).tril(-1)
+                attention_mask = torch.ones(
+                    1, num_frames, num_frames, dtype=torch.bool, device=x.device
+                ).tril(-1)
             oneself = torch.eye(num_frames, dtype=torch.bool, device=x.device)
             mask = torch.cat([attention_mask, oneself.expand_as(attention_mask)], dim=-1)
         elif attention_mask is not None:
             mask = attention_mask | torch.eye(num_frames, dtype=torch.bool, device=x.device)
         elif cache is not None and num_frames > 1:
             held = cache.keys[0].shape[2] - cache.free
-            mask = torch.ones(num_frames, held + num_frames, dtype=torch.bool, device=x.device).tril(held)
+            mask = torch.ones(
+                num_frames, held + num_frames, dtype=torch.bool, device=x.device
+            ).tril(held)
         if attention_mask is not None and len(attention_mask) > 1:
-            mask = mask.repeat_interleave(x.shape[2], dim=0)[:, None]  # each video its own, alike in all places and heads
+            # each video its own, alike in all places and heads
+            mask = mask.repeat_interleave(x.shape[2], dim=0)[:, None]
         others = clean if cache is None else cache
         keys, values = [], []
         for index, block in enumerate(self.blocks):
-            put_first = others.layer(index) if others is not None else lambda key, value: (key, value)
-            x, (key, value) = block(x, rotations, put_first, mask, causal=mask is None and num_frames > 1)
+            put_first = (
+                others.layer(index) if others is not None else lambda key, value: (key, value)
+            )
+            x, (key, value) = block(
+                x, rotations, put_first, mask, causal=mask is None and num_frames > 1
+            )
             keys.append(key)
             values.append(value)
         return self.norm(x), KVCache(keys, values, position + x.shape[1])

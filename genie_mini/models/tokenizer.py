@@ -1,6 +1,7 @@
 """The video tokenizer, ST-ViViT: frames to tokens and back (paper, Section 2.1 and Figure 5).
 
-Encoder and decoder are causal ST-transformers, so the tokens of frame t may draw on frames up to t and on none after.
+Encoder and decoder are causal ST-transformers, so the tokens of frame t may draw on frames up to t
+and on none after.
 """
 
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_mini.device import in_float32
+from genie_mini.errors import GenieError
 from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.patches import check_frames, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
@@ -60,7 +62,8 @@ class VideoTokenizer(nn.Module):
         self.encoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, encoder.width))
         self.encoder = STTransformer(encoder)
         self.to_code = nn.Linear(encoder.width, code_width)
-        # Centre and scale over the batch, so that the vectors spread over the sphere instead of sharing one direction.
+        # Centre and scale over the batch, so that the vectors spread over the sphere instead of
+        # sharing one direction.
         self.code_norm = nn.BatchNorm1d(code_width, affine=False)
         self.quantizer = Quantizer(config.quantizer)
         self.from_code = nn.Linear(code_width, decoder.width)
@@ -75,19 +78,25 @@ class VideoTokenizer(nn.Module):
         vectors = self.to_code(x).float()
         return F.normalize(self.code_norm(vectors.flatten(0, 2)).view_as(vectors), dim=-1)
 
-    def _decode_continuous(self, codes: Tensor, cache: KVCache | None = None) -> tuple[Tensor, KVCache]:
+    def _decode_continuous(
+        self, codes: Tensor, cache: KVCache | None = None
+    ) -> tuple[Tensor, KVCache]:
         x, present = self.decoder(self.from_code(codes) + self.decoder_position, cache)
         return self.to_frames(x), present
 
     def to_frames(self, x: Tensor) -> Tensor:
-        """Turn the decoder's output, (batch, T, N, width), into frames (batch, T, height, width, 3), not yet clamped."""
+        """Turn the decoder's output, (batch, T, N, width), into frames (batch, T, height, width,
+        3), not yet clamped.
+        """
         return fold(self.to_patch(x).float() + 0.5, self.config.patch_size, self.config.grid)
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
-        """Turn frames, (batch, T, height, width, 3) float in [0, 1], into tokens, (batch, T, N) int64.
+        """Turn frames, (batch, T, height, width, 3) float in [0, 1], into tokens, (batch, T, N)
+        int64.
 
-        Always in float32, so that the dynamics model is trained on the tokens that it is played with.
+        Always in float32, so that the dynamics model is trained on the tokens that it is played
+        with.
         """
         check_frames(frames, self.config.image_size)
         frames = frames.to(self.encoder_position.device)
@@ -96,15 +105,23 @@ class VideoTokenizer(nn.Module):
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
-        """Turn tokens, (batch, T, N) int64, into frames, (batch, T, height, width, 3) float in [0, 1]."""
+        """Turn tokens, (batch, T, N) int64, into frames, (batch, T, height, width, 3) float in [0,
+        1].
+        """
         return self.decode_next(tokens, None)[0]
 
     @torch.no_grad()
     def decode_next(self, tokens: Tensor, cache: KVCache | None) -> tuple[Tensor, KVCache]:
-        """Decode frames that follow those of `cache`; returns the frames and the `KVCache` of these frames alone."""
+        """Decode frames that follow those of `cache`; returns the frames and the `KVCache` of these
+        frames alone.
+        """
         if tokens.ndim != 3 or tokens.shape[2] != self.config.num_tokens:
-            raise ValueError(f"tokens must be (batch, time, {self.config.num_tokens}), got {tuple(tokens.shape)}")
-        frames, present = self._decode_continuous(self.quantizer.lookup(tokens.to(self.decoder_position.device)), cache)
+            raise GenieError(
+                f"tokens must be (batch, time, {self.config.num_tokens}), got {tuple(tokens.shape)}"
+            )
+        frames, present = self._decode_continuous(
+            self.quantizer.lookup(tokens.to(self.decoder_position.device)), cache
+        )
         return frames.clamp(0, 1), present
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
@@ -114,8 +131,9 @@ class VideoTokenizer(nn.Module):
             frames: (batch, T, height, width, 3) float in [0, 1].
 
         Returns:
-            `loss` (scalar) = `reconstruction` (mean squared error) x 10 + `quantizer` loss x 0.25 + weighted `stability`;
-            also `tokens` (batch, T, N), the `continuous` encoder output, and the `decoded` frames.
+            `loss` (scalar) = `reconstruction` (mean squared error) x 10 + `quantizer` loss x 0.25 +
+            weighted `stability`; also `tokens` (batch, T, N), the `continuous` encoder output, and
+            the `decoded` frames.
         """
         check_frames(frames, self.config.image_size)
         continuous = self.encode_continuous(frames)
@@ -123,11 +141,18 @@ class VideoTokenizer(nn.Module):
         decoded, _ = self._decode_continuous(codes)
         reconstruction = F.mse_loss(decoded, frames)
         stability = flicker_penalty(frames, continuous, self.config.patch_size)
-        loss = 10 * reconstruction + 0.25 * quantizer_loss + self.config.stability_weight * stability
+        loss = (
+            10 * reconstruction + 0.25 * quantizer_loss + self.config.stability_weight * stability
+        )
         return {
-            "loss": loss, "reconstruction": reconstruction, "quantizer": quantizer_loss, "stability": stability,
-            "tokens": tokens, "continuous": continuous, "decoded": decoded,
-        }  # fmt: skip
+            "loss": loss,
+            "reconstruction": reconstruction,
+            "quantizer": quantizer_loss,
+            "stability": stability,
+            "tokens": tokens,
+            "continuous": continuous,
+            "decoded": decoded,
+        }
 
 
 def still_patches(frames: Tensor, patch_size: int) -> Tensor:
@@ -139,7 +164,8 @@ def still_patches(frames: Tensor, patch_size: int) -> Tensor:
 def flicker_penalty(frames: Tensor, continuous: Tensor, patch_size: int) -> Tensor:
     """Mean squared change of the encoder's output where a patch's pixels did not change (a scalar).
 
-    Without it a third of the tokens changed in places where nothing happened, and the dynamics model spent itself on them.
+    Without it a third of the tokens changed in places where nothing happened, and the dynamics
+    model spent itself on them.
     """
     still = still_patches(frames, patch_size)
     change = (continuous[:, 1:] - continuous[:, :-1]).square().sum(-1)

@@ -1,4 +1,5 @@
-"""The learnt world as a Gymnasium environment, so that the ecosystem's wrappers and agents work on it.
+"""The learnt world as a Gymnasium environment, so that the ecosystem's wrappers and agents work on
+it.
 
 Importing `genie_mini` registers it as `genie_mini/Genie-v0`.
 """
@@ -6,6 +7,7 @@ Importing `genie_mini` registers it as `genie_mini/Genie-v0`.
 import gymnasium
 import numpy as np
 
+from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
@@ -15,13 +17,14 @@ from genie_mini.world.simulation import FRAMES_PER_SECOND, HELD_OUT_SEED
 class GenieEnv(gymnasium.Env):
     """A world that a Genie dreams up, played with latent actions.
 
-    Observations are (height, width, 3) uint8 pictures, actions are latent ones from 0. Rewards are 0 and an
-    episode never ends by itself: nobody told the Genie what is good, or when a game is over. `info["tokens"]`
-    holds the picture's tokens, (N,) int64.
+    Observations are (height, width, 3) uint8 pictures, actions are latent ones from 0. Rewards are
+    0 and an
+    episode never ends by itself: nobody told the Genie what is good, or when a game is over.
+    `info["tokens"]` holds the picture's tokens, (N,) int64.
 
     Args:
         genie: a `Genie`, or what `Genie.from_pretrained` takes.
-        maskgit_steps: rounds of MaskGIT a frame.
+        maskgit_steps: of each frame.
         temperature: of the sampling; 0 always draws the likeliest token.
         render_mode: "rgb_array", or None.
     """
@@ -42,9 +45,10 @@ class GenieEnv(gymnasium.Env):
 
         Args:
             seed: of the level and of everything that sampling draws.
-            options: {"level": seed} begins with the first picture of that platformer level, {"prompt": picture}
-                with a picture: see `controls.as_prompt` for what it may be. Without either the seed draws a level
-                that training never saw; `info["level"]` tells which.
+            options: {"level": seed} begins with the first picture of that platformer level,
+                {"prompt": picture} with a picture: see `controls.as_prompt` for what it may be.
+                Without either the seed draws a level that training never saw; `info["level"]` tells
+                which.
 
         Raises:
             ValueError: the prompt or level cannot be used, or options holds something else.
@@ -52,13 +56,16 @@ class GenieEnv(gymnasium.Env):
         super().reset(seed=seed)
         options = options or {}
         if options.keys() - {"level", "prompt"} or len(options) > 1:
-            raise ValueError(
-                f'options may hold "level" or "prompt", one of them, got {", ".join(map(repr, options))}'
+            raise GenieError(
+                'options may hold "level" or "prompt", one of them, got '
+                f"{', '.join(map(repr, options))}"
             )
         level = options.get("level", HELD_OUT_SEED + int(self.np_random.integers(HELD_OUT_SEED)))
         sampling_seed = int(self.np_random.integers(2**31))
         if "prompt" in options:
-            self._session = self.genie.play(as_prompt(options["prompt"], self._image_size), sampling_seed)
+            self._session = self.genie.play(
+                as_prompt(options["prompt"], self._image_size), sampling_seed
+            )
             return self.render(), self._info()
         self._session = self.genie.play(level_picture(level, self._image_size), sampling_seed)
         return self.render(), {**self._info(), "level": level}
@@ -70,8 +77,9 @@ class GenieEnv(gymnasium.Env):
             ValueError: there is no such action.
         """
         if not self.action_space.contains(action):
-            raise ValueError(
-                f"latent actions are the integers from 0 to {self.action_space.n - 1}, got {action!r}"
+            raise GenieError(
+                f"latent actions are the integers from 0 to {self.action_space.n - 1}, got "
+                f"{action!r}"
             )
         if self._session is None:
             raise gymnasium.error.ResetNeeded("call reset before the first step")

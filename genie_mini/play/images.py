@@ -17,7 +17,9 @@ def to_uint8(frames: Tensor) -> np.ndarray:
     """Turn floats in [0, 1] into uint8 of the same shape."""
     return (frames.detach() * 255).round().to(torch.uint8).cpu().numpy()
 
-# The button swaps the moving picture for its first frame and back; it works without a kernel and by keyboard.
+
+# The button swaps the moving picture for its first frame and back; it works without a kernel and by
+# keyboard.
 _PAGE = """<figure style="margin:0">
 <img alt="{alt}" src="{moving}" data-other="{still}" width="{width}" style="image-rendering:pixelated;max-width:100%">
 <div><button type="button" onclick="const picture=this.closest('figure').querySelector('img'),shown=picture.src;
@@ -35,17 +37,23 @@ def film(frames: Tensor, alt: str, scale: int = 5) -> HTML:
     """
     pictures = [Image.fromarray(picture) for picture in to_uint8(frames)]
     # One palette for all frames, or the colours would shimmer.
-    palette = Image.fromarray(np.concatenate(to_uint8(frames[:: max(1, len(frames) // 8)]), axis=1)).quantize(256)
+    palette = Image.fromarray(
+        np.concatenate(to_uint8(frames[:: max(1, len(frames) // 8)]), axis=1)
+    ).quantize(256)
     pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     moving, still = io.BytesIO(), io.BytesIO()
     duration = 1000 // FRAMES_PER_SECOND
-    pictures[0].save(moving, "gif", save_all=True, append_images=pictures[1:], duration=duration, loop=0)
+    pictures[0].save(
+        moving, "gif", save_all=True, append_images=pictures[1:], duration=duration, loop=0
+    )
     pictures[0].save(still, "gif")
     sources = {
         name: "data:image/gif;base64," + base64.b64encode(file.getvalue()).decode()
         for name, file in (("moving", moving), ("still", still))
     }
-    return HTML(_PAGE.format(alt=html.escape(alt, quote=True), width=scale * frames.shape[2], **sources))
+    return HTML(
+        _PAGE.format(alt=html.escape(alt, quote=True), width=scale * frames.shape[2], **sources)
+    )
 
 
 def data_uri(pixels: np.ndarray) -> str:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from genie_mini.data.pictures import read_picture
+from genie_mini.errors import GenieError
 from genie_mini.world.simulation import SIZES, Simulation
 
 
@@ -14,18 +15,20 @@ def level_picture(level: int, image_size: tuple[int, int]) -> Tensor:
     """The first picture of a platformer level, (height, width, 3) float in [0, 1].
 
     Args:
-        level: the level's seed, from 0 up; those from `world.HELD_OUT_SEED` on are never trained on.
+        level: the level's seed, from 0 up; those from `world.HELD_OUT_SEED` on are never trained
+            on.
         image_size: (height, width) in pixels.
 
     Raises:
         ValueError: the seed is negative, or the platformer is not drawn at this size.
     """
     if level < 0:
-        raise ValueError(f"a level's seed is an integer from 0 up, got {level}")
+        raise GenieError(f"a level's seed is an integer from 0 up, got {level}")
     if tuple(image_size) not in [(size, size) for size in SIZES]:
         sizes = " or ".join(map(str, SIZES))
-        raise ValueError(
-            f"the platformer is drawn at {sizes} pixels, and this Genie sees {image_size[0]}x{image_size[1]}: "
+        raise GenieError(
+            f"the platformer is drawn at {sizes} pixels, and this Genie sees "
+            f"{image_size[0]}x{image_size[1]}: "
             "give a prompt"
         )
     return torch.from_numpy(Simulation([level]).frames(image_size[0])[0]).float() / 255
@@ -35,8 +38,8 @@ def as_prompt(source, image_size: tuple[int, int]) -> Tensor:
     """Turn whatever someone offers as a prompt into frames, float in [0, 1].
 
     Args:
-        source: the path of an image file (its middle square is cut out and scaled), or an array or tensor
-            (height, width, 3) or (T, height, width, 3), bytes or floats in [0, 1].
+        source: the path of an image file (its middle square is cut out and scaled), or an array or
+            tensor (height, width, 3) or (T, height, width, 3), bytes or floats in [0, 1].
         image_size: (height, width) in pixels.
 
     Returns:
@@ -51,13 +54,13 @@ def as_prompt(source, image_size: tuple[int, int]) -> Tensor:
     height, width = image_size
     expected = f"a prompt must be ({height}, {width}, 3) or (T, {height}, {width}, 3)"
     if array.ndim not in (3, 4) or array.shape[-3:] != (height, width, 3) or not array.shape[0]:
-        raise ValueError(f"{expected}, got shape {array.shape}")
+        raise GenieError(f"{expected}, got shape {array.shape}")
     if array.dtype == np.uint8:
         return torch.from_numpy(array.astype(np.float32) / 255)
     if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"{expected}, bytes or floats in [0, 1], got {array.dtype}")
+        raise GenieError(f"{expected}, bytes or floats in [0, 1], got {array.dtype}")
     if not (array.min() >= 0 and array.max() <= 1):
-        raise ValueError(
+        raise GenieError(
             f"{expected}, floats in [0, 1], got values from {array.min():.4g} to {array.max():.4g}"
         )
     return torch.from_numpy(array.astype(np.float32))

@@ -1,217 +1,179 @@
 """A page in the browser to play on, served by this machine to itself (`genie-mini play`).
 
-`Game` holds the world being played; `Window` is the web server in front of it. The page (assets/window.html) asks
-for nothing from any other host.
+The page (assets/player.html) holds the same `<genie-player>` as the book's; its `ServerEngine`
+asks this server for the frames, and nothing of any other host. It posts to /game one line of JSON,
+what `Games.answer` takes, and after it the picture to begin from. The answer has the same form: a
+line of JSON, then the frame.
 """
 
 import base64
-import io
+import hashlib
 import json
 import os
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
 
-from genie_mini.data.pictures import read_picture
-from genie_mini.evaluation.action_names import check_action_names
+from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
-from genie_mini.play.images import to_uint8
+from genie_mini.play.games import Games
 from genie_mini.play.prompts import as_prompt, level_picture
-from genie_mini.world.simulation import HELD_OUT_SEED
+from genie_mini.play.widget import MODULE, as_json, level_prompts, player_options
+from genie_mini.world.simulation import SIZES
 
-PAGE = Path(__file__).parent / "assets" / "window.html"
-LARGEST_PICTURE = 32 * 2**20  # bytes of an uploaded file
+_PAGE = Path(__file__).parent / "assets" / "player.html"
+LARGEST_REQUEST = 16 * 2**20  # bytes
+_MODULE_HASH = base64.b64encode(hashlib.sha256(MODULE.encode()).digest()).decode()
+# No script but the player's, no connection but to here. Styles lie within the page and the player,
+# prompts in data URIs; a person's own picture becomes a blob.
+_POLICY = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "connect-src 'self'; img-src data: blob:; style-src 'unsafe-inline'; "
+    f"script-src 'sha256-{_MODULE_HASH}'"
+)
 
 
-class Game:
-    """One person's game: a world, where it began, and what the buttons mean.
+def starting_pictures(image_size: tuple[int, int], prompt=None, level: int | None = None) -> list:
+    """What the page offers to begin from: the picture asked for, then the usual levels.
 
     Args:
-        genie: a `Genie`.
-        action_names: what each latent action means, such as "left"; None if nobody knows.
-        prompt: a picture to begin with, as `controls.as_prompt` takes it.
-        level: seed of the platformer level to begin with if there is no prompt; None is the first held-out one.
+        image_size: (height, width) in pixels.
+        prompt: a picture, as `prompts.as_prompt` takes it.
+        level: seed of a platformer level.
+
+    Raises:
+        GenieError: the picture cannot be read, or there is none, and the platformer is not drawn at
+            this size.
     """
-
-    def __init__(
-        self, genie: Genie, action_names: list[str] | None = None, prompt=None, level: int | None = None
-    ):
-        self.genie = genie.eval()
-        self.image_size = genie.config.tokenizer.image_size
-        self.action_names = check_action_names(action_names, genie.config.dynamics.num_actions)
-        self._next_level = HELD_OUT_SEED
-        if prompt is not None:
-            name = Path(prompt).name if isinstance(prompt, str | Path) else "a picture"
-            self._begin(as_prompt(prompt, self.image_size), name)
-        else:
-            self._begin_level(HELD_OUT_SEED if level is None else level)
-
-    def _begin(self, prompt, origin, level=None):
-        session = self.genie.play(prompt)
-        self._prompt, self._session, self._origin, self._level, self._count = (
-            prompt,
-            session,
-            origin,
-            level,
-            0,
-        )
-
-    def _begin_level(self, level):
-        self._begin(level_picture(level, self.image_size), f"level {level}", level)
-        self._next_level = max(level + 1, HELD_OUT_SEED)
-
-    def state(self) -> dict:
-        """The present: `pixels` (base64 of RGB bytes), `origin`, `level` (None for a picture), and `frame`."""
-        pixels = base64.b64encode(to_uint8(self._session.frame).tobytes()).decode()
-        return {"pixels": pixels, "origin": self._origin, "level": self._level, "frame": self._count}
-
-    def describe(self) -> dict:
-        """The present, and what stays the same all the time."""
-        dynamics = self.genie.config.dynamics
-        return self.state() | {
-            "height": self.image_size[0],
-            "width": self.image_size[1],
-            "actionNames": self.action_names,
-            "mostSteps": min(25, dynamics.grid[0] * dynamics.grid[1]),
-            "memory": dynamics.context - 1,
-        }
-
-    def new_world(self) -> dict:
-        """Begin the next held-out level."""
-        self._begin_level(self._next_level)
-        return self.state()
-
-    def restart(self) -> dict:
-        """Begin the same world again; the same actions then lead to the same frames."""
-        self._begin(self._prompt, self._origin, self._level)
-        return self.state()
-
-    def use_picture(self, content: bytes, name: str) -> dict:
-        """Begin from an image file's bytes; a ValueError if they are none."""
-        try:
-            picture = read_picture(io.BytesIO(content), self.image_size[0])
-        except ValueError as error:
-            raise ValueError(f"{name} is not a picture that can be read") from error
-        self._begin(as_prompt(picture, self.image_size), name)
-        return self.state()
-
-    def step(self, action: int, maskgit_steps: int = 8, temperature: float = 1.0) -> dict:
-        """Play one latent action; see `Rollout.step` for the arguments and what is wrong with them."""
-        self._session.step(action, maskgit_steps, temperature)
-        self._count += 1
-        return self.state()
+    if prompt is not None:
+        pictures = [as_prompt(prompt, image_size)]
+    elif level is not None:
+        pictures = [level_picture(level, image_size)]
+    else:
+        return level_prompts(image_size)
+    has_levels = tuple(image_size) in [(size, size) for size in SIZES]
+    return pictures + (level_prompts(image_size) if has_levels else [])
 
 
-class Window(ThreadingHTTPServer):
-    """Serves the page and the game at `address`; for use with `serve_forever`.
+class PlayServer(ThreadingHTTPServer):
+    """Serves the page and the games on it at `address`; for use with `serve_forever`.
 
     Args:
-        game: what is played.
+        genie: draws the frames.
+        action_names: what each latent action means, such as "left"; None if nobody knows.
+        prompt: a picture to begin with, as `prompts.as_prompt` takes it.
+        level: seed of the platformer level to begin with if there is no prompt.
         port: on 127.0.0.1; 0 takes a free one.
 
     Raises:
-        ValueError: the port is taken or not allowed.
+        GenieError: the prompt, the level or a name cannot be used, or the port is taken or not
+            allowed.
     """
 
     daemon_threads = True
-    allow_reuse_address = os.name == "posix"  # on Windows it would let two programs share the port
+    # on Windows it would let two programs share the port
+    allow_reuse_address = os.name == "posix"
 
-    def __init__(self, game: Game, port: int = 0):
+    def __init__(
+        self,
+        genie: Genie,
+        action_names: list[str] | None = None,
+        prompt=None,
+        level: int | None = None,
+        port: int = 0,
+    ):
+        pictures = starting_pictures(genie.config.tokenizer.image_size, prompt, level)
+        self.options = player_options(genie, prompts=pictures, action_names=action_names)
+        self.options["server"] = "/game"
+        page = _PAGE.read_text(encoding="utf-8").replace("{{ options }}", as_json(self.options))
+        self.page = page.replace("{{ module }}", MODULE).encode()
+        self._games = Games(genie)
+        # One thread for the requests of all connections: torch has one set of helpers.
+        self._worker = ThreadPoolExecutor(max_workers=1)
         try:
             super().__init__(("127.0.0.1", port), _Handler)
         except (OSError, OverflowError) as error:
-            raise ValueError(
+            raise GenieError(
                 f"port {port} cannot be used ({error}); without a port a free one is taken"
             ) from error
-        self.game = game
         self.address = f"http://127.0.0.1:{self.server_port}"
-        # One thread for the requests of all connections: a game has one present, and torch one set of helpers.
-        self._worker = ThreadPoolExecutor(max_workers=1)
 
-    def ask(self, function, *arguments):
-        """Call a method of the game, after those already asked for."""
-        return self._worker.submit(function, *arguments).result()
+    def ask(self, message: dict, picture: bytes) -> tuple[dict, bytes]:
+        """`Games.answer`, after all that was asked before."""
+        return self._worker.submit(self._games.answer, message, picture).result()
 
     def server_close(self):
         """Free the port."""
         super().server_close()
-        if hasattr(self, "_worker"):  # not if the port was taken
-            self._worker.shutdown()
+        self._worker.shutdown()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """GET / is the page and GET /game the game; POST /step, /new, /restart and /picture change it."""
+    """GET / is the page; POST /game begins a world or plays one step of it."""
 
     protocol_version = "HTTP/1.1"  # keep the connection: ten requests a second
     disable_nagle_algorithm = True  # or each answer would wait for the last one's acknowledgement
 
     def do_GET(self):
         if not self._is_ours():
-            self._answer(403, {"error": "this page belongs to another address"})
+            self._refuse(403, "this page belongs to another address")
         elif self.path == "/":
-            self._send(200, "text/html; charset=utf-8", PAGE.read_bytes())
-        elif self.path == "/game":
-            self._answer(200, self.server.ask(self.server.game.describe))
+            self._send(200, "text/html; charset=utf-8", self.server.page)
         else:
-            self._answer(404, {"error": f"there is nothing at {self.path}"})
+            self._refuse(404, f"there is nothing at {self.path}")
 
     def do_POST(self):
-        size = int(self.headers.get("Content-Length", 0))
-        if size > LARGEST_PICTURE:
+        size = self.headers.get("Content-Length", "")
+        if not (size.isascii() and size.isdigit()) or int(size) > LARGEST_REQUEST:
             self.close_connection = True
-            self._answer(413, {"error": f"pictures may have {LARGEST_PICTURE >> 20} MB at most"})
+            self._refuse(413, f"a request needs a length of {LARGEST_REQUEST >> 20} MB at most")
             return
-        body, game = self.rfile.read(size), self.server.game
-        changes = {
-            "/step": self._step,
-            "/new": game.new_world,
-            "/restart": game.restart,
-            "/picture": self._picture,
-        }
+        body = self.rfile.read(int(size))
         if not self._is_ours():
-            self._answer(403, {"error": "this page belongs to another address"})
-        elif self.path not in changes:
-            self._answer(404, {"error": f"there is nothing at {self.path}"})
+            self._refuse(403, "this page belongs to another address")
+        elif self.path != "/game":
+            self._refuse(404, f"there is nothing at {self.path}")
         else:
-            arguments = (body,) if self.path in ("/step", "/picture") else ()
-            try:
-                self._answer(200, self.server.ask(changes[self.path], *arguments))
-            except ValueError as error:
-                self._answer(400, {"error": str(error)})
+            self._play(body)
 
-    def _step(self, body):
+    def _play(self, body):
+        line, _, picture = body.partition(b"\n")
         try:
-            wish = json.loads(body)
-            arguments = int(wish["action"]), int(wish["maskgit_steps"]), float(wish["temperature"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError("a step needs an action, maskgit_steps and temperature, all numbers") from error
-        return self.server.game.step(*arguments)
-
-    def _picture(self, body):
-        return self.server.game.use_picture(body, unquote(self.headers.get("X-File-Name", "the file")))
+            answer, frame = self.server.ask(_read(line), picture)
+        except GenieError as error:
+            self._refuse(400, str(error))
+        except Exception:
+            traceback.print_exc()
+            self._refuse(500, "genie-mini failed; the terminal says where")
+        else:
+            content = json.dumps(answer).encode() + b"\n" + frame
+            self._send(200, "application/octet-stream", content)
 
     def _is_ours(self):
-        """Whether the request comes from our own page: any site in the browser could send one to this port."""
+        """Whether the request comes from our own page: any site could send one to this port."""
         own = {f"{host}:{self.server.server_port}" for host in ("127.0.0.1", "localhost")}
         origin = self.headers.get("Origin", "").removeprefix("http://")
         return self.headers.get("Host") in own and (not origin or origin in own)
 
-    def _answer(self, status, content):
-        self._send(status, "application/json", json.dumps(content).encode())
+    def _refuse(self, status, error):
+        self._send(status, "application/json", json.dumps({"error": error}).encode())
 
     def _send(self, status, kind, content):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
-        self.send_header(
-            "Content-Security-Policy",
-            "default-src 'none'; connect-src 'self'; img-src data:; "
-            "style-src 'unsafe-inline'; script-src 'unsafe-inline'",
-        )
+        self.send_header("Content-Security-Policy", _POLICY)
         self.end_headers()
         self.wfile.write(content)
 
     def log_message(self, *arguments):
         """Stay silent: ten lines a second would bury the terminal."""
+
+
+def _read(line):
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise GenieError("a request begins with a line of JSON") from error

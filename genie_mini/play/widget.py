@@ -1,69 +1,102 @@
-"""A player for pages and notebooks: the frame, its tokens, what the model remembers, and a button for each action.
+"""A player for pages and notebooks: the frame, its tokens, what the model remembers, and a button
+for each action.
 
-Both are the same custom element, `<genie-player>` (assets/player*.js). In a page that was built from a notebook it runs the
-exported world in the browser; see `page_player`. In JupyterLab it is an anywidget, `Player`, and Python draws the frames.
+It is one custom element, `<genie-player>` (assets/player*.js). In a page that was built from a
+notebook it runs the exported world in the browser; see `page_player`. In JupyterLab it is an
+anywidget, `Player`, and on the page of `genie-mini play` it asks `PlayServer`; in both, Python
+draws the frames.
 """
 
 import html
 import json
+import re
 from pathlib import Path
 
 import anywidget
 import numpy as np
-import torch
 import traitlets
 from IPython.display import HTML
 from torch import Tensor
 
+from genie_mini.errors import GenieError
 from genie_mini.export.runtime import describe
 from genie_mini.genie import Genie
+from genie_mini.play.games import Games
 from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
 from genie_mini.world.simulation import ACTIONS, HELD_OUT_SEED, Simulation
 
 _ASSETS = Path(__file__).parent / "assets"
-MODULE = "\n".join((_ASSETS / f"{name}.js").read_text(encoding="utf-8") for name in ("player_engines", "player_sketch", "player"))
-FORMS = ("play", "rounds", "actions", "memory")
+
+
+def _join(*names):
+    """One module of several: an anywidget, and a page opened from disk, can load one only."""
+    files = (_ASSETS / f"{name}.js" for name in names)
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    text = re.sub(r'^import \{[^}]*\} from "\./\w+\.js";\n', "", text, flags=re.MULTILINE)
+    return re.sub(r"^export (?!default)", "", text, flags=re.MULTILINE)
+
+
+MODULE = _join("player_engines", "player_markup", "player_sketch", "player")
+FORMS = ("play", "maskgit", "actions", "memory")
 PAGE_FILES = "_static/player"  # where a page finds the exported world
-PROMPT_LEVELS = (11, 1, 23, 12, 7, 22)  # held-out levels of all four palettes, in which the dream of a walk holds together for long
+# held-out levels of all four palettes, in which the dream of a walk holds together for long
+PROMPT_LEVELS = (11, 1, 23, 12, 7, 22)
 _RECORDING_COLUMNS = 8
 
 
+def level_prompts(image_size: tuple[int, int]) -> list[Tensor]:
+    """The first pictures of `PROMPT_LEVELS`, each (height, width, 3) float in [0, 1]."""
+    return [level_picture(HELD_OUT_SEED + level, image_size) for level in PROMPT_LEVELS]
+
+
 def player_options(
-    genie: Genie, form: str = "play", prompts: list | None = None, action_names: list[str] | None = None, steps: int = 8, recording: dict | None = None
+    genie: Genie,
+    form: str = "play",
+    prompts: list | None = None,
+    action_names: list[str] | None = None,
+    steps: int = 8,
+    recording: dict | None = None,
 ) -> dict:
     """What a player needs to know.
 
     Args:
         genie: the world.
-        form: "play", all there is to play with; "rounds", MaskGIT in slow motion; "actions", one action in four worlds
-            at once; "memory", one world above the strip of what it remembers.
-        prompts: pictures to begin with, each as `controls.as_prompt` takes it; None are the first pictures of `PROMPT_LEVELS`.
-        action_names: what each latent action means, as `controls.read_action_names` reads it; None if unknown.
-        steps: rounds of MaskGIT a frame, at first.
+        form: "play", all there is to play with; "maskgit", MaskGIT in slow motion; "actions", one
+            action in four worlds at once; "memory", one world above the strip of what it remembers.
+        prompts: pictures to begin with, each as `prompts.as_prompt` takes it; None are the first
+            pictures of `PROMPT_LEVELS`.
+        action_names: what each latent action means, as `read_action_names` gives it; None
+            if unknown.
+        steps: MaskGIT steps of a frame, at first.
         recording: a game to replay, from `recorded_game`.
 
     Raises:
-        ValueError: the form is unknown, a prompt cannot be used, or there is not one name for each action.
+        ValueError: the form is unknown, a prompt cannot be used, or there is not one name for each
+            action.
     """
     if form not in FORMS:
-        raise ValueError(f"a player's form is one of {', '.join(FORMS)}, got {form!r}")
+        raise GenieError(f"a player's form is one of {', '.join(FORMS)}, got {form!r}")
     size = genie.config.tokenizer.image_size
     if prompts is None:
-        prompts = [level_picture(HELD_OUT_SEED + level, size) for level in PROMPT_LEVELS]
+        prompts = level_prompts(size)
     pictures = [to_uint8(as_prompt(prompt, size)) for prompt in prompts]
     return {
         "form": form,
         "steps": steps,
         "assets": PAGE_FILES,
         "world": describe(genie, action_names),
-        "prompts": [{"name": f"Picture {number}", "image": data_uri(picture)} for number, picture in enumerate(pictures, 1)],
+        "prompts": [
+            {"name": f"Picture {number}", "image": data_uri(picture)}
+            for number, picture in enumerate(pictures, 1)
+        ],
         "trace": recording,
     }
 
 
 def recorded_game(actions: list[str], action_names: list[str], level: int, size: int = 64) -> dict:
-    """Play real actions in the true game, for a player to show beside the dream of the same actions.
+    """Play real actions in the true game, for a player to show beside the dream of the same
+    actions.
 
     Args:
         actions: names of real actions (`world.ACTIONS`).
@@ -73,7 +106,7 @@ def recorded_game(actions: list[str], action_names: list[str], level: int, size:
     """
     missing = sorted(set(actions) - set(action_names))
     if missing:
-        raise ValueError(f"no latent action means {', '.join(missing)}")
+        raise GenieError(f"no latent action means {', '.join(missing)}")
     simulation = Simulation([level])
     frames = [simulation.frames(size)[0]]
     for name in actions:
@@ -82,8 +115,21 @@ def recorded_game(actions: list[str], action_names: list[str], level: int, size:
     rows = -(-len(frames) // _RECORDING_COLUMNS)
     sheet = np.zeros((rows * _RECORDING_COLUMNS, size, size, 3), np.uint8)
     sheet[: len(frames)] = frames
-    sheet = sheet.reshape(rows, _RECORDING_COLUMNS, size, size, 3).swapaxes(1, 2).reshape(rows * size, -1, 3)
-    return {"actions": [action_names.index(name) for name in actions], "columns": _RECORDING_COLUMNS, "image": data_uri(sheet)}
+    sheet = (
+        sheet.reshape(rows, _RECORDING_COLUMNS, size, size, 3)
+        .swapaxes(1, 2)
+        .reshape(rows * size, -1, 3)
+    )
+    return {
+        "actions": [action_names.index(name) for name in actions],
+        "columns": _RECORDING_COLUMNS,
+        "image": data_uri(sheet),
+    }
+
+
+def as_json(options: dict) -> str:
+    """Options for the JSON script within an element: no "<" may end it."""
+    return json.dumps(options).replace("<", "\\u003c")
 
 
 def page_player(options: dict, fallback: Tensor, alt: str) -> HTML:
@@ -91,14 +137,15 @@ def page_player(options: dict, fallback: Tensor, alt: str) -> HTML:
 
     Args:
         options: from `player_options`.
-        fallback: frames (T, height, width, 3) float in [0, 1], shown side by side where there is no JavaScript.
+        fallback: frames (T, height, width, 3) float in [0, 1], shown side by side where there is no
+            JavaScript.
         alt: what there is to see in them.
     """
     strip = to_uint8(fallback.transpose(0, 1).flatten(1, 2))
-    data = json.dumps(options).replace("<", "\\u003c")
     return HTML(
-        f'<genie-player><img src="{data_uri(strip)}" alt="{html.escape(alt, quote=True)}" style="image-rendering:pixelated">'
-        f'<script type="application/json">{data}</script></genie-player>'
+        f'<genie-player><img src="{data_uri(strip)}" alt="{html.escape(alt, quote=True)}" '
+        'style="image-rendering:pixelated">'
+        f'<script type="application/json">{as_json(options)}</script></genie-player>'
     )
 
 
@@ -115,29 +162,18 @@ class Player(anywidget.AnyWidget):
 
     def __init__(self, genie: Genie, **options):
         super().__init__(options=player_options(genie, **options))
-        self._genie, self._games = genie.eval(), {}
+        self._games = Games(genie)
         self.on_msg(self._answer)
 
     def __repr__(self):
-        return f"Player(form={self.options['form']!r})"  # without an address, so that notebooks stay the same
+        # without an address, so that notebooks stay the same
+        return f"Player(form={self.options['form']!r})"
 
     def _answer(self, _, message, buffers):
-        """Do what the element asks for, and send back the frame, its tokens, and those of each round."""
+        """Do what the element asks for; the answer's buffer is the frame."""
         try:
-            session, rounds = self._act(message, buffers)
-        except (ValueError, KeyError) as error:
+            answer, frame = self._games.answer(message, b"".join(map(bytes, buffers)))
+        except GenieError as error:
             self.send({"id": message.get("id"), "error": str(error)})
-            return
-        answer = {"id": message["id"], "tokens": session.tokens.tolist(), "rounds": rounds}
-        self.send(answer, [session.frame.numpy().astype(np.float32).tobytes()])
-
-    def _act(self, message, buffers):
-        rounds = []
-        if message["type"] == "begin":
-            picture = torch.frombuffer(bytearray(buffers[0]), dtype=torch.float32)
-            picture = picture.reshape(*self._genie.config.tokenizer.image_size, 3)
-            self._games[message["game"]] = self._genie.play(picture, message["seed"])
-        session = self._games[message["game"]]
-        if message["type"] == "step":
-            session.step(message["action"], message["numSteps"], message["temperature"], lambda tokens: rounds.append(tokens[0].tolist()))
-        return session, rounds
+        else:
+            self.send({"id": message["id"], **answer}, [frame])

@@ -1,7 +1,9 @@
-"""Inside the memory of a Genie: what each of its three memories is worth, what leaks past the window, and where it looks.
+"""Inside the memory of a Genie: what each of its three memories is worth, what leaks past the
+window, and where it looks.
 
-Three memories, three mechanisms (paper, Section 2): spatial attention holds what is where, causal temporal attention how
-things change, the added action embedding what the player wants. Each can be switched off while the weights stay as they are.
+Three memories, three mechanisms (paper, Section 2): spatial attention holds what is where, causal
+temporal attention how things change, the added action embedding what the player wants. Each can be
+switched off while the weights stay as they are.
 """
 
 from contextlib import contextmanager, nullcontext
@@ -25,7 +27,9 @@ WINDOWS = (16, 8, 4, 2, 1)  # frames, the drawn one included
 def spatial_off(dynamics: DynamicsModel):
     """Let each token see itself alone within its frame."""
     blocks = dynamics.transformer.blocks
-    oneself = torch.eye(dynamics.transformer.config.num_tokens, dtype=torch.bool, device=dynamics.position.device)
+    oneself = torch.eye(
+        dynamics.transformer.config.num_tokens, dtype=torch.bool, device=dynamics.position.device
+    )
     for block in blocks:
         block.spatial.attend = partial(Attention.attend, block.spatial, mask=oneself)
     try:
@@ -48,14 +52,18 @@ def actions_off(dynamics: DynamicsModel):
 
 
 @torch.no_grad()
-def draw_next(dynamics: DynamicsModel, tokens: Tensor, actions: Tensor, window: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Draw the frame after a video from its last `window - 1` frames, all that the dynamics model gets to see.
+def draw_next(
+    dynamics: DynamicsModel, tokens: Tensor, actions: Tensor, window: int, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Draw the frame after a video from its last `window - 1` frames, all that the dynamics model
+    gets to see.
 
     Args:
         tokens: (batch, T, N). actions: (batch, T), the last one leads to the drawn frame.
 
     Returns:
-        Logits (batch, N, num_codes) with everything masked, and the tokens (batch, N) drawn in 8 MaskGIT steps; both on the CPU.
+        Logits (batch, N, num_codes) with everything masked, and the tokens (batch, N) drawn in 8
+        MaskGIT steps; both on the CPU.
     """
     tokens, actions = tokens.to(dynamics.position.device), actions.to(dynamics.position.device)
     seen = max(1, window - 1)
@@ -74,16 +82,26 @@ def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
     """Switch off one memory at a time and draw frame 16 of held-out clips.
 
     Returns:
-        A row for each variant: `loss`, cross-entropy in nats a token with all of the frame masked; `psnr` in dB of the drawn
-        frame, the inferred action played; `cycle`, how often a random latent action is inferred back from the frame drawn with
-        it, asked where the player stands on the ground, with the standard error of this share. The tokenizer keeps its memory in
+        A row for each variant: `loss`, cross-entropy in nats a token with all of the frame masked;
+        `psnr` in dB of the drawn frame, the inferred action played; `cycle`, how often a random
+        latent action is inferred back from the frame drawn with it, asked where the player stands
+        on the ground, with the standard error of this share. The tokenizer keeps its memory in
         all of them: its tokens, as its decoder, draw on earlier frames.
     """
-    frames, truth = record(num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 17], held_out=True)
+    frames, truth = record(
+        num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 17], held_out=True
+    )
     frames = torch.from_numpy(frames)
-    tokens, actions = in_batches(genie.tokenizer.encode, frames), in_batches(genie.latent_action_model.infer, frames)
+    tokens, actions = (
+        in_batches(genie.tokenizer.encode, frames),
+        in_batches(genie.latent_action_model.infer, frames),
+    )
     standing = torch.from_numpy(truth.on_ground[:, -2])
-    wanted = torch.randint(genie.config.dynamics.num_actions, (num_clips,), generator=torch.Generator().manual_seed(seed))
+    wanted = torch.randint(
+        genie.config.dynamics.num_actions,
+        (num_clips,),
+        generator=torch.Generator().manual_seed(seed),
+    )
     others = torch.cat([actions[:, :-1], wanted[:, None]], dim=1)
 
     _, decoder_cache = genie.tokenizer.decode_next(tokens[:, :-1], None)
@@ -93,17 +111,34 @@ def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
             return played.roll(1, dims=0) if shuffled else played  # those of the clip before
 
         with switch(genie.dynamics) if switch else nullcontext():
-            results = [draw_next(genie.dynamics, tokens[:, :-1], given(played), window, seed) for played in (actions, others)]
+            results = [
+                draw_next(genie.dynamics, tokens[:, :-1], given(played), window, seed)
+                for played in (actions, others)
+            ]
         (logits, drawn), (_, answered) = results
-        drawn, answered = (genie.tokenizer.decode_next(t[:, None], decoder_cache)[0][:, 0].cpu() for t in (drawn, answered))
-        inferred = in_batches(genie.latent_action_model.infer, torch.cat([frames[:, :-1], answered[:, None]], dim=1))[:, -1]
+        drawn, answered = (
+            genie.tokenizer.decode_next(t[:, None], decoder_cache)[0][:, 0].cpu()
+            for t in (drawn, answered)
+        )
+        inferred = in_batches(
+            genie.latent_action_model.infer, torch.cat([frames[:, :-1], answered[:, None]], dim=1)
+        )[:, -1]
         share = (inferred == wanted)[standing].float().mean().item()
         error = (share * (1 - share) / int(standing.sum())) ** 0.5
         loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, -1].flatten()).item()
-        return {"memory": name, "loss": loss, "psnr": psnr(drawn, frames[:, -1]), "cycle": share, "cycle_error": error}
+        return {
+            "memory": name,
+            "loss": loss,
+            "psnr": psnr(drawn, frames[:, -1]),
+            "cycle": share,
+            "cycle_error": error,
+        }
 
     return [
-        *(measure(f"temporal: window of {window}" if window < 16 else "all on", window) for window in WINDOWS),
+        *(
+            measure(f"temporal: window of {window}" if window < 16 else "all on", window)
+            for window in WINDOWS
+        ),
         measure("spatial: off", switch=spatial_off),
         measure("action: embedding zero", switch=actions_off),
         measure("action: another clip's", shuffled=True),
@@ -112,24 +147,36 @@ def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
 
 @torch.no_grad()
 def influence(genie: Genie, ages: list[int], num_clips: int = 8, seed: int = 0) -> list[dict]:
-    """Replace one single old frame and see how the next frame's logits move, with the rolling cache and with an exact window.
+    """Replace one single old frame and see how the next frame's logits move, with the rolling cache
+    and with an exact window.
 
-    A rolling cache keeps keys and values that were computed when still older frames were in the window, so what these said
-    travels on, a window further with each block. An exact window is computed anew from its own frames alone.
+    A rolling cache keeps keys and values that were computed when still older frames were in the
+    window, so what these said travels on, a window further with each block. An exact window is
+    computed anew from its own frames alone.
 
     Returns:
-        A row for each age: mean absolute change of the logits, `rolling` and `exact`, and the share of belief that moves (total
-        variation), `rolling_belief` and `exact_belief`.
+        A row for each age: mean absolute change of the logits, `rolling` and `exact`, and the share
+        of belief that moves (total variation), `rolling_belief` and `exact_belief`.
     """
     context, dynamics = genie.config.dynamics.context, genie.dynamics
     length = max(ages) + context
-    frames, _ = record(num_clips, length + 1, size=genie.config.tokenizer.image_size[0], seed=[seed, 19], held_out=True)
+    frames, _ = record(
+        num_clips,
+        length + 1,
+        size=genie.config.tokenizer.image_size[0],
+        seed=[seed, 19],
+        held_out=True,
+    )
     frames = torch.from_numpy(frames)
-    tokens, actions = in_windows(genie.tokenizer.encode, frames), in_windows(genie.latent_action_model.infer, frames)
+    tokens, actions = (
+        in_windows(genie.tokenizer.encode, frames),
+        in_windows(genie.latent_action_model.infer, frames),
+    )
     tokens[:, -1] = dynamics.mask_token
 
     def last(tokens, start):
-        return dynamics(tokens[:, start:], actions[:, start:])[:, -1]  # uncached, but attending as the cache does
+        # uncached, but attending as the cache does
+        return dynamics(tokens[:, start:], actions[:, start:])[:, -1]
 
     starts = {"rolling": 0, "exact": length + 1 - context}
     before = {name: last(tokens, start) for name, start in starts.items()}
@@ -141,6 +188,8 @@ def influence(genie: Genie, ages: list[int], num_clips: int = 8, seed: int = 0) 
         for name, start in starts.items():
             after = last(changed, start)
             row[name] = (after - before[name]).abs().mean().item()
-            row[f"{name}_belief"] = 0.5 * (after.softmax(-1) - before[name].softmax(-1)).abs().sum(-1).mean().item()
+            row[f"{name}_belief"] = (
+                0.5 * (after.softmax(-1) - before[name].softmax(-1)).abs().sum(-1).mean().item()
+            )
         rows.append(row)
     return rows

@@ -15,14 +15,18 @@ from genie_mini.world.rendering import PLAYER_SCREEN_X, SCREEN, TILE
 
 @contextmanager
 def watched(attention: Attention):
-    """Collect what an attention layer attends to: a list of weights, (sequences, heads, queries, keys), one entry a pass."""
+    """Collect what an attention layer attends to: a list of weights, (sequences, heads, queries,
+    keys), one entry a pass.
+    """
     weights = []
 
     def attend(query, key, value, mask=None, causal=False):
         scores = query @ key.transpose(-1, -2) / attention.head_width**0.5
         if causal:
             mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-        weights.append((scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=-1))
+        weights.append(
+            (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(dim=-1)
+        )
         return Attention.attend(attention, query, key, value, mask, causal)
 
     attention.attend = attend
@@ -34,24 +38,35 @@ def watched(attention: Attention):
 
 @torch.no_grad()
 def attention_maps(genie: Genie, num_clips: int = 64, seed: int = 0) -> dict[str, np.ndarray]:
-    """Where the dynamics model looks while it draws frame 16 of held-out clips, all its tokens hidden.
+    """Where the dynamics model looks while it draws frame 16 of held-out clips, all its tokens
+    hidden.
 
     Returns:
-        `temporal` (blocks, heads, 16): mean weight on the frame of each age, from 0, the drawn frame itself, to 15.
+        `temporal` (blocks, heads, 16): mean weight on the frame of each age, from 0, the drawn
+            frame itself, to 15.
         `spatial` (blocks, heads, rows, columns): mean weight on each place of the frame.
-        `player` (blocks, heads): mean weight on the places that the player covered in the frame before. `player_even`: the same if
-        all places were attended to alike.
+        `player` (blocks, heads): mean weight on the places that the player covered in the frame
+        before. `player_even`: the same if all places were attended to alike.
     """
     dynamics, grid = genie.dynamics, genie.config.tokenizer.grid
-    frames, truth = record(num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 23], held_out=True)
+    frames, truth = record(
+        num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 23], held_out=True
+    )
     frames = torch.from_numpy(frames)
-    tokens, actions = in_batches(genie.tokenizer.encode, frames), in_batches(genie.latent_action_model.infer, frames)
+    tokens, actions = (
+        in_batches(genie.tokenizer.encode, frames),
+        in_batches(genie.latent_action_model.infer, frames),
+    )
     tokens, actions = tokens.to(genie.device), actions.to(genie.device)
     cache = dynamics.prefill(tokens[:, :-1], actions[:, :-1])
     temporal, spatial = [], []
     for block in dynamics.transformer.blocks:
         with watched(block.temporal) as in_time, watched(block.spatial) as in_space:
-            dynamics.predict_logits(torch.full_like(tokens[:, 0], dynamics.mask_token), actions[:, -1], cache.preallocate(1))
+            dynamics.predict_logits(
+                torch.full_like(tokens[:, 0], dynamics.mask_token),
+                actions[:, -1],
+                cache.preallocate(1),
+            )
         temporal.append(in_time[0].mean(dim=(0, 2)).flip(-1).cpu())
         spatial.append(in_space[0].mean(dim=2).cpu())  # (clips, heads, places looked at)
     spatial = torch.stack(spatial)
@@ -65,7 +80,9 @@ def attention_maps(genie: Genie, num_clips: int = 64, seed: int = 0) -> dict[str
 
 
 def player_places(heights: np.ndarray, grid: tuple[int, int]) -> Tensor:
-    """Which of a frame's places the player covers, 1 or 0, (clips, N), from his y in pixels of the 64x64 screen, (clips,)."""
+    """Which of a frame's places the player covers, 1 or 0, (clips, N), from his y in pixels of the
+    64x64 screen, (clips,).
+    """
     rows, columns = (torch.arange(size) * (SCREEN / size) for size in grid)
     y = torch.as_tensor(heights)[:, None]
     in_row = (rows < y + TILE) & (rows + SCREEN / grid[0] > y)
@@ -74,7 +91,9 @@ def player_places(heights: np.ndarray, grid: tuple[int, int]) -> Tensor:
 
 
 def attention_rows(genie: Genie, num_clips: int = 64, seed: int = 0) -> list[dict]:
-    """`attention_maps` as rows for a table, one for each block and head: weight by age, on the player, and on him by chance."""
+    """`attention_maps` as rows for a table, one for each block and head: weight by age, on the
+    player, and on him by chance.
+    """
     maps = attention_maps(genie, num_clips, seed)
     return [
         {

@@ -17,14 +17,18 @@ DRIFT_FRAMES = (1, 2, 5, 10, 20, 50, 100, 150, 200)
 def drift_rows(
     genie: Genie, names: np.ndarray, cases: int, seed: int, num_frames: int = max(DRIFT_FRAMES)
 ) -> list[dict]:
-    """How far roll-outs with the true actions stray from the simulator, for some temperatures and prompts.
+    """How far roll-outs with the true actions stray from the simulator, for some temperatures and
+    prompts.
 
-    The levels are as many as `cases`. Each row tells of a stretch of frames, up to one of DRIFT_FRAMES: `psnr` in dB; `psnr_still`,
-    for comparison, that of the prompt's last frame, repeated; and how far the player is from his true place on the screen, in pixels
-    of the 64x64 screen, looked for where he fits best, in frames in which he has not jumped out of the picture.
+    The levels are as many as `cases`. Each row tells of a stretch of frames, up to one of
+    DRIFT_FRAMES: `psnr` in dB; `psnr_still`, for comparison, that of the prompt's last frame,
+    repeated; and how far the player is from his true place on the screen, in pixels of the 64x64
+    screen, looked for where he fits best, in frames in which he has not jumped out of the picture.
     """
     size, longest_prompt = genie.config.tokenizer.image_size[0], genie.config.dynamics.context - 1
-    frames, truth = record(cases, longest_prompt + num_frames, size=size, seed=[seed, 29], held_out=True)
+    frames, truth = record(
+        cases, longest_prompt + num_frames, size=size, seed=[seed, 29], held_out=True
+    )
     frames = torch.from_numpy(frames)
     real = truth.actions[:, longest_prompt - 1 :]
     latent_of = latent_actions(names, np.unique(real))
@@ -33,7 +37,10 @@ def drift_rows(
 
     def play(temperature, prompt):
         rollout = Rollout(genie, frames[:, longest_prompt - prompt : longest_prompt], seed=seed)
-        return torch.stack([rollout.step(latent[:, t], temperature=temperature).cpu() for t in range(num_frames)], dim=1)
+        return torch.stack(
+            [rollout.step(latent[:, t], temperature=temperature).cpu() for t in range(num_frames)],
+            dim=1,
+        )
 
     rows, heights = [], torch.from_numpy(truth.positions[:, longest_prompt:, 1])
     true_places = torch.stack([heights, torch.full_like(heights, PLAYER_SCREEN_X)], dim=-1)
@@ -45,10 +52,16 @@ def drift_rows(
         for end in (frame for frame in DRIFT_FRAMES if frame <= num_frames):
             part = slice(start, end)
             still = frames[:, longest_prompt - 1 : longest_prompt].expand_as(targets[:, part])
-            rows.append({
-                "temperature": temperature, "prompt": prompt, "from": start + 1, "to": end,
-                "psnr": psnr(dreamt[:, part], targets[:, part]), "psnr_still": psnr(still, targets[:, part]),
-                "player_pixels": strayed[:, part][in_picture[:, part]].mean().item(),
-            })  # fmt: skip
+            rows.append(
+                {
+                    "temperature": temperature,
+                    "prompt": prompt,
+                    "from": start + 1,
+                    "to": end,
+                    "psnr": psnr(dreamt[:, part], targets[:, part]),
+                    "psnr_still": psnr(still, targets[:, part]),
+                    "player_pixels": strayed[:, part][in_picture[:, part]].mean().item(),
+                }
+            )
             start = end
     return rows

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genie_mini.errors import GenieError
 from genie_mini.rollout import Rollout
 from genie_mini.world.levels import COLUMNS, FIRST, ROWS, build_level
 from genie_mini.world.rendering import (
@@ -21,9 +22,21 @@ from genie_mini.world.rendering import (
     TILE,
     draw_level,
 )
-from genie_mini.world.simulation import ACTIONS, DASH_LEFT, DASH_RIGHT, HELD_OUT_SEED, NOTHING, Simulation
+from genie_mini.world.simulation import (
+    ACTIONS,
+    DASH_LEFT,
+    DASH_RIGHT,
+    HELD_OUT_SEED,
+    NOTHING,
+    Simulation,
+)
 
-LANDMARKS = {FLOWER: 0, COIN: 1, BRICK: 2}  # kinds, and how many tiles above the ground's surface each may be found
+# kinds, and how many tiles above the ground's surface each may be found
+LANDMARKS = {
+    FLOWER: 0,
+    COIN: 1,
+    BRICK: 2,
+}
 SHOWN = 8  # frames of the prompt
 _PLAYED = (NOTHING, DASH_LEFT, DASH_RIGHT)
 _LEFT_OF_PLAYER = PLAYER_SCREEN_X // TILE  # columns between the screen's left edge and the player
@@ -31,10 +44,12 @@ _LEFT_OF_PLAYER = PLAYER_SCREEN_X // TILE  # columns between the screen's left e
 
 @dataclass
 class TwinWorlds:
-    """Pairs of held-out levels, the player standing so that the landmark's column is the leftmost on the screen.
+    """Pairs of held-out levels, the player standing so that the landmark's column is the leftmost
+    on the screen.
 
     Attributes:
-        simulations: the world with the landmark and the world without, each of all pairs, at the end of the prompt.
+        simulations: the world with the landmark and the world without, each of all pairs, at the
+            end of the prompt.
         prompts: (2, pairs, SHOWN, size, size, 3) float in [0, 1]; first those with the landmark.
         rows: (pairs,) the landmark's row, tiles from the top. kinds: (pairs,) which tile it is.
         size: of the pictures, pixels.
@@ -50,15 +65,15 @@ class TwinWorlds:
 def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0) -> TwinWorlds:
     """Build pairs of held-out levels for `recall`.
 
-    Flowers, coins and bricks take turns as the landmark. It stands where the level generator could have put it, in a
-    column that is otherwise free, and nothing else on the screen depends on whether it does. Creatures are kept away: one
-    that walks past would hide it.
+    Flowers, coins and bricks take turns as the landmark. It stands where the level generator could
+    have put it, in a column that is otherwise free, and nothing else on the screen depends on
+    whether it does. Creatures are kept away: one that walks past would hide it.
 
     Raises:
         ValueError: num_pairs is less than one.
     """
     if num_pairs < 1:
-        raise ValueError(f"recall needs at least one pair of worlds, got {num_pairs}")
+        raise GenieError(f"recall needs at least one pair of worlds, got {num_pairs}")
     rng = np.random.default_rng([seed, 5])
     seeds, columns, rows, kinds = [], [], [], []
     while len(seeds) < num_pairs:
@@ -92,7 +107,9 @@ def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0) -> TwinWorlds
 
 
 def _sites(tiles):
-    """Columns of a level, tiles (rows, columns), that are free and from which the player can dash two columns on and back."""
+    """Columns of a level, tiles (rows, columns), that are free and from which the player can dash
+    two columns on and back.
+    """
     ground = np.argmax(tiles == GRASS, axis=0)
     free = (np.where(np.arange(ROWS)[:, None] < ground, tiles, EMPTY) == EMPTY).all(axis=0)
     columns = np.arange(FIRST, COLUMNS - 2 * SCREEN // TILE)
@@ -107,7 +124,9 @@ class Simulated:
         self.simulation, self._size = copy.deepcopy(simulation), size
 
     def step(self, action: int) -> Tensor:
-        """Play one real action in every world and return the pictures, (worlds, size, size, 3) float in [0, 1]."""
+        """Play one real action in every world and return the pictures, (worlds, size, size, 3)
+        float in [0, 1].
+        """
         self.simulation.step(np.full(len(self.simulation.x), action))
         return torch.from_numpy(self.simulation.frames(self._size)).float() / 255
 
@@ -135,15 +154,21 @@ class Dreamt:
         return self._rollout.step(latent, temperature=self._temperature).cpu()
 
     def fork(self) -> "Dreamt":
-        """The same worlds at the same moment, to go on in another way. (A step replaces what a roll-out holds; it changes nothing in place.)"""
+        """The same worlds at the same moment, to go on in another way. (A step replaces what a
+        roll-out holds; it changes nothing in place.)
+        """
         fork = copy.copy(self)
         fork._rollout = copy.copy(self._rollout)
         return fork
 
 
 def latent_actions(names: np.ndarray, needed: Sequence[int] = ()) -> dict[int, int]:
-    """For each real action that has one, the first latent action that stands for it; a ValueError if a needed one has none."""
+    """For each real action that has one, the first latent action that stands for it; a ValueError
+    if a needed one has none.
+    """
     latent_of = {int(real): latent for latent, real in reversed(list(enumerate(names)))}
     if missing := [ACTIONS[action] for action in needed if action not in latent_of]:
-        raise ValueError(f"no latent action stands for {', '.join(missing)}: what was asked for cannot be played")
+        raise GenieError(
+            f"no latent action stands for {', '.join(missing)}: what was asked for cannot be played"
+        )
     return latent_of

@@ -1,4 +1,6 @@
-"""Training in two phases, as in the paper: the tokenizer; then latent actions and dynamics together."""
+"""Training in two phases, as in the paper: the tokenizer; then latent actions and dynamics
+together.
+"""
 
 from genie_mini.training.config import TRAINING_PRESETS, TrainingConfig
 from genie_mini.training.trainer import Interrupted, train

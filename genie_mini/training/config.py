@@ -1,33 +1,44 @@
-"""How long and how hard to train: the settings of a run, those of the presets, and the learning rate at each step."""
+"""How long and how hard to train: the settings of a run, those of the presets, and the learning
+rate at each step.
+"""
 
 import itertools
 import math
 from dataclasses import dataclass
 
+from genie_mini.errors import GenieError
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long and how hard to train. Steps are optimiser steps of `batch_size` clips of `num_frames` frames.
+    """How long and how hard to train. Steps are optimiser steps of `batch_size` clips of
+    `num_frames` frames.
 
     Attributes:
         tokenizer_steps: length of phase 1.
         latent_action_steps: for how many steps of phase 2 the latent action model learns.
-        latent_action_restarts: its training comes in rounds, each (share of its steps, progress at which it begins). In a later
-            round the choice of codes softens again, the least used code moves to where one code covers two things, and the
-            learning rate starts anew.
+        latent_action_restarts: its training restarts, each stretch given as (share of its steps,
+            progress at which it begins). After a restart the choice of codes softens again, the
+            least used code moves to where one code covers two things, and the learning rate starts
+            anew.
         dynamics_steps: for how many steps of phase 2 the dynamics model learns, up to its end.
-        latent_action_pretraining_steps: steps of phase 2 in which only the latent action model learns, so that the dynamics model need not
-            learn the meaning of codes that are still changing. The paper has none.
-        short_frames, short_share: the tokenizer begins with clips of so many frames, for this share of its steps; a batch
-            has as many frames as ever, so from more levels.
-        latent_action_frames: frames of a clip while only the latent action model learns; a batch has as many as ever.
+        latent_action_pretraining_steps: steps of phase 2 in which only the latent action model
+            learns, so that the dynamics model need not learn the meaning of codes that are still
+            changing. The paper has none.
+        short_frames, short_share: the tokenizer begins with clips of so many frames, for this share
+            of its steps; a batch has as many frames as ever, so from more levels.
+        latent_action_frames: frames of a clip while only the latent action model learns; a batch
+            has as many as ever.
         tokenizer_lr, latent_action_lr, dynamics_lr: highest learning rates.
-        warmup_steps: steps in which a rate grows from zero; afterwards it falls along a cosine to a fiftieth.
+        warmup_steps: steps in which a rate grows from zero; afterwards it falls along a cosine to a
+            fiftieth.
         betas, weight_decay: of AdamW.
         max_grad_norm: longest gradient of a network, L2.
-        precision: of matrix products, one of `device.PRECISIONS`; "auto" is bfloat16 where the hardware has it. Weights stay float32.
-        compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a C++ compiler. Not for
-            training with another look-back, where it translates again and again.
+        precision: of matrix products, one of `device.PRECISIONS`; "auto" is bfloat16 where the
+            hardware has it. Weights stay float32.
+        compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a
+            C++ compiler. Not for training with another look-back, where it translates again and
+            again.
         checkpoint_seconds: at least so often the state is saved.
         seed: of weights, clips and masks.
     """
@@ -56,40 +67,73 @@ class TrainingConfig:
 
     def __post_init__(self):
         if self.latent_action_pretraining_steps > self.latent_action_steps:
-            raise ValueError(
-                f"latent_action_pretraining_steps ({self.latent_action_pretraining_steps}) must not exceed latent_action_steps ({self.latent_action_steps}): "
+            raise GenieError(
+                f"latent_action_pretraining_steps ({self.latent_action_pretraining_steps}) must "
+                f"not exceed latent_action_steps ({self.latent_action_steps}): "
                 "nothing would learn in between"
             )
         if not math.isclose(sum(share for share, _ in self.latent_action_restarts), 1.0):
-            raise ValueError(f"the shares of latent_action_restarts must sum to 1, got {self.latent_action_restarts}")
+            raise GenieError(
+                "the shares of latent_action_restarts must sum to 1, got "
+                f"{self.latent_action_restarts}"
+            )
 
     @property
     def restart_steps(self) -> list[int]:
-        """Steps of phase 2 at which the rounds of the latent action model begin, and the step at which the last one ends."""
+        """Steps of phase 2 at which the latent action model restarts, from 0, and the step at which
+        its training ends.
+        """
         shares = [0.0, *itertools.accumulate(share for share, _ in self.latent_action_restarts)]
         return [round(share * self.latent_action_steps) for share in shares]
 
 
 TRAINING_PRESETS = {
     "pocket": TrainingConfig(
-        tokenizer_steps=900, latent_action_steps=5500, latent_action_pretraining_steps=5500, dynamics_steps=500, batch_size=2,
+        tokenizer_steps=900,
+        latent_action_steps=5500,
+        latent_action_pretraining_steps=5500,
+        dynamics_steps=500,
+        batch_size=2,
         latent_action_restarts=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
-        tokenizer_lr=1.5e-3, latent_action_lr=1.5e-3,
+        tokenizer_lr=1.5e-3,
+        latent_action_lr=1.5e-3,
     ),
     "mini": TrainingConfig(
-        tokenizer_steps=3000, latent_action_steps=5500, latent_action_pretraining_steps=5500, dynamics_steps=4500, batch_size=2,
+        tokenizer_steps=3000,
+        latent_action_steps=5500,
+        latent_action_pretraining_steps=5500,
+        dynamics_steps=4500,
+        batch_size=2,
         latent_action_restarts=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
-        tokenizer_lr=1.5e-3, latent_action_lr=1.5e-3, precision="auto",
+        tokenizer_lr=1.5e-3,
+        latent_action_lr=1.5e-3,
+        precision="auto",
     ),
     # The paper's CoinRun study: batches and steps of Appendix F, rates and betas of Tables 8 and 9.
     "coinrun": TrainingConfig(
-        tokenizer_steps=300_000, latent_action_steps=200_000, dynamics_steps=200_000, batch_size=36, short_share=0.0,
-        tokenizer_lr=3e-4, latent_action_lr=3e-5, dynamics_lr=3e-5, warmup_steps=5_000, betas=(0.9, 0.9), precision="auto",
+        tokenizer_steps=300_000,
+        latent_action_steps=200_000,
+        dynamics_steps=200_000,
+        batch_size=36,
+        short_share=0.0,
+        tokenizer_lr=3e-4,
+        latent_action_lr=3e-5,
+        dynamics_lr=3e-5,
+        warmup_steps=5_000,
+        betas=(0.9, 0.9),
+        precision="auto",
     ),
-}  # fmt: skip
+}
 
 
-# For another way of looking back (`genie_mini.lookback`): only the dynamics model goes on learning, on clips of 6.4 seconds.
+# For another way of looking back (`genie_mini.lookback`): only the dynamics model goes on learning,
+# on clips of 6.4 seconds.
 LOOKBACK_TRAINING = TrainingConfig(
-    tokenizer_steps=0, latent_action_steps=0, dynamics_steps=2500, batch_size=1, num_frames=64, dynamics_lr=5e-4, precision="auto",
-)  # fmt: skip
+    tokenizer_steps=0,
+    latent_action_steps=0,
+    dynamics_steps=2500,
+    batch_size=1,
+    num_frames=64,
+    dynamics_lr=5e-4,
+    precision="auto",
+)

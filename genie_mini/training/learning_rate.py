@@ -4,12 +4,16 @@ import math
 
 
 def current_restart(starts: list[int], step: int) -> int:
-    """Which of the stretches between `starts` a step falls in, from 0; the last entry ends the last one."""
+    """Which of the stretches between `starts` a step falls in, from 0; the last entry ends the last
+    one.
+    """
     return max(0, sum(start <= step for start in starts[:-1]) - 1)
 
 
 def learning_rate(step: int, start: int, stop: int, peak: float, warmup_steps: int) -> float:
-    """The rate at a step: a linear rise over `warmup_steps` from `start`, then a cosine down to peak / 50 at `stop`."""
+    """The rate at a step: a linear rise over `warmup_steps` from `start`, then a cosine down to
+    peak / 50 at `stop`.
+    """
     done = step - start
     if done < 0:
         return 0.0

@@ -6,9 +6,18 @@ from pathlib import Path
 from genie_mini.files import write_atomic
 
 LOG_COLUMNS = (
-    "step", "seconds", "loss", "reconstruction", "quantizer", "stability", "codes",
-    "latent_action", "actions", "dynamics", "accuracy",
-)  # fmt: skip
+    "step",
+    "seconds",
+    "loss",
+    "reconstruction",
+    "quantizer",
+    "stability",
+    "codes",
+    "latent_action",
+    "actions",
+    "dynamics",
+    "accuracy",
+)
 
 
 def write_row(file, step, metrics, seconds):
@@ -21,8 +30,12 @@ def write_row(file, step, metrics, seconds):
 
 
 def keep_rows(log: Path, steps: int) -> None:
-    """Drop the lines of steps that were logged after the last checkpoint: they will be run again."""
+    """Drop the lines of steps that were logged after the last checkpoint: they will be run
+    again.
+    """
     if log.exists():
         rows = log.read_text().splitlines(keepends=True)
-        kept = rows[:1] + [row for row in rows[1:] if row.endswith("\n") and int(row.split(",")[0]) < steps]
+        kept = rows[:1] + [
+            row for row in rows[1:] if row.endswith("\n") and int(row.split(",")[0]) < steps
+        ]
         write_atomic(log, "".join(kept).encode() if steps else b"")

@@ -14,7 +14,8 @@ from genie_mini.training.learning_rate import current_restart, learning_rate
 
 @dataclass
 class Part:
-    """One network within a phase: it learns from step starts[0] until step starts[-1], at rates up to `rate`.
+    """One network within a phase: it learns from step starts[0] until step starts[-1], at rates up
+    to `rate`.
 
     At each of `starts` but the last the rate rises and falls anew.
     """
@@ -26,15 +27,17 @@ class Part:
     def lr_at(self, step: int, warmup_steps: int) -> float:
         """The learning rate at a step."""
         index = current_restart(self.starts, step)
-        return learning_rate(step, self.starts[index], self.starts[index + 1], self.rate, warmup_steps)
+        return learning_rate(
+            step, self.starts[index], self.starts[index + 1], self.rate, warmup_steps
+        )
 
 
 @dataclass
 class Phase:
     """What runs at each step.
 
-    `losses(frames, step)` gives the losses to minimise, figures to log by name, and what to call after the optimiser's
-    step; `clips(step)` says how many clips of how many frames it wants.
+    `losses(frames, step)` gives the losses to minimise, figures to log by name, and what to call
+    after the optimiser's step; `clips(step)` says how many clips of how many frames it wants.
     """
 
     name: str
@@ -50,13 +53,23 @@ class Phase:
 
 def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[Phase]:
     """The paper's two phases for this Genie."""
-    tokenizer, latent_action_model, dynamics = genie.tokenizer, genie.latent_action_model, genie.dynamics
+    tokenizer, latent_action_model, dynamics = (
+        genie.tokenizer,
+        genie.latent_action_model,
+        genie.dynamics,
+    )
 
     def tokenizer_losses(frames, step):
         result = tokenizer(frames)
-        metrics = {name: result[name].item() for name in ("reconstruction", "quantizer", "stability")}
+        metrics = {
+            name: result[name].item() for name in ("reconstruction", "quantizer", "stability")
+        }
         metrics["codes"] = result["tokens"].unique().numel()
-        return [result["loss"]], metrics, lambda: tokenizer.quantizer.reset_dead_codes(result["continuous"], result["tokens"])
+        return (
+            [result["loss"]],
+            metrics,
+            lambda: tokenizer.quantizer.reset_dead_codes(result["continuous"], result["tokens"]),
+        )
 
     world_stop = config.latent_action_pretraining_steps + config.dynamics_steps
 
@@ -66,7 +79,10 @@ def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[P
         if index and step == starts[index]:
             latent_action_model.eval()
             # More clips than a batch, to know how well each code serves.
-            more = [videos.batch(*clips_of(config.latent_action_frames), [config.seed, 2, step, n]) for n in range(16)]
+            more = [
+                videos.batch(*clips_of(config.latent_action_frames), [config.seed, 2, step, n])
+                for n in range(16)
+            ]
             latent_action_model.move_least_used_code(torch.cat(more))
         latent_action_model.train()
         begin = config.latent_action_restarts[index][1]
@@ -79,26 +95,40 @@ def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[P
         if step < config.latent_action_steps:
             latent = latent_action_losses(frames, step)
             losses.append(latent["loss"])
-            metrics |= {"latent_action": latent["reconstruction"].item(), "actions": latent["actions"].unique().numel()}
+            metrics |= {
+                "latent_action": latent["reconstruction"].item(),
+                "actions": latent["actions"].unique().numel(),
+            }
         if step >= config.latent_action_pretraining_steps:
             for frozen in (tokenizer, latent_action_model):
                 frozen.eval()
-            actions = in_windows(latent_action_model.infer, frames)  # without gradient: the dynamics loss does not reach the LAM
+            # without gradient: the dynamics loss does not reach the LAM
+            actions = in_windows(latent_action_model.infer, frames)
             result = dynamics.loss(in_windows(tokenizer.encode, frames), actions)
             losses.append(result["loss"])
             metrics |= {"dynamics": result["loss"].item(), "accuracy": result["accuracy"].item()}
 
         def after_step():
             if latent and step > latent_action_model.config.soft_share * config.latent_action_steps:
-                latent_action_model.quantizer.reset_dead_codes(latent["continuous"], latent["actions"])
+                latent_action_model.quantizer.reset_dead_codes(
+                    latent["continuous"], latent["actions"]
+                )
 
         return losses, metrics, after_step
 
     def tokenizer_clips(step):
-        return clips_of(config.short_frames if step < config.short_share * config.tokenizer_steps else config.num_frames)
+        return clips_of(
+            config.short_frames
+            if step < config.short_share * config.tokenizer_steps
+            else config.num_frames
+        )
 
     def world_clips(step):
-        return clips_of(config.latent_action_frames if step < config.latent_action_pretraining_steps else config.num_frames)
+        return clips_of(
+            config.latent_action_frames
+            if step < config.latent_action_pretraining_steps
+            else config.num_frames
+        )
 
     def clips_of(num_frames):
         num_frames = min(num_frames, config.num_frames)
@@ -115,7 +145,11 @@ def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[P
             "world",
             [
                 Part(latent_action_model, config.restart_steps, config.latent_action_lr),
-                Part(dynamics, [config.latent_action_pretraining_steps, world_stop], config.dynamics_lr),
+                Part(
+                    dynamics,
+                    [config.latent_action_pretraining_steps, world_stop],
+                    config.dynamics_lr,
+                ),
             ],
             world_losses,
             world_clips,

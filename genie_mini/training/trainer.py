@@ -1,7 +1,9 @@
-"""Training in two phases, as in the paper (Section 2.1): the tokenizer; then latent actions and dynamics together.
+"""Training in two phases, as in the paper (Section 2.1): the tokenizer; then latent actions and
+dynamics together.
 
-Everything random in a step (which clips, which tokens are hidden) follows from the seed and the step's number alone. So a
-run that was stopped goes on exactly as if it had not been, and the same seed gives the same losses on a CPU.
+Everything random in a step (which clips, which tokens are hidden) follows from the seed and the
+step's number alone. So a run that was stopped goes on exactly as if it had not been, and the same
+seed gives the same losses on a CPU.
 """
 
 import signal
@@ -27,14 +29,18 @@ class Interrupted(Exception):
     """Training was asked to stop and has saved its state."""
 
 
-def train(genie: Genie, videos: Videos, config: TrainingConfig, folder: Path, *, progress: bool = True) -> None:
-    """Train all parts, from the last checkpoint in `folder` if there is one, and save the result there.
+def train(
+    genie: Genie, videos: Videos, config: TrainingConfig, folder: Path, *, progress: bool = True
+) -> None:
+    """Train all parts, from the last checkpoint in `folder` if there is one, and save the result
+    there.
 
     Args:
         genie: the networks, changed in place, on the device that is to train them.
         videos: where clips come from.
         config: lengths and rates.
-        folder: receives checkpoint.safetensors, tokenizer.csv and world.csv (the losses), and the trained Genie.
+        folder: receives checkpoint.safetensors, tokenizer.csv and world.csv (the losses), and the
+            trained Genie.
         progress: show a bar with the losses and the time left.
 
     Raises:
@@ -57,8 +63,10 @@ def train(genie: Genie, videos: Videos, config: TrainingConfig, folder: Path, *,
             continue
         optimizer = torch.optim.AdamW(
             [{"params": list(part.module.parameters())} for part in phase.parts],
-            lr=0.0, betas=config.betas, weight_decay=config.weight_decay,
-        )  # fmt: skip
+            lr=0.0,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+        )
         first = 0
         if resumed and index == resumed[1]["phase"]:
             first = resumed[1]["step"]
@@ -72,12 +80,24 @@ def train(genie: Genie, videos: Videos, config: TrainingConfig, folder: Path, *,
 
 
 def run_phase(genie, phase, index, first, optimizer, videos, config, folder, progress):
-    """Run the steps of one phase from `first` on, logging each and saving the state from time to time."""
+    """Run the steps of one phase from `first` on, logging each and saving the state from time to
+    time.
+    """
     checkpoint, log = folder / "checkpoint.safetensors", folder / f"{phase.name}.csv"
     keep_rows(log, first)
     saved, began = time.monotonic(), time.monotonic()
-    bar = tqdm(range(first, phase.steps), desc=phase.name, initial=first, total=phase.steps, disable=not progress)
-    with repeatable(genie.device), postponed_interrupt() as asked, log.open("a", newline="") as file:
+    bar = tqdm(
+        range(first, phase.steps),
+        desc=phase.name,
+        initial=first,
+        total=phase.steps,
+        disable=not progress,
+    )
+    with (
+        repeatable(genie.device),
+        postponed_interrupt() as asked,
+        log.open("a", newline="") as file,
+    ):
         for step in bar:
             frames = videos.batch(*phase.clips(step), [config.seed, index, step]).to(genie.device)
             torch.manual_seed(hash((config.seed, index, step)) % 2**63)
@@ -92,18 +112,24 @@ def run_phase(genie, phase, index, first, optimizer, videos, config, folder, pro
             after_step()
             metrics = {"loss": sum(losses).item(), **metrics}
             write_row(file, step, metrics, time.monotonic() - began)
-            bar.set_postfix({name: f"{value:.4g}" for name, value in metrics.items()}, refresh=False)
+            bar.set_postfix(
+                {name: f"{value:.4g}" for name, value in metrics.items()}, refresh=False
+            )
             if asked.is_set() or time.monotonic() - saved > config.checkpoint_seconds:
                 file.flush()
                 write_checkpoint(checkpoint, genie, optimizer, index, step + 1)
                 saved = time.monotonic()
             if asked.is_set():
-                raise Interrupted(f"stopped after step {step + 1} of {phase.name}; run the same command again to go on")
+                raise Interrupted(
+                    f"stopped after step {step + 1} of {phase.name}; run the same command again "
+                    "to go on"
+                )
 
 
 @contextmanager
 def repeatable(device: torch.device):
-    """Make torch compute the same numbers every time: otherwise several threads add up a codebook's gradient in any order.
+    """Make torch compute the same numbers every time: otherwise several threads add up a codebook's
+    gradient in any order.
 
     On a GPU some operations know no such way; torch warns of them there.
     """
@@ -117,7 +143,9 @@ def repeatable(device: torch.device):
 
 @contextmanager
 def postponed_interrupt():
-    """Turn the first Ctrl-C into an event to look at between steps, so that no step is left half done."""
+    """Turn the first Ctrl-C into an event to look at between steps, so that no step is left half
+    done.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked

@@ -3,23 +3,27 @@
 import gymnasium
 import numpy as np
 
+from genie_mini.errors import GenieError
 from genie_mini.world.levels import LAST
 from genie_mini.world.rendering import SCREEN, TILE
 from genie_mini.world.simulation import ACTIONS, FRAMES_PER_SECOND, HELD_OUT_SEED, SIZES, Simulation
 
 
 class Platformer(gymnasium.Env):
-    """One level as a Gymnasium environment with the real actions (registered as `genie_mini/Platformer-v0`).
+    """One level as a Gymnasium environment with the real actions (registered as
+    `genie_mini/Platformer-v0`).
 
-    Observations are (size, size, 3) uint8 pictures; the reward is the number of coins taken in the step; the episode
-    ends at the level's right edge. `reset(seed=...)` chooses the level.
+    Observations are (size, size, 3) uint8 pictures; the reward is the number of coins taken in the
+    step; the episode ends at the level's right edge. `reset(seed=...)` chooses the level.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
 
     def __init__(self, size=SCREEN, render_mode=None):
         if size not in SIZES:
-            raise ValueError(f"the world is drawn at {SIZES[0]} or {SIZES[1]} pixels, got size={size!r}")
+            raise GenieError(
+                f"the world is drawn at {SIZES[0]} or {SIZES[1]} pixels, got size={size!r}"
+            )
         self.size = size
         self.render_mode = render_mode
         self.observation_space = gymnasium.spaces.Box(0, 255, (size, size, 3), np.uint8)
@@ -48,4 +52,8 @@ class Platformer(gymnasium.Env):
         return self._simulation.frames(self.size)[0]
 
     def _info(self):
-        return {"x": int(self._simulation.x[0]), "y": int(self._simulation.y[0]), "coins": int(self._simulation.coins[0])}
+        return {
+            "x": int(self._simulation.x[0]),
+            "y": int(self._simulation.y[0]),
+            "coins": int(self._simulation.coins[0]),
+        }

@@ -1,26 +1,34 @@
-"""Filming the platformer: the recording policy, the clips it makes, and the truth about them in its own place."""
+"""Filming the platformer: the recording policy, the clips it makes, and the truth about them in its
+own place.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from genie_mini.errors import GenieError
 from genie_mini.world.levels import FIRST, LAST
 from genie_mini.world.rendering import SCREEN
 from genie_mini.world.simulation import ACTIONS, HELD_OUT_SEED, NOTHING, Simulation
 
-# How often the recording policy picks each action. Jumps do nothing in the air, so that they are seen more rarely than tried.
+# How often the recording policy picks each action. Jumps do nothing in the air, so that they are
+# seen more rarely than tried.
 _ACTION_SHARES = np.array([0.08, 0.1, 0.1, 0.16, 0.16, 0.16, 0.12, 0.12])
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What the simulator knows of recorded clips and the videos do not say. It scores the models; it never trains them.
+    """What the simulator knows of recorded clips and the videos do not say. It scores the models;
+    it never trains them.
 
     Attributes:
-        actions: (clips, frames - 1) int64 into `ACTIONS`; actions[:, t] leads from frame t to t + 1.
-        positions: (clips, frames, 2) int64, the player's x and y in the level, pixels of the 64x64 screen.
+        actions: (clips, frames - 1) int64 into `ACTIONS`; actions[:, t] leads from frame t to t +
+            1.
+        positions: (clips, frames, 2) int64, the player's x and y in the level, pixels of the 64x64
+            screen.
         on_ground: (clips, frames) bool.
-        outcomes: (clips, frames - 1) int64, a bit mask: bit a is set if action a would have led to the same next picture.
+        outcomes: (clips, frames - 1) int64, a bit mask: bit a is set if action a would have led to
+            the same next picture.
     """
 
     actions: np.ndarray
@@ -32,8 +40,9 @@ class Truth:
 def random_actions(rng, clips, steps):
     """Draw the recording policy's actions, (clips, steps) int64.
 
-    Half the clips draw every action anew; the other half keep the last one with probability 0.7. With repeats alone,
-    latent actions came to mean "keep going" and "turn round"; without any, the player never gets anywhere.
+    Half the clips draw every action anew; the other half keep the last one with probability 0.7.
+    With repeats alone, latent actions came to mean "keep going" and "turn round"; without any, the
+    player never gets anywhere.
     """
     fresh = rng.choice(len(ACTIONS), size=(clips, steps), p=_ACTION_SHARES)
     keep = rng.random((clips, steps)) < np.where(rng.random((clips, 1)) < 0.5, 0.7, 0.0)
@@ -43,19 +52,26 @@ def random_actions(rng, clips, steps):
 
 
 def _outcomes(simulation, actions):
-    """For each level, the bit mask of actions that end in the same next picture as the one taken, (n,) int64."""
+    """For each level, the bit mask of actions that end in the same next picture as the one taken,
+    (n,) int64.
+    """
     trial = _Trial(simulation)
     trial.step(np.tile(np.arange(len(ACTIONS)), len(actions)))
-    # The picture shows the place, the facing, and the pose, which depends on the speed's sign in the air.
+    # The picture shows the place, the facing, and the pose, which depends on the speed's sign in
+    # the air.
     pose = np.where(trial.on_ground, trial.walking, np.where(trial.speed < 0, 2, 3))
-    results = np.stack([trial.x, trial.y, trial.facing, pose], axis=1).reshape(len(actions), len(ACTIONS), 4)
+    results = np.stack([trial.x, trial.y, trial.facing, pose], axis=1).reshape(
+        len(actions), len(ACTIONS), 4
+    )
     taken = results[np.arange(len(actions)), actions]
     same = (results == taken[:, None]).all(axis=2)
     return (same << np.arange(len(ACTIONS))).sum(axis=1)
 
 
 class _Trial(Simulation):
-    """All actions in every level, one step ahead: only the player moves; the original stays as it is."""
+    """All actions in every level, one step ahead: only the player moves; the original stays as it
+    is.
+    """
 
     def __init__(self, original):
         self.tiles = original.tiles
@@ -70,13 +86,16 @@ class _Trial(Simulation):
         pass
 
 
-def record(num_clips, num_frames=16, *, size=SCREEN, seed=0, held_out=False, actions=None, from_start=False):
+def record(
+    num_clips, num_frames=16, *, size=SCREEN, seed=0, held_out=False, actions=None, from_start=False
+):
     """Film the recording policy at play, each clip in a level of its own.
 
     Args:
         num_clips, num_frames: how many clips, and frames in each (1.6 seconds are 16).
         size: 32 or 64 pixels.
-        seed: an integer or a list of them; clips with another seed come from other levels (and other actions).
+        seed: an integer or a list of them; clips with another seed come from other levels (and
+            other actions).
         held_out: draw from the levels that training never sees.
         actions: (num_clips, num_frames - 1) real actions to play instead of the policy's.
         from_start: film from each level's beginning instead of from a random moment in it.
@@ -86,28 +105,45 @@ def record(num_clips, num_frames=16, *, size=SCREEN, seed=0, held_out=False, act
         truth: the `Truth` about them.
     """
     if num_clips < 1 or num_frames < 1:
-        raise ValueError(f"record needs at least one clip of one frame, got {num_clips} clips of {num_frames}")
+        raise GenieError(
+            f"record needs at least one clip of one frame, got {num_clips} clips of {num_frames}"
+        )
     rng = np.random.default_rng([*np.atleast_1d(seed), int(held_out)])
     seeds = rng.integers(HELD_OUT_SEED, size=num_clips) + (HELD_OUT_SEED if held_out else 0)
     columns = None if from_start else rng.integers(FIRST, LAST + 1, size=num_clips)
     simulation = Simulation(seeds, columns)
     lead_in = 0 if from_start else 12
     start = rng.integers(lead_in + 1, size=num_clips)  # so that clips begin in mid-jump too
-    warm_up = random_actions(rng, num_clips, lead_in) if lead_in else np.empty((num_clips, 0), dtype=int)
+    warm_up = (
+        random_actions(rng, num_clips, lead_in) if lead_in else np.empty((num_clips, 0), dtype=int)
+    )
     for step in range(lead_in):
         simulation.step(np.where(step < start, warm_up[:, step], NOTHING))
     if actions is None:
-        actions = random_actions(rng, num_clips, num_frames - 1) if num_frames > 1 else np.empty((num_clips, 0), int)
+        actions = (
+            random_actions(rng, num_clips, num_frames - 1)
+            if num_frames > 1
+            else np.empty((num_clips, 0), int)
+        )
     actions = np.asarray(actions)
-    if actions.shape != (num_clips, num_frames - 1) or not np.isin(actions, range(len(ACTIONS))).all():
-        raise ValueError(f"actions must be ({num_clips}, {num_frames - 1}) integers from 0 to {len(ACTIONS) - 1}")
+    if (
+        actions.shape != (num_clips, num_frames - 1)
+        or not np.isin(actions, range(len(ACTIONS))).all()
+    ):
+        raise GenieError(
+            f"actions must be ({num_clips}, {num_frames - 1}) integers from 0 to {len(ACTIONS) - 1}"
+        )
     frames = np.empty((num_clips, num_frames, size, size, 3), dtype=np.float32)
     positions = np.empty((num_clips, num_frames, 2), dtype=np.int64)
     on_ground = np.empty((num_clips, num_frames), dtype=bool)
     outcomes = np.empty((num_clips, num_frames - 1), dtype=np.int64)
     for t in range(num_frames):
         frames[:, t] = simulation.frames(size)
-        positions[:, t, 0], positions[:, t, 1], on_ground[:, t] = simulation.x, simulation.y, simulation.on_ground
+        positions[:, t, 0], positions[:, t, 1], on_ground[:, t] = (
+            simulation.x,
+            simulation.y,
+            simulation.on_ground,
+        )
         if t < num_frames - 1:
             outcomes[:, t] = _outcomes(simulation, actions[:, t])
             simulation.step(actions[:, t])

@@ -1,8 +1,9 @@
-"""How the platformer looks: palettes, sprites, tiles, and a renderer that draws many levels at once.
+"""How the platformer looks: palettes, sprites, tiles, and a renderer that draws many levels at
+once.
 
-A picture is first drawn in *colour indices* (one byte a pixel); one table look-up turns the indices into RGB. All
-levels that share a palette therefore share their exact colours, which matters later: a codebook of 1024 entries cannot
-hold every colour there is.
+A picture is first drawn in *colour indices* (one byte a pixel); one table look-up turns the indices
+into RGB. All levels that share a palette therefore share their exact colours, which matters later:
+a codebook of 1024 entries cannot hold every colour there is.
 """
 
 import numpy as np
@@ -26,10 +27,12 @@ _PLAYER = {
 }
 _CREATURE = (
     "........  ........  ..pppp..  .pppppp.  .ppwkwk.  pppppppp  pppppppp  .P.PP.P.",
-    "........  ..pppp..  .pppppp.  .ppwkwk.  pppppppp  pppppppp  .P....P.  ......P.",  # a foot lifted
+    # a foot lifted
+    "........  ..pppp..  .pppppp.  .ppwkwk.  pppppppp  pppppppp  .P....P.  ......P.",
 )
-# Three drawings a kind, for columns in turn: a picture that repeats every 8 pixels looks the same after 4 pixels to the
-# left as after 4 to the right, and one that repeats every 16 after 8, and a learner could not tell where the player went.
+# Three drawings a kind, for columns in turn: a picture that repeats every 8 pixels looks the same
+# after 4 pixels to the left as after 4 to the right, and one that repeats every 16 after 8, and a
+# learner could not tell where the player went.
 _TILES = {
     EMPTY: (
         "........  ........  ........  ........  ........  ........  ........  ........",
@@ -64,26 +67,88 @@ _TILES = {
 }
 # Colours that every palette shares, so that the player looks alike everywhere.
 _SHARED = {
-    "r": (214, 48, 49), "s": (255, 205, 160), "b": (44, 74, 170), "k": (24, 20, 37), "w": (255, 255, 255),
-    "p": (146, 84, 200), "P": (94, 48, 140), "y": (250, 200, 40), "Y": (200, 130, 20),
-}  # fmt: skip
+    "r": (214, 48, 49),
+    "s": (255, 205, 160),
+    "b": (44, 74, 170),
+    "k": (24, 20, 37),
+    "w": (255, 255, 255),
+    "p": (146, 84, 200),
+    "P": (94, 48, 140),
+    "y": (250, 200, 40),
+    "Y": (200, 130, 20),
+}
 PLAYER_COLOURS = np.array([_SHARED["r"], _SHARED["b"], _SHARED["s"]], dtype=np.uint8)
 
-# Per palette: sky at the top and at the horizon, hills, sun, grass light and dark, dirt, dirt speck, brick edge, body, gap.
+# Per palette: sky at the top and at the horizon, hills, sun, grass light and dark, dirt, dirt
+# speck, brick edge, body, gap.
 PALETTES = {
-    "meadow": ["#5fb4f0", "#bfe6fa", "#93cfc0", "#fff3b0", "#7ed04b", "#4da53a", "#a9713f", "#956134", "#e8a77c", "#c8744c", "#a0573b"],
-    "dusk": ["#4b3d8f", "#f2a07b", "#a0608f", "#ffd27a", "#d9b24c", "#a8803a", "#7a4a4a", "#683d3d", "#c9a0b8", "#9a6c90", "#785074"],
-    "night": ["#101a3c", "#2c4478", "#1d2f58", "#e8ecff", "#4f9a8c", "#2f6f70", "#3c4a6c", "#323f5e", "#8fa2cc", "#6478a6", "#4d5f8a"],
-    "winter": ["#9fc4dc", "#e8f2f8", "#c4d8e6", "#fffbe6", "#ffffff", "#d4e4f2", "#7f93ab", "#71859e", "#b0c8dc", "#88a4c0", "#6b88a7"],
-}  # fmt: skip
-_PALETTE_LETTERS = "hulgdDinI"  # hills, sun, then ground and bricks, in the order of the lists above from entry 2
+    "meadow": [
+        "#5fb4f0",
+        "#bfe6fa",
+        "#93cfc0",
+        "#fff3b0",
+        "#7ed04b",
+        "#4da53a",
+        "#a9713f",
+        "#956134",
+        "#e8a77c",
+        "#c8744c",
+        "#a0573b",
+    ],
+    "dusk": [
+        "#4b3d8f",
+        "#f2a07b",
+        "#a0608f",
+        "#ffd27a",
+        "#d9b24c",
+        "#a8803a",
+        "#7a4a4a",
+        "#683d3d",
+        "#c9a0b8",
+        "#9a6c90",
+        "#785074",
+    ],
+    "night": [
+        "#101a3c",
+        "#2c4478",
+        "#1d2f58",
+        "#e8ecff",
+        "#4f9a8c",
+        "#2f6f70",
+        "#3c4a6c",
+        "#323f5e",
+        "#8fa2cc",
+        "#6478a6",
+        "#4d5f8a",
+    ],
+    "winter": [
+        "#9fc4dc",
+        "#e8f2f8",
+        "#c4d8e6",
+        "#fffbe6",
+        "#ffffff",
+        "#d4e4f2",
+        "#7f93ab",
+        "#71859e",
+        "#b0c8dc",
+        "#88a4c0",
+        "#6b88a7",
+    ],
+}
+_PALETTE_LETTERS = (
+    "hulgdDinI"  # hills, sun, then ground and bricks, in the order of the lists above from entry 2
+)
 _SKY_BANDS = 16  # of four rows each
 _HILL_PERIOD = 128  # pixels after which the hills repeat
 
 
 def _parse(art, alphabet):
-    """Turn a drawing of eight words of eight letters into an (8, 8) array of colour indices, 0 where transparent."""
-    return np.array([[alphabet.get(letter, 0) for letter in row] for row in art.split()], dtype=np.uint8)
+    """Turn a drawing of eight words of eight letters into an (8, 8) array of colour indices, 0
+    where transparent.
+    """
+    return np.array(
+        [[alphabet.get(letter, 0) for letter in row] for row in art.split()], dtype=np.uint8
+    )
 
 
 def _build_colors():
@@ -92,27 +157,39 @@ def _build_colors():
     alphabet = {letter: 1 + _SKY_BANDS + index for index, letter in enumerate(letters)}
     table = np.zeros((len(PALETTES), 64, 4), dtype=np.uint8)
     for row, hex_colors in zip(table, PALETTES.values(), strict=True):
-        own = np.array([[int(text[i : i + 2], 16) for i in (1, 3, 5)] for text in hex_colors], dtype=float)
+        own = np.array(
+            [[int(text[i : i + 2], 16) for i in (1, 3, 5)] for text in hex_colors], dtype=float
+        )
         blend = np.linspace(0, 1, _SKY_BANDS)[:, None]
         row[1 : 1 + _SKY_BANDS, :3] = np.rint(own[0] * (1 - blend) + own[1] * blend)
         for letter, index in alphabet.items():
-            row[index, :3] = _SHARED[letter] if letter in _SHARED else own[2 + _PALETTE_LETTERS.index(letter)]
+            row[index, :3] = (
+                _SHARED[letter] if letter in _SHARED else own[2 + _PALETTE_LETTERS.index(letter)]
+            )
     return alphabet, table.view(np.uint32)[..., 0]
 
 
 _ALPHABET, _COLORS = _build_colors()
-_TILE_ART = np.stack([[_parse(art, _ALPHABET) for art in _TILES[kind]] for kind in range(len(_TILES))])  # (kind, column, 8, 8)
+# (kind, column, 8, 8)
+_TILE_ART = np.stack(
+    [[_parse(art, _ALPHABET) for art in _TILES[kind]] for kind in range(len(_TILES))]
+)
 _PLAYER_ART = np.stack([_parse(_PLAYER[pose], _ALPHABET) for pose in range(4)])
 _PLAYER_ART = np.stack([_PLAYER_ART[..., ::-1], _PLAYER_ART])  # (facing left or right, pose, 8, 8)
 _CREATURE_ART = np.stack([_parse(art, _ALPHABET) for art in _CREATURE])
-_CREATURE_ART = np.stack([_CREATURE_ART[..., ::-1], _CREATURE_ART])  # (facing left or right, foot lifted, 8, 8)
+# (facing left or right, foot lifted, 8, 8)
+_CREATURE_ART = np.stack([_CREATURE_ART[..., ::-1], _CREATURE_ART])
 
 
 def _draw_background():
-    """Draw sky, sun-free, with hills: a (64, period + 64) picture that the camera slides over at half speed."""
+    """Draw sky, sun-free, with hills: a (64, period + 64) picture that the camera slides over at
+    half speed.
+    """
     rows = np.arange(SCREEN)[:, None]
     columns = np.arange(_HILL_PERIOD + SCREEN)[None, :]
-    picture = np.broadcast_to(1 + rows * _SKY_BANDS // SCREEN, (SCREEN, columns.size)).astype(np.uint8)
+    picture = np.broadcast_to(1 + rows * _SKY_BANDS // SCREEN, (SCREEN, columns.size)).astype(
+        np.uint8
+    )
     # Two triangle waves; each step is two pixels wide and high, like the camera's half-speed steps.
     near = np.abs((columns // 2) % 32 - 16)
     far = np.abs((columns // 2 + 10) % 64 - 32) // 2
@@ -120,7 +197,8 @@ def _draw_background():
     return np.where(rows >= crest, np.uint8(_ALPHABET["h"]), picture)
 
 
-_BACKGROUND = np.lib.stride_tricks.sliding_window_view(_draw_background(), SCREEN, axis=1)  # (64, offsets, 64)
+# (64, offsets, 64)
+_BACKGROUND = np.lib.stride_tricks.sliding_window_view(_draw_background(), SCREEN, axis=1)
 _BACKGROUND = np.ascontiguousarray(_BACKGROUND.transpose(1, 0, 2)[:_HILL_PERIOD])
 
 
@@ -145,11 +223,15 @@ def draw_level(tiles):
     """
     levels, rows, columns = tiles.shape
     art = _TILE_ART[tiles, np.arange(columns) % _TILE_ART.shape[1]]  # (levels, rows, columns, 8, 8)
-    return np.ascontiguousarray(art.transpose(0, 1, 3, 2, 4)).reshape(levels, rows * TILE, columns * TILE)
+    return np.ascontiguousarray(art.transpose(0, 1, 3, 2, 4)).reshape(
+        levels, rows * TILE, columns * TILE
+    )
 
 
 def _stamp(frames, art, x, y, which):
-    """Draw one 8x8 sprite a frame in place, clipped at the screen's edges; `which` selects the frames it shows in."""
+    """Draw one 8x8 sprite a frame in place, clipped at the screen's edges; `which` selects the
+    frames it shows in.
+    """
     which = np.flatnonzero(which & (x > -TILE) & (x < SCREEN))
     if which.size == 0:
         return
@@ -180,7 +262,9 @@ def render(state):
         art = _CREATURE_ART[facing.astype(int), lifted.astype(int)]
         x = state.creature_x[:, creature] - state.camera
         _stamp(frames, art, x, state.creature_y[:, creature], np.ones(len(levels), bool))
-    pose = np.where(state.on_ground, np.where(state.walking, STEP, STAND), np.where(state.speed < 0, RISE, FALL))
+    pose = np.where(
+        state.on_ground, np.where(state.walking, STEP, STAND), np.where(state.speed < 0, RISE, FALL)
+    )
     art = _PLAYER_ART[state.facing, pose]
     _stamp(frames, art, state.x - state.camera, state.y, np.ones(len(levels), bool))
     packed = _COLORS.ravel()[frames + (64 * state.palette[:, None, None]).astype(np.uint16)]
@@ -191,7 +275,8 @@ def player_drawings(size):
     """The player in every facing and pose, as it appears in pictures of this size (32 or 64).
 
     Returns:
-        RGB in [0, 1] and 1 where no background shows through, both (8, 3, side, side) float32 tensors.
+        RGB in [0, 1] and 1 where no background shows through, both (8, 3, side, side) float32
+        tensors.
     """
     scale = SCREEN // size
     art = _PLAYER_ART.reshape(-1, TILE, TILE)

@@ -1,20 +1,33 @@
-"""The world: a side-scrolling platformer, generated from seeds, that stands in for the videos Genie was trained on.
+"""The world: a side-scrolling platformer, generated from seeds, that stands in for the videos Genie
+was trained on.
 
-The models only ever see pictures of it. Its true actions and positions come out in a structure of their own (`Truth`),
-which scores the models and which no training function accepts.
+The models only ever see pictures of it. Its true actions and positions come out in a structure of
+their own (`Truth`), which scores the models and which no training function accepts.
 
-All lengths are pixels of the 64x64 screen, all speeds pixels a frame, at 10 frames a second. Everything moves on a
-coarse grid of four pixels (the hills behind at half the speed), as in a game of the 8-bit years: a learner with 1024 codes
-for an 8x8 patch then meets each picture of a tile in few positions.
+All lengths are pixels of the 64x64 screen, all speeds pixels a frame, at 10 frames a second.
+Everything moves on a coarse grid of four pixels (the hills behind at half the speed), as in a game
+of the 8-bit years: a learner with 1024 codes for an 8x8 patch then meets each picture of a tile in
+few positions.
 
-There are eight actions, as many as the paper's models have latent ones. On the ground each leads to a picture of its own;
-with fewer real actions than latent ones, no model could give every latent action an effect that tells it from the others.
+There are eight actions, as many as the paper's models have latent ones. On the ground each leads to
+a picture of its own; with fewer real actions than latent ones, no model could give every latent
+action an effect that tells it from the others.
 """
 
 import numpy as np
 
+from genie_mini.errors import GenieError
 from genie_mini.world.levels import COLUMNS, FIRST, LAST, ROWS, build_level
-from genie_mini.world.rendering import COIN, EMPTY, PLAYER_SCREEN_X, SCREEN, SOLID, TILE, draw_level, render
+from genie_mini.world.rendering import (
+    COIN,
+    EMPTY,
+    PLAYER_SCREEN_X,
+    SCREEN,
+    SOLID,
+    TILE,
+    draw_level,
+    render,
+)
 
 ACTIONS = ("nothing", "left", "right", "jump", "jump left", "jump right", "dash left", "dash right")
 NOTHING, LEFT, RIGHT, JUMP, JUMP_LEFT, JUMP_RIGHT, DASH_LEFT, DASH_RIGHT = range(len(ACTIONS))
@@ -35,12 +48,16 @@ class Simulation:
 
     Args:
         seeds: one level seed for each simulation, a sequence of n integers.
-        columns: the tile column where each player starts, (n,); None starts all at column 3, the level's beginning.
+        columns: the tile column where each player starts, (n,); None starts all at column 3, the
+            level's beginning.
 
     Attributes:
-        x, y: (n,) the player's top left corner, pixels. speed: (n,) downwards, pixels a frame. camera: (n,) pixels.
-        facing: (n,) 0 left, 1 right. walking: (n,) bool, whether the last action was a step. on_ground: (n,) bool.
-        coins: (n,) coins taken so far. creature_lifts: (n, creatures) bool, a foot in the air before the next step.
+        x, y: (n,) the player's top left corner, pixels. speed: (n,) downwards, pixels a frame.
+            camera: (n,) pixels.
+        facing: (n,) 0 left, 1 right. walking: (n,) bool, whether the last action was a step.
+            on_ground: (n,) bool.
+        coins: (n,) coins taken so far. creature_lifts: (n, creatures) bool, a foot in the air
+            before the next step.
     """
 
     def __init__(self, seeds, columns=None):
@@ -58,7 +75,9 @@ class Simulation:
         columns = np.full(len(levels), FIRST) if columns is None else np.asarray(columns)
         self.x = columns * TILE
         solid_below = SOLID[self.tiles[self._levels, :, columns]]
-        self.y = (ROWS - np.argmin(solid_below[:, ::-1], axis=1) - 1) * TILE  # on the ground, under any bricks
+        self.y = (
+            ROWS - np.argmin(solid_below[:, ::-1], axis=1) - 1
+        ) * TILE  # on the ground, under any bricks
         self.speed = np.zeros(len(levels), dtype=int)
         self.facing = np.ones(len(levels), dtype=int)
         self.walking = np.zeros(len(levels), dtype=bool)
@@ -71,13 +90,18 @@ class Simulation:
         return self.x - PLAYER_SCREEN_X
 
     def _solid_at(self, x, y):
-        """Whether an 8x8 body with its corner at (x, y) would touch a solid tile or the ends of the level."""
+        """Whether an 8x8 body with its corner at (x, y) would touch a solid tile or the ends of the
+        level.
+        """
         rows = np.stack([y // TILE, (y + TILE - 1) // TILE])
         columns = np.stack([x // TILE, (x + TILE - 1) // TILE])
         outside = (x < FIRST * TILE) | (x > LAST * TILE)
         columns = np.clip(columns, 0, COLUMNS - 1)
         inside = rows >= 0  # above the screen there is only air
-        touched = SOLID[self.tiles[self._levels, np.clip(rows, 0, ROWS - 1)[:, None], columns[None]]] & inside[:, None]
+        touched = (
+            SOLID[self.tiles[self._levels, np.clip(rows, 0, ROWS - 1)[:, None], columns[None]]]
+            & inside[:, None]
+        )
         return touched.any(axis=(0, 1)) | outside
 
     def step(self, actions):
@@ -88,17 +112,26 @@ class Simulation:
         """
         actions = np.asarray(actions)
         if actions.shape != self.x.shape or not np.isin(actions, range(len(ACTIONS))).all():
-            raise ValueError(f"actions must be {len(self.x)} integers from 0 to {len(ACTIONS) - 1}, got {actions!r}")
+            raise GenieError(
+                f"actions must be {len(self.x)} integers from 0 to {len(ACTIONS) - 1}, got "
+                f"{actions!r}"
+            )
         sideways = _SIDEWAYS[actions]
         # A dash ends at a wall.
-        sideways = np.where((np.abs(sideways) == 8) & self._solid_at(self.x + sideways, self.y), sideways // 2, sideways)
-        # Against a wall nothing happens, not even a turn: what an action does is always to be seen in the same way.
+        sideways = np.where(
+            (np.abs(sideways) == 8) & self._solid_at(self.x + sideways, self.y),
+            sideways // 2,
+            sideways,
+        )
+        # Against a wall nothing happens, not even a turn: what an action does is always to be seen
+        # in the same way.
         sideways = np.where(self._solid_at(self.x + sideways, self.y), 0, sideways)
         self.walking = sideways != 0
         self.facing = np.where(self.walking, sideways > 0, self.facing).astype(int)
         self.x = self.x + sideways
 
-        # A jump needs room for its first frame: under a low brick, as against a wall, nothing happens.
+        # A jump needs room for its first frame: under a low brick, as against a wall, nothing
+        # happens.
         jumps = _JUMPS[actions] & self.on_ground & ~self._solid_at(self.x, self.y + _JUMP_SPEED)
         self.speed = np.where(jumps, _JUMP_SPEED, np.minimum(self.speed + _GRAVITY, _FASTEST_FALL))
         target = self.y + self.speed
@@ -114,7 +147,9 @@ class Simulation:
         self._take_coins()
 
     def _walk_creatures(self):
-        """Every creature lifts a foot in one frame and goes on in the next; where its way ends, it turns: no player needed."""
+        """Every creature lifts a foot in one frame and goes on in the next; where its way ends, it
+        turns: no player needed.
+        """
         levels = self._levels[:, None]
         ahead = self.creature_x + self.creature_step
         edge = np.where(self.creature_step > 0, ahead + TILE - 1, ahead)
@@ -123,15 +158,22 @@ class Simulation:
         free = ~SOLID[self.tiles[levels, row, column]] & SOLID[self.tiles[levels, row + 1, column]]
         free &= (edge >= 0) & (edge < COLUMNS * TILE)
         self.creature_x = np.where(free & self.creature_lifts, ahead, self.creature_x)
-        self.creature_step = np.where(free | ~self.creature_lifts, self.creature_step, -self.creature_step)
+        self.creature_step = np.where(
+            free | ~self.creature_lifts, self.creature_step, -self.creature_step
+        )
         self.creature_lifts = ~self.creature_lifts
 
     def _take_coins(self):
         """Remove the coins that the player's body covers by half or more."""
         column, row = (self.x + TILE // 2) // TILE, (self.y + TILE // 2) // TILE
-        for reach in (0, -1):  # the tile at the body's middle and, while between two columns, the one before
+        for reach in (
+            0,
+            -1,
+        ):  # the tile at the body's middle and, while between two columns, the one before
             at = np.clip(np.where(self.x % TILE == 0, column, column + reach), 0, COLUMNS - 1)
-            taken = np.flatnonzero((row >= 0) & (self.tiles[self._levels, np.clip(row, 0, ROWS - 1), at] == COIN))
+            taken = np.flatnonzero(
+                (row >= 0) & (self.tiles[self._levels, np.clip(row, 0, ROWS - 1), at] == COIN)
+            )
             self.tiles[taken, row[taken], at[taken]] = EMPTY
             for level in taken:
                 top, left = row[level] * TILE, at[level] * TILE
@@ -144,11 +186,21 @@ class Simulation:
 
 
 def shrink(frames, size):
-    """Bring 64x64 pictures, (..., 64, 64, 3) uint8, to `size` (32 or 64) by averaging squares of four pixels."""
+    """Bring 64x64 pictures, (..., 64, 64, 3) uint8, to `size` (32 or 64) by averaging squares of
+    four pixels.
+    """
     if size not in SIZES:
-        raise ValueError(f"the world is drawn at {SIZES[0]} or {SIZES[1]} pixels, got size={size!r}")
+        raise GenieError(
+            f"the world is drawn at {SIZES[0]} or {SIZES[1]} pixels, got size={size!r}"
+        )
     if size == SCREEN:
         return frames
     wide = frames.astype(np.uint16)
-    mean = (wide[..., ::2, ::2, :] + wide[..., 1::2, ::2, :] + wide[..., ::2, 1::2, :] + wide[..., 1::2, 1::2, :] + 2) // 4
+    mean = (
+        wide[..., ::2, ::2, :]
+        + wide[..., 1::2, ::2, :]
+        + wide[..., ::2, 1::2, :]
+        + wide[..., 1::2, 1::2, :]
+        + 2
+    ) // 4
     return mean.astype(np.uint8)

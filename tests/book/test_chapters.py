@@ -1,4 +1,6 @@
-"""What every chapter offers its reader: objectives, a map, something to touch, a summary, and code that is imported."""
+"""What every chapter offers its reader: objectives, a map, something to touch, a summary, and code
+that is imported.
+"""
 
 import ast
 import re
@@ -9,7 +11,13 @@ import pytest
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 CHAPTERS = sorted(path for path in BOOK.glob("*.ipynb") if path.stem != "index")
-HEADINGS = ["## Exercises", "## Check yourself", "## Common misconceptions", "## Summary", "## Further reading"]
+HEADINGS = [
+    "## Exercises",
+    "## Check yourself",
+    "## Common misconceptions",
+    "## Summary",
+    "## Further reading",
+]
 
 pytestmark = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
@@ -25,7 +33,9 @@ def text(path):
 def test_it_opens_with_objectives_needs_and_run_time(path):
     opening = text(path).split("\n## ")[0]
     assert opening.startswith("# ")
-    objectives = re.search(r"\*\*After this chapter you can\*\*\n\n((?:- .+\n(?:  .+\n)*)+)", opening + "\n")
+    objectives = re.search(
+        r"\*\*After this chapter you can\*\*\n\n((?:- .+\n(?:  .+\n)*)+)", opening + "\n"
+    )
     assert objectives and 3 <= objectives[1].count("\n- ") + 1 <= 5
     assert "**You need**" in opening and "**It runs in**" in opening
 
@@ -37,7 +47,9 @@ def test_it_shows_where_the_reader_is_and_something_to_touch(path):
 
 
 def test_it_ends_as_every_chapter_does(path):
-    found = [heading for heading in re.findall(r"^## .+$", text(path), flags=re.M) if heading in HEADINGS]
+    found = [
+        heading for heading in re.findall(r"^## .+$", text(path), flags=re.M) if heading in HEADINGS
+    ]
     assert found == HEADINGS
     assert "{cite" in text(path).split("## Further reading")[1], "further reading cites"
 

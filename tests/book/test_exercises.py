@@ -1,6 +1,8 @@
-"""Every exercise has a stub that fails, a solution that passes, and planted wrong answers that its checker refuses.
+"""Every exercise has a stub that fails, a solution that passes, and planted wrong answers that its
+checker refuses.
 
-The notebooks run under nbval, which compares what the checkers print; here the committed prints are looked at.
+The notebooks run under nbval, which compares what the checkers print; here the committed prints are
+looked at.
 """
 
 import importlib

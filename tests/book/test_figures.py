@@ -26,7 +26,9 @@ def prose(page):
     if page.suffix == ".md":
         return text
     return "\n\n".join(
-        "".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"
+        "".join(cell["source"])
+        for cell in json.loads(text)["cells"]
+        if cell["cell_type"] == "markdown"
     )
 
 
@@ -60,7 +62,9 @@ def test_there_is_something_to_check():
 def test_svg_is_drawn_from_the_present_source(dot):
     svg = dot.with_suffix(".svg")
     assert svg.exists(), f"{dot.name} has no picture: run python figures/draw.py"
-    assert draw.drawn_hash(svg) == draw.source_hash(dot), f"{svg.name} is stale: run python figures/draw.py"
+    assert draw.drawn_hash(svg) == draw.source_hash(dot), (
+        f"{svg.name} is stale: run python figures/draw.py"
+    )
 
 
 @pytest.mark.parametrize("dot", DOTS, ids=lambda path: path.stem)
@@ -69,7 +73,9 @@ def test_source_leaves_the_colours_to_the_style(dot):
     own = re.findall(r"\b(?:color|fillcolor|fontcolor|bgcolor)\s*=", source)
     assert not own, f'{dot.name} sets {own}: give it class="..." and the colour in style.json'
     classes = {name for names in re.findall(r'\bclass="([^"]*)"', source) for name in names.split()}
-    assert classes <= {*PARTS, "open"}, f"{dot.name}: style.json knows no {classes - {*PARTS, 'open'}}"
+    assert classes <= {*PARTS, "open"}, (
+        f"{dot.name}: style.json knows no {classes - {*PARTS, 'open'}}"
+    )
 
 
 def test_every_svg_has_a_source():

@@ -1,4 +1,6 @@
-"""One setting, the repository's address, decides on launch buttons and Colab cells; without it there are none."""
+"""One setting, the repository's address, decides on launch buttons and Colab cells; without it
+there are none.
+"""
 
 import subprocess
 import sys
@@ -34,12 +36,16 @@ def test_the_cell_comes_below_the_title_and_goes_with_the_address(path):
     assert EXAMPLE in cells[1].source and "remove-cell" in cells[1].metadata.tags
     both = launch.with_colab_cell(launch.with_colab_cell(before, EXAMPLE, "main"), EXAMPLE, "main")
     assert sum("colab" in cell.metadata.get("tags", []) for cell in both.cells) == 1
-    assert launch.with_colab_cell(both, "", branch).cells == [cell for cell in cells if cell.id != "colab"]
+    assert launch.with_colab_cell(both, "", branch).cells == [
+        cell for cell in cells if cell.id != "colab"
+    ]
 
 
 def test_elsewhere_the_cell_does_nothing(tmp_path):
     cell = launch.CELL.format(url=EXAMPLE, branch="main")
-    result = subprocess.run([sys.executable, "-c", cell], cwd=tmp_path, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", cell], cwd=tmp_path, capture_output=True, text=True
+    )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert not list(tmp_path.iterdir())
 
@@ -47,6 +53,8 @@ def test_elsewhere_the_cell_does_nothing(tmp_path):
 @pytest.mark.parametrize("url, shown", [("", False), (EXAMPLE, True)])
 def test_without_an_address_there_are_no_buttons(url, shown):
     assert CONFIG["launch_buttons"]["colab_url"] and CONFIG["launch_buttons"]["binderhub_url"]
-    config = SimpleNamespace(html_theme_options={"launch_buttons": CONFIG["launch_buttons"], "repository_url": url})
+    config = SimpleNamespace(
+        html_theme_options={"launch_buttons": CONFIG["launch_buttons"], "repository_url": url}
+    )
     launch.drop_dead_buttons(None, config)
     assert ("launch_buttons" in config.html_theme_options) == shown

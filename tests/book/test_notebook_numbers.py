@@ -1,4 +1,6 @@
-"""nbval stays strict on text, and compares numbers within one unit in the last printed place (tests/notebook_numbers.py)."""
+"""nbval stays strict on text, and compares numbers within one unit in the last printed place
+(tests/notebook_numbers.py).
+"""
 
 import os
 import subprocess
@@ -58,7 +60,9 @@ def test_the_coarser_number_tells_what_a_unit_is():
 
 def test_outputs_of_every_kind_are_aligned_in_place():
     def outputs(value):
-        shown = nbformat.v4.new_output("display_data", data={"text/plain": f"({value})", "image/png": "AAAA"})
+        shown = nbformat.v4.new_output(
+            "display_data", data={"text/plain": f"({value})", "image/png": "AAAA"}
+        )
         return [nbformat.v4.new_output("stream", name="stdout", text=f"{value}\n"), shown]
 
     fresh = outputs(0.51)
@@ -76,7 +80,9 @@ def test_nbval_passes_noise_and_fails_on_a_planted_digit(tmp_path, committed, pa
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "planted.ipynb")
     command = "-m pytest -q --nbval --nbval-current-env -p notebook_numbers planted.ipynb".split()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    result = subprocess.run([sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
     assert (result.returncode == 0) is passes, result.stdout
     if passes:
         assert "planted.ipynb: 1 cells print other numbers" in result.stdout

@@ -1,4 +1,6 @@
-"""A committed notebook holds the text outputs of one run from top to bottom, which strict nbval then compares."""
+"""A committed notebook holds the text outputs of one run from top to bottom, which strict nbval
+then compares.
+"""
 
 from pathlib import Path
 
@@ -25,7 +27,9 @@ def problems(notebook):
             found.append(f"cell {number} has the tag {tags}")
         numbers = cell.metadata.get("numbers")
         if numbers is not None and not (numbers.get("units", 0) > 1 and numbers.get("reason")):
-            found.append(f"cell {number} asks for another tolerance of numbers without units or a reason")
+            found.append(
+                f"cell {number} asks for another tolerance of numbers without units or a reason"
+            )
         for output in cell.outputs:
             if output.get("name") == "stderr" or output.output_type == "error":
                 found.append(f"cell {number} holds stderr or an error")

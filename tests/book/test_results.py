@@ -1,4 +1,6 @@
-"""Saved results belong to the weights that are here: whoever changes the weights must make the tables anew."""
+"""Saved results belong to the weights that are here: whoever changes the weights must make the
+tables anew.
+"""
 
 import json
 from pathlib import Path
@@ -11,7 +13,9 @@ from genie_mini.models.lookback import LOOKBACKS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "book" / "results"
-TABLES = sorted(path for path in RESULTS.rglob("*.json") if path.name not in ("training.json", "config.json"))
+TABLES = sorted(
+    path for path in RESULTS.rglob("*.json") if path.name not in ("training.json", "config.json")
+)
 TRAINED = sorted(path.parent for path in RESULTS.glob("*/*/training.json"))
 
 
@@ -22,7 +26,9 @@ def test_a_table_was_made_with_the_weights_it_names(path):
     found = weights_hashes(table_weights(content["command"], ROOT))
     assert {"dynamics.safetensors", "tokenizer.safetensors"} <= set(content["weights"])
     for name, expected in content["weights"].items():
-        assert found[name] == expected, f"{path.name} was made with other weights: run its command again"
+        assert found[name] == expected, (
+            f"{path.name} was made with other weights: run its command again"
+        )
 
 
 @pytest.mark.parametrize("folder", TRAINED, ids=lambda folder: folder.name)
@@ -36,7 +42,10 @@ def test_a_model_that_looks_back_differently_is_what_its_training_left(folder):
     for part in ("tokenizer", "latent_action_model"):  # only the dynamics model went on learning
         ours, theirs = getattr(genie, part).state_dict(), getattr(mini, part).state_dict()
         assert all(ours[name].equal(theirs[name]) for name in theirs)
-    assert any(not a.equal(b) for a, b in zip(genie.dynamics.parameters(), mini.dynamics.parameters(), strict=True))
+    assert any(
+        not a.equal(b)
+        for a, b in zip(genie.dynamics.parameters(), mini.dynamics.parameters(), strict=True)
+    )
 
 
 def test_there_are_results_to_check():

@@ -1,4 +1,5 @@
-"""The built site: every chapter has its page, links lead somewhere, and a browser finds nothing missing or external.
+"""The built site: every chapter has its page, links lead somewhere, and a browser finds nothing
+missing or external.
 
 `run.py test` builds the site first.
 """
@@ -63,7 +64,11 @@ def test_local_links_lead_somewhere(page):
         if urlsplit(target).scheme or target.startswith("//"):
             continue
         address, anchor = urldefrag(target)
-        file = ((SITE / page).parent / unquote(urlsplit(address).path)).resolve() if address else SITE / page
+        file = (
+            ((SITE / page).parent / unquote(urlsplit(address).path)).resolve()
+            if address
+            else SITE / page
+        )
         if not file.exists() or (
             anchor and file.suffix == ".html" and unquote(anchor) not in links(file).anchors
         ):
@@ -86,10 +91,14 @@ def visit(browser, address, base):
     page = browser.new_page()
     page.on("request", on_request)
     page.on("response", on_response)
-    page.on("requestfailed", lambda request: found.append(f"failed: {request.url} ({request.failure})"))
+    page.on(
+        "requestfailed", lambda request: found.append(f"failed: {request.url} ({request.failure})")
+    )
     page.on(
         "console",
-        lambda message: found.append(f"console: {message.text}") if message.type == "error" else None,
+        lambda message: (
+            found.append(f"console: {message.text}") if message.type == "error" else None
+        ),
     )
     page.on("pageerror", lambda error: found.append(f"script error: {error}"))
     page.goto(address)
@@ -107,7 +116,8 @@ def test_a_browser_finds_nothing_missing_or_external(browser, http_address, sche
 
 def test_the_browser_check_sees_planted_mistakes(browser, tmp_path):
     (tmp_path / "bad.html").write_text(
-        '<img src="missing.png"><script src="http://other.invalid/x.js"></script><script>console.error("planted")</script>'
+        '<img src="missing.png"><script '
+        'src="http://other.invalid/x.js"></script><script>console.error("planted")</script>'
     )
     found = "\n".join(visit(browser, (tmp_path / "bad.html").as_uri(), tmp_path.as_uri()))
     for mistake in ("missing.png", "asks another host: http://other.invalid", "console: planted"):

@@ -1,4 +1,6 @@
-"""Clips to train on: from folders of arrays and videos, the same for the same key, and one clear error each."""
+"""Clips to train on: from folders of arrays and videos, the same for the same key, and one clear
+error each.
+"""
 
 import wave
 
@@ -37,7 +39,8 @@ def numbers(recording):
 
 
 @pytest.mark.parametrize(
-    "rate, expected", [(10, list(range(20))), (20, list(range(0, 20, 2))), (30, list(range(0, 20, 3)))]
+    "rate, expected",
+    [(10, list(range(20))), (20, list(range(0, 20, 2))), (30, list(range(0, 20, 3)))],
 )
 def test_videos_are_read_at_ten_frames_a_second(tmp_path, rate, expected):
     write_mp4(tmp_path / "film.mp4", grey_frames(), rate)
@@ -105,7 +108,8 @@ def test_clips_are_cut_whole_from_one_recording_and_from_all_of_it(tmp_path):
 @pytest.mark.parametrize("kind", ["platformer", "folder"])
 def test_the_same_key_gives_the_same_clips(tmp_path, kind):
     np.save(
-        tmp_path / "one.npy", np.random.default_rng(0).integers(256, size=(50, 32, 32, 3)).astype(np.uint8)
+        tmp_path / "one.npy",
+        np.random.default_rng(0).integers(256, size=(50, 32, 32, 3)).astype(np.uint8),
     )
     videos = PlatformerVideos(32) if kind == "platformer" else VideoFolder(tmp_path, 32)
     first = videos.batch(4, 3, [0, 1, 2])
@@ -140,7 +144,9 @@ def test_arrays_of_a_wrong_shape_or_type(tmp_path, array):
 
 def test_recordings_that_are_too_short(tmp_path):
     np.save(tmp_path / "short.npy", grey_frames(range(5)))
-    with pytest.raises(ValueError, match="clips of 6 frames are needed, but the longest recording has 5"):
+    with pytest.raises(
+        ValueError, match="clips of 6 frames are needed, but the longest recording has 5"
+    ):
         VideoFolder(tmp_path, 16).batch(2, 6, [0])
 
 
@@ -212,11 +218,20 @@ def test_returning_players_walk_their_way_back():
     steps = np.array([0, -4, 4, 0, -4, 4, -8, 8])
     returned = 0
     for seed in range(40):
-        excursions = [clip for clip in returning_actions(np.random.default_rng(seed), 2, 200) if (clip == NOTHING).mean() > 0.5]
+        excursions = [
+            clip
+            for clip in returning_actions(np.random.default_rng(seed), 2, 200)
+            if (clip == NOTHING).mean() > 0.5
+        ]
         for clip in excursions:
             assert set(clip) <= {NOTHING, LEFT, RIGHT, DASH_LEFT, DASH_RIGHT}
             way = np.cumsum(steps[clip])
             returned += np.abs(way).max() > 0 and (way[20:] == 0).any()
     assert returned > 20, "most clips, and each comes back to where it began"
-    alone = [(returning_actions(np.random.default_rng(seed), 1, 60) == NOTHING).mean() > 0.3 for seed in range(60)]
-    assert 35 < sum(alone) < 55, "a batch of one clip is sometimes of the one kind and sometimes of the other"
+    alone = [
+        (returning_actions(np.random.default_rng(seed), 1, 60) == NOTHING).mean() > 0.3
+        for seed in range(60)
+    ]
+    assert 35 < sum(alone) < 55, (
+        "a batch of one clip is sometimes of the one kind and sometimes of the other"
+    )

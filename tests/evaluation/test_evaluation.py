@@ -48,7 +48,9 @@ def test_the_action_map_takes_the_commonest_meaning():
     real = np.array([LEFT, LEFT, JUMP, RIGHT, RIGHT, JUMP, JUMP, JUMP, LEFT])
     names = fit_action_map(latent, real, 5)
     assert names.tolist()[:2] == [LEFT, RIGHT] and names[3] == JUMP
-    assert names[2] == names[4] == JUMP, "a latent action never seen is given the commonest real one"
+    assert names[2] == names[4] == JUMP, (
+        "a latent action never seen is given the commonest real one"
+    )
 
 
 def constructed_truth(clips=40, steps=15, seed=0):
@@ -57,7 +59,9 @@ def constructed_truth(clips=40, steps=15, seed=0):
     actions = rng.integers(len(ACTIONS), size=(clips, steps))
     hidden = rng.random((clips, steps)) < 0.5
     outcomes = np.where(hidden, (1 << actions) | (1 << NOTHING) | (1 << JUMP), 1 << actions)
-    return Truth(actions, np.zeros((clips, steps + 1, 2), int), np.ones((clips, steps + 1), bool), outcomes)
+    return Truth(
+        actions, np.zeros((clips, steps + 1, 2), int), np.ones((clips, steps + 1), bool), outcomes
+    )
 
 
 def values(scores):
@@ -73,12 +77,15 @@ def test_visible_transitions_are_those_with_one_explanation():
 
 def test_latent_actions_that_mean_something_score_one_and_others_chance(genie):
     truth = constructed_truth()
-    # Each real action has a latent one, in another order; where the action cannot be seen, anything.
+    # Each real action has a latent one, in another order; where the action cannot be seen,
+    # anything.
     rng = np.random.default_rng(1)
     order = rng.permutation(8)
     latent = order[truth.actions]
     noise = rng.integers(8, size=latent.shape)
-    names, scores = action_map(genie, torch.from_numpy(np.where(visible_actions(truth), latent, noise)), truth)
+    names, scores = action_map(
+        genie, torch.from_numpy(np.where(visible_actions(truth), latent, noise)), truth
+    )
     assert names[order].tolist() == list(range(8))
     scores = values(scores)
     assert scores["action map, visible actions"] == 1
@@ -91,14 +98,18 @@ def test_latent_actions_that_mean_something_score_one_and_others_chance(genie):
 
 
 def test_the_action_map_is_scored_on_other_transitions_than_it_was_fitted_on(genie):
-    # Latent actions that mean one thing in the labelled transitions and another in the rest must not score.
+    # Latent actions that mean one thing in the labelled transitions and another in the rest must
+    # not score.
     truth = constructed_truth()
-    fit = np.random.default_rng(0).permutation(visible_actions(truth).sum())[: LABELLED]
+    fit = np.random.default_rng(0).permutation(visible_actions(truth).sum())[:LABELLED]
     shifted = np.ones(visible_actions(truth).sum(), dtype=int)
     shifted[fit] = 0
     latent = truth.actions.copy()
     latent[visible_actions(truth)] = (latent[visible_actions(truth)] + shifted) % len(ACTIONS)
-    assert values(action_map(genie, torch.from_numpy(latent), truth)[1])["action map, visible actions"] == 0
+    assert (
+        values(action_map(genie, torch.from_numpy(latent), truth)[1])["action map, visible actions"]
+        == 0
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -109,7 +120,11 @@ def test_the_player_is_found_in_real_frames_and_only_there(size):
     for _ in range(6):
         in_picture = simulation.y >= 0
         with_player.append(simulation.frames(size)[in_picture])
-        height, simulation.y = simulation.y, simulation.y + 1000  # the same picture, the player far below it
+        # the same picture, the player far below it
+        height, simulation.y = (
+            simulation.y,
+            simulation.y + 1000,
+        )
         without.append(simulation.frames(size))
         simulation.y = height
         simulation.step(rng.integers(len(ACTIONS), size=40))
@@ -121,7 +136,9 @@ def test_the_player_is_found_in_real_frames_and_only_there(size):
 def test_players_are_counted_once_each():
     frames = torch.from_numpy(Simulation(range(12)).frames(64)).float() / 255
     assert (count_players(frames) == 1).all()
-    assert count_players(frames[0]).shape == () and count_players(frames[0]) == 1, "one picture alone"
+    assert count_players(frames[0]).shape == () and count_players(frames[0]) == 1, (
+        "one picture alone"
+    )
     twice = frames.clone()
     twice[:, :32] = frames[:, 32:]  # the lower half of the picture above itself
     assert (count_players(twice) == 2).float().mean() > 0.9
@@ -146,8 +163,14 @@ def test_the_actions_of_a_long_video_come_in_order_and_each_once(num_frames):
     assert infer_long(genie, frames).tolist() == [list(range(num_frames - 1))]
 
 
-def test_cycle_consistency_is_perfect_for_a_model_that_writes_the_action_into_the_picture(monkeypatch):
-    sizes = {"tokenizer": SimpleNamespace(image_size=(32, 32)), "dynamics": SimpleNamespace(num_actions=8)}
+def test_cycle_consistency_is_perfect_for_a_model_that_writes_the_action_into_the_picture(
+    monkeypatch,
+):
+    sizes = {
+        "tokenizer": SimpleNamespace(image_size=(32, 32)),
+        "dynamics": SimpleNamespace(num_actions=8),
+    }
+
     class Written:
         def __init__(self, genie, prompt, seed):
             self.prompt = prompt
@@ -181,8 +204,12 @@ def test_goals_are_met_from_the_right_side():
     assert meets_goal(Score("flicker", 0.01, "share", goal=0.03, best=0.0))
     assert not meets_goal(Score("flicker", 0.04, "share", goal=0.03, best=0.0))
     assert meets_goal(Score("PSNR", 33, "dB", goal=32.0))
-    table = format_scores([Score("a", 1, "", goal=0.5), Score("b", 1, "dB", goal=2.0), Score("c", 1, "")])
-    assert [line[-1] for line in table.splitlines()[1:3]] == ["+", "-"] and table.splitlines()[3].split() == [
+    table = format_scores(
+        [Score("a", 1, "", goal=0.5), Score("b", 1, "dB", goal=2.0), Score("c", 1, "")]
+    )
+    assert [line[-1] for line in table.splitlines()[1:3]] == ["+", "-"] and table.splitlines()[
+        3
+    ].split() == [
         "c",
         "1",
     ]
@@ -216,7 +243,11 @@ class Exact:
 
     def decode(self, tokens):
         grey = (tokens % 16).float().unflatten(2, (4, 4)) / 16
-        return grey.repeat_interleave(4, 2).repeat_interleave(4, 3)[..., None].expand(-1, -1, -1, -1, 3)
+        return (
+            grey.repeat_interleave(4, 2)
+            .repeat_interleave(4, 3)[..., None]
+            .expand(-1, -1, -1, -1, 3)
+        )
 
 
 def test_the_tokenizers_scores_have_known_values(genie):
@@ -229,7 +260,10 @@ def test_the_tokenizers_scores_have_known_values(genie):
     assert scores["codes in use"] == 16 / 32
     assert scores["flicker: tokens that change where pixels do not"] == 0
     Stub.tokenizer = Exact(genie.tokenizer, flickers=0.25)
-    assert values(tokenizer_scores(Stub, frames))["flicker: tokens that change where pixels do not"] == 0.25
+    assert (
+        values(tokenizer_scores(Stub, frames))["flicker: tokens that change where pixels do not"]
+        == 0.25
+    )
     moving = Stub.tokenizer.decode(torch.arange(6).repeat(20, 1)[..., None].expand(-1, -1, 16))
     assert values(tokenizer_scores(Stub, moving))["tokens that change where pixels do"] == 1
 
@@ -254,6 +288,8 @@ def test_evaluating_an_untrained_genie_runs_to_the_end_and_finds_no_skill(make_g
     assert names.shape == (8,) and set(names) <= set(range(len(ACTIONS)))
     goals = [score for score in scores if score.goal is not None]
     assert len(goals) >= 8 and all(math.isfinite(score.value) for score in goals)
-    assert not meets_goal(by_name["tokenizer PSNR"]) and not meets_goal(by_name["delta PSNR at t = 4"])
+    assert not meets_goal(by_name["tokenizer PSNR"]) and not meets_goal(
+        by_name["delta PSNR at t = 4"]
+    )
     assert by_name["largest difference of cached and uncached logits"].value < 1e-4
     assert by_name["player present in a roll-out of 64 frames"].best > 0.95

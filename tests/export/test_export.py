@@ -1,4 +1,6 @@
-"""An export plays what PyTorch plays, says nothing of the machine it was made on, and refuses what it cannot do."""
+"""An export plays what PyTorch plays, says nothing of the machine it was made on, and refuses what
+it cannot do.
+"""
 
 import json
 import sys
@@ -39,7 +41,9 @@ def test_float32_logits_are_pytorchs_and_smaller_weights_come_near(exported):
 def test_32_frames_of_the_same_seed_are_the_same(exported):
     genie, folder, _ = exported
     picture = torch.rand(1, 1, 32, 32, 3, generator=torch.Generator().manual_seed(1))
-    ours, theirs = (Rollout(player, picture, seed=3) for player in (genie, ExportedGenie(genie, folder, "fp32")))
+    ours, theirs = (
+        Rollout(player, picture, seed=3) for player in (genie, ExportedGenie(genie, folder, "fp32"))
+    )
     torch.testing.assert_close(ours.frames, theirs.frames)
     for step in range(32):  # twice the window
         actions = torch.tensor([step % 8])
@@ -70,7 +74,9 @@ def test_an_unknown_variant_is_refused(tmp_path, variants):
 
 
 def test_another_look_back_is_refused(tmp_path):
-    with pytest.raises(ValueError, match='only the look-back "recent" can be exported, this Genie has "sparse"'):
+    with pytest.raises(
+        ValueError, match='only the look-back "recent" can be exported, this Genie has "sparse"'
+    ):
         export(tiny_genie().with_lookback("sparse"), tmp_path)
 
 
@@ -91,5 +97,3 @@ def test_a_model_that_differs_is_not_accepted(tmp_path, monkeypatch):
 def test_wrong_action_names_are_refused(tmp_path):
     with pytest.raises(ValueError, match="8 latent actions, but 1 names"):
         export(tiny_genie(), tmp_path, ["fp32"], ["left"])
-
-

@@ -1,4 +1,6 @@
-"""The dynamics model: what it may see, what its loss asks for, and how it draws a frame in rounds."""
+"""The dynamics model: what it may see, what its loss asks for, and how it draws a frame in
+rounds.
+"""
 
 import math
 from dataclasses import replace
@@ -33,7 +35,9 @@ def force(dynamics, logits):
 def spy(dynamics):
     """The list of token inputs (batch, T, N) of every pass from now on."""
     seen = []
-    dynamics.embed_token.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].clone()))
+    dynamics.embed_token.register_forward_hook(
+        lambda module, inputs, output: seen.append(inputs[0].clone())
+    )
     return seen
 
 
@@ -76,7 +80,9 @@ def test_masked_tokens_may_be_given(dynamics):
 def test_every_parameter_gets_a_gradient(dynamics):
     for seed in range(4):
         dynamics.loss(*draw(clips=4, seed=seed))["loss"].backward()
-    missing = [name for name, p in dynamics.named_parameters() if p.grad is None or not p.grad.any()]
+    missing = [
+        name for name, p in dynamics.named_parameters() if p.grad is None or not p.grad.any()
+    ]
     assert not missing
     assert dynamics.embed_token.weight.grad.any(dim=-1).all(), "every code and the mask"
     assert dynamics.embed_action.weight.grad.any(dim=-1).all(), "every action"
@@ -112,11 +118,15 @@ def test_accuracy_is_counted_on_hidden_tokens(dynamics):
 def test_training_hides_between_half_and_all_of_every_frame_but_the_first(dynamics):
     seen = spy(dynamics)
     dynamics.loss(*draw(clips=64, frames=6))
-    trial, hidden = (mask for mask in (tokens == dynamics.mask_token for tokens in seen) if mask.any())
+    trial, hidden = (
+        mask for mask in (tokens == dynamics.mask_token for tokens in seen) if mask.any()
+    )
     assert torch.equal(trial, hidden), "the trial run guesses what the run that counts is asked for"
     assert not hidden[:, 0].any()
     rates = hidden[:, 1:].float().mean(dim=(1, 2))
-    assert 0.35 < rates.min() < 0.6 and 0.9 < rates.max() <= 1, "the rate is drawn for each clip of a batch"
+    assert 0.35 < rates.min() < 0.6 and 0.9 < rates.max() <= 1, (
+        "the rate is drawn for each clip of a batch"
+    )
     assert 0.68 < rates.mean() < 0.82
 
 
@@ -152,7 +162,8 @@ def test_every_round_shows_more_tokens_and_keeps_those_shown(dynamics, maskgit_s
 
 
 def test_the_past_in_training_holds_some_of_the_models_own_guesses(dynamics):
-    force(dynamics, torch.nn.functional.one_hot(torch.tensor(9), CODES) * 100.0)  # it always guesses 9
+    # it always guesses 9
+    force(dynamics, torch.nn.functional.one_hot(torch.tensor(9), CODES) * 100.0)
     tokens, actions = draw(clips=64, frames=6)
     tokens[tokens == 9] = 8
     seen = spy(dynamics)
@@ -163,7 +174,9 @@ def test_the_past_in_training_holds_some_of_the_models_own_guesses(dynamics):
     assert (past[replaced] == 9).all() and (hidden == dynamics.mask_token)[replaced].all()
     rates = replaced[:, 1:].float().mean(dim=(1, 2))
     most = dynamics.config.scheduled_sampling
-    assert rates.max() <= most * 1.3 and rates.max() > most / 2 > rates.min(), "the share is drawn for each clip"
+    assert rates.max() <= most * 1.3 and rates.max() > most / 2 > rates.min(), (
+        "the share is drawn for each clip"
+    )
 
 
 def test_many_tokens_are_shown_at_first_and_few_in_the_last_rounds(dynamics):
@@ -179,14 +192,20 @@ def test_temperature_zero_takes_the_likeliest_and_draws_nothing(dynamics):
     actions = torch.tensor([2, 5])
     results = [
         dynamics.sample(
-            past, actions, maskgit_steps=4, temperature=0, generator=torch.Generator().manual_seed(seed)
+            past,
+            actions,
+            maskgit_steps=4,
+            temperature=0,
+            generator=torch.Generator().manual_seed(seed),
         )
         for seed in range(3)
     ]
     assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
     tokens, inferred = draw()
     masked = torch.cat([tokens, torch.full((2, 1, TOKENS), dynamics.mask_token)], dim=1)
-    likeliest = dynamics(masked, torch.cat([inferred, actions[:, None]], dim=1))[:, -1].argmax(dim=-1)
+    likeliest = dynamics(masked, torch.cat([inferred, actions[:, None]], dim=1))[:, -1].argmax(
+        dim=-1
+    )
     assert torch.equal(dynamics.sample(past, actions, maskgit_steps=1, temperature=0), likeliest)
 
 
@@ -215,7 +234,9 @@ def test_sampling_follows_the_models_distribution(temperature, grid):
     past = model.prefill(
         torch.zeros(clips, 1, math.prod(grid), dtype=torch.int64), torch.empty(clips, 0).long()
     )
-    drawn = model.sample(past, torch.zeros(clips, dtype=torch.int64), maskgit_steps=1, temperature=temperature)
+    drawn = model.sample(
+        past, torch.zeros(clips, dtype=torch.int64), maskgit_steps=1, temperature=temperature
+    )
     shares = torch.bincount(drawn.flatten(), minlength=4) / drawn.numel()
     expected = believed ** (1 / temperature)
     torch.testing.assert_close(shares, expected / expected.sum(), atol=0.02, rtol=0)
@@ -231,8 +252,9 @@ class Fixed(nn.Module):
 
 
 def test_confidence_is_that_of_the_token_drawn():
-    # Place 0 believes (0.9, 0.1), place 1 (0.6, 0.4). A 1 drawn at place 0 is the least sure guess there is: it waits for the
-    # second round and is drawn again, so place 0 ends as 1 once in a hundred, not once in ten.
+    # Place 0 believes (0.9, 0.1), place 1 (0.6, 0.4). A 1 drawn at place 0 is the least sure guess
+    # there is: it waits for the second round and is drawn again, so place 0 ends as 1 once in a
+    # hundred, not once in ten.
     torch.manual_seed(0)
     model = DynamicsModel(DynamicsConfig((1, 2), 2, {"num_blocks": 1, "width": 8, "num_heads": 1}))
     past = model.prefill(torch.zeros(20000, 1, 2, dtype=torch.int64), torch.empty(20000, 0).long())

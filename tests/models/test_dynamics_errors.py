@@ -63,9 +63,13 @@ def test_wrong_tokens_and_actions_are_refused(dynamics, call, tokens, actions, p
 @pytest.mark.parametrize("maskgit_steps", [0, -1, 17])
 def test_an_impossible_number_of_rounds_is_refused(dynamics, maskgit_steps):
     with pytest.raises(ValueError, match="maskgit_steps"):
-        dynamics.sample(dynamics.prefill(*draw()), torch.tensor([0, 1]), maskgit_steps=maskgit_steps)
+        dynamics.sample(
+            dynamics.prefill(*draw()), torch.tensor([0, 1]), maskgit_steps=maskgit_steps
+        )
 
 
 def test_a_negative_temperature_is_refused(dynamics):
     with pytest.raises(ValueError, match="temperature"):
-        dynamics.sample(dynamics.prefill(*draw()), torch.tensor([0, 1]), maskgit_steps=2, temperature=-0.1)
+        dynamics.sample(
+            dynamics.prefill(*draw()), torch.tensor([0, 1]), maskgit_steps=2, temperature=-0.1
+        )

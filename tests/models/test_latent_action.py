@@ -11,7 +11,9 @@ from genie_mini.presets import PRESETS
 
 @pytest.fixture(scope="module")
 def calibrated(make_genie, make_clips):
-    """Untrained, but with its codes among the vectors that noise leads to, so that all of them are chosen."""
+    """Untrained, but with its codes among the vectors that noise leads to, so that all of them are
+    chosen.
+    """
     model = make_genie(num_blocks=2).latent_action_model.train()
     with torch.no_grad():
         for seed in range(30):
@@ -51,7 +53,10 @@ def test_the_decoder_sees_no_later_frame(model, clips, t):
     other = other_from(clips, t)
     # What it draws is the frame plus a change; a leak shows in either.
     different = (
-        (model.predict(clips, actions) != model.predict(other, actions)).flatten(2).any(dim=-1).any(dim=0)
+        (model.predict(clips, actions) != model.predict(other, actions))
+        .flatten(2)
+        .any(dim=-1)
+        .any(dim=0)
     )
     assert not different[:t].any()
     assert different[t:].all(), "it sees all frames so far, not the first alone"
@@ -63,7 +68,10 @@ def test_the_decoder_sees_no_later_action(model, clips, t):
     other = actions.clone()
     other[:, t:] = 3
     different = (
-        (model.predict(clips, actions) != model.predict(clips, other)).flatten(2).any(dim=-1).any(dim=0)
+        (model.predict(clips, actions) != model.predict(clips, other))
+        .flatten(2)
+        .any(dim=-1)
+        .any(dim=0)
     )
     assert not different[:t].any()
     assert different[t:].all()
@@ -104,9 +112,15 @@ def test_displaced_copies_are_the_picture_moved():
 @pytest.mark.parametrize("preset", ["pocket", "mini", "coinrun", "paper"])
 def test_displacements_grow_with_the_picture(preset):
     config = PRESETS[preset]().latent_action
-    assert config.displacements[0] == (0, 0) and len(set(config.displacements)) == len(config.displacements) > 10
+    assert (
+        config.displacements[0] == (0, 0)
+        and len(set(config.displacements)) == len(config.displacements) > 10
+    )
     height, width = config.image_size
-    assert (0, round(width / 8)) in config.displacements and (-round(height * 6 / 32), 0) in config.displacements
+    assert (0, round(width / 8)) in config.displacements and (
+        -round(height * 6 / 32),
+        0,
+    ) in config.displacements
 
 
 def test_every_parameter_gets_a_gradient(model, make_clips):
@@ -185,14 +199,17 @@ def test_one_action_is_needed_for_every_frame(genie, clips):
         genie.latent_action_model.predict(clips, torch.zeros(2, 4, dtype=torch.int64))
 
 
-def test_the_least_used_code_moves_to_where_one_code_covers_two_things(make_genie, make_clips, monkeypatch):
+def test_the_least_used_code_moves_to_where_one_code_covers_two_things(
+    make_genie, make_clips, monkeypatch
+):
     model = make_genie(stirred=False).latent_action_model.eval()
     clips = make_clips(num_clips=8, num_frames=6)
     generator = torch.Generator().manual_seed(0)
     # What the encoder sees lies in two directions; half of those in the first are drawn badly.
     first, second = torch.eye(model.config.quantizer.code_width)[:2]
     noise = 0.2 * torch.randn(8, 5, model.config.quantizer.code_width, generator=generator)
-    kind = torch.arange(40).view(8, 5) % 4  # 0 and 1: well drawn; 2: badly; 3: another code, well drawn
+    # 0 and 1: well drawn; 2: badly; 3: another code, well drawn
+    kind = torch.arange(40).view(8, 5) % 4
     vectors = torch.where((kind == 3)[..., None], second, first) + noise
     vectors[kind == 2] += 0.5 * torch.eye(model.config.quantizer.code_width)[2]
     model.quantizer.place(torch.arange(8), -torch.eye(model.config.quantizer.code_width)[:8] - 0.1)
@@ -214,4 +231,8 @@ def test_a_later_round_counts_small_changes_in_full(make_genie, make_clips):
     clips = make_clips(num_clips=4, num_frames=4)
     first, later = (model(clips, 0.2, refine=refine)["reconstruction"] for refine in (False, True))
     assert not torch.allclose(first, later)
-    assert torch.allclose(model(clips, 1.0)["reconstruction"], model(clips, 1.0, refine=True)["reconstruction"], atol=1e-4)
+    assert torch.allclose(
+        model(clips, 1.0)["reconstruction"],
+        model(clips, 1.0, refine=True)["reconstruction"],
+        atol=1e-4,
+    )

@@ -1,4 +1,6 @@
-"""Which frames are attended to: within the slots, from the past alone, and at play the same as in training."""
+"""Which frames are attended to: within the slots, from the past alone, and at play the same as in
+training.
+"""
 
 from dataclasses import replace
 
@@ -15,7 +17,9 @@ CONTEXT, TOKENS, CODES = 16, 4, 12
 
 def choices(name, num_frames=70, seed=0):
     """What each frame of two random videos looks back at, (2, frames, frames), and the tokens."""
-    tokens = torch.randint(CODES, (2, num_frames, TOKENS), generator=torch.Generator().manual_seed(seed))
+    tokens = torch.randint(
+        CODES, (2, num_frames, TOKENS), generator=torch.Generator().manual_seed(seed)
+    )
     return LOOKBACKS[name](CONTEXT).attention_mask(tokens), tokens
 
 
@@ -24,7 +28,9 @@ def test_no_frame_attends_to_more_than_the_slots_or_to_what_is_to_come(name):
     attention_mask, _ = choices(name)
     assert attention_mask.sum(dim=-1).max() == CONTEXT - 1
     assert not attention_mask.triu().any()
-    assert attention_mask.diagonal(-1, dim1=1, dim2=2).all(), "the frame before is always among them"
+    assert attention_mask.diagonal(-1, dim1=1, dim2=2).all(), (
+        "the frame before is always among them"
+    )
     ages = torch.arange(70)[:, None] - torch.arange(70)
     assert ages.expand(2, -1, -1)[attention_mask].max() <= LOOKBACKS[name](CONTEXT).reach
 
@@ -71,16 +77,22 @@ def test_retrieval_finds_the_frame_that_lay_next_to_what_is_seen_now():
     home, away = torch.zeros(TOKENS, dtype=torch.int64), torch.ones(TOKENS, dtype=torch.int64)
     video = torch.stack([*[home] * 6, *[away] * 44])[None]
     chosen = RetrievalLookback(CONTEXT).choose(video, first=0)[0]
-    assert chosen.sum() == 15 and chosen[5], "the last frame before one went away is there at age 45"
+    assert chosen.sum() == 15 and chosen[5], (
+        "the last frame before one went away is there at age 45"
+    )
     assert not LOOKBACKS["recent"](CONTEXT).attention_mask(video)[0, -1, 5]
     still = RetrievalLookback(CONTEXT).choose(away.expand(1, 50, -1), first=0)[0]
-    assert still.nonzero()[:, 0].tolist() == list(range(35, 50)), "where nothing stands out, the most recent"
+    assert still.nonzero()[:, 0].tolist() == list(range(35, 50)), (
+        "where nothing stands out, the most recent"
+    )
 
 
 def model(name, context=6, seed=0):
     torch.manual_seed(seed)
     stack = {"num_blocks": 2, "width": 16, "num_heads": 2}
-    return DynamicsModel(DynamicsConfig((2, 2), CODES, stack, context=context, lookback=name)).eval()
+    return DynamicsModel(
+        DynamicsConfig((2, 2), CODES, stack, context=context, lookback=name)
+    ).eval()
 
 
 def video(num_frames=24, clips=3, seed=1):
@@ -127,10 +139,14 @@ def test_the_hidden_run_of_training_attends_like_play(name):
 
 
 def influence(name, age):
-    """How far a frame's logits move when one frame of this age is changed; one block, so that nothing is passed on."""
+    """How far a frame's logits move when one frame of this age is changed; one block, so that
+    nothing is passed on.
+    """
     torch.manual_seed(0)
     stack = {"num_blocks": 1, "width": 16, "num_heads": 2}
-    dynamics = DynamicsModel(DynamicsConfig((2, 2), CODES, stack, context=CONTEXT, lookback=name)).eval()
+    dynamics = DynamicsModel(
+        DynamicsConfig((2, 2), CODES, stack, context=CONTEXT, lookback=name)
+    ).eval()
     tokens, actions = video(num_frames=56, clips=1)
     tokens[:] = 1
     tokens[:, : 56 - age] = 0  # a change of place, so that retrieval has something to find
@@ -141,7 +157,9 @@ def influence(name, age):
 
 
 def test_sparse_and_retrieved_frames_of_age_forty_reach_the_next_frame_and_recent_ones_do_not():
-    assert influence("recent", 15) > 1e-4 and influence("recent", 16) == influence("recent", 39) == 0
+    assert (
+        influence("recent", 15) > 1e-4 and influence("recent", 16) == influence("recent", 39) == 0
+    )
     assert influence("retrieval", 40) > 1e-4
     assert influence("sparse", 39) > 1e-4, "frame 16 of 56, a multiple of eight"
     assert influence("sparse", 40) == 0, "its neighbour was let go"
@@ -151,7 +169,9 @@ def test_sparse_and_retrieved_frames_of_age_forty_reach_the_next_frame_and_recen
 def test_every_choice_trains(name):
     dynamics = model(name).train()
     dynamics.config = replace(dynamics.config, change_weight=0.0)
-    tokens = (torch.arange(24)[None, :, None] + torch.arange(TOKENS)).expand(4, -1, -1) % CODES  # counts up
+    tokens = (torch.arange(24)[None, :, None] + torch.arange(TOKENS)).expand(
+        4, -1, -1
+    ) % CODES  # counts up
     actions = torch.zeros(4, 23, dtype=torch.int64)
     optimizer = torch.optim.AdamW(dynamics.parameters(), lr=1e-2)
     losses = []

@@ -99,16 +99,20 @@ def test_dead_codes_move_to_the_data_and_live_ones_stay(quantizer, vectors):
     similarity = directions(quantizer.codebook)[4:] @ F.normalize(vectors, dim=-1).t()
     torch.testing.assert_close(similarity.amax(dim=-1), torch.ones(CODES - 4))
     lengths = quantizer.codebook.detach().norm(dim=-1)
-    torch.testing.assert_close(
-        lengths, before.norm(dim=-1)
-    )  # a code that was moved learns as fast as another
+    # a code that was moved learns as fast as another
+    torch.testing.assert_close(lengths, before.norm(dim=-1))
 
 
 def test_a_code_is_dead_only_after_as_many_batches_as_agreed(quantizer, vectors):
     everyone = torch.arange(len(vectors)) % CODES
     assert quantizer.reset_dead_codes(vectors, everyone) == 0
     only_zero = torch.zeros_like(everyone)
-    assert [quantizer.reset_dead_codes(vectors, only_zero) for _ in range(4)] == [0, 0, CODES - 1, 0]
+    assert [quantizer.reset_dead_codes(vectors, only_zero) for _ in range(4)] == [
+        0,
+        0,
+        CODES - 1,
+        0,
+    ]
 
 
 def test_dead_codes_can_outnumber_the_vectors(quantizer, vectors):

@@ -21,7 +21,9 @@ def video(seed=1, frames=FRAMES):
 def first_frames(past, count):
     """The past of the first `count` frames only."""
     return KVCache(
-        [key[:, :, :count] for key in past.keys], [value[:, :, :count] for value in past.values], count
+        [key[:, :, :count] for key in past.keys],
+        [value[:, :, :count] for value in past.values],
+        count,
     )
 
 
@@ -57,7 +59,9 @@ def test_space_is_not_causal(token):
     model, x = build(num_blocks=1), video(frames=1)
     other = x.clone()
     other[:, :, token] = -other[:, :, token]
-    assert differs(run(model, x)[0], run(model, other)[0]).all(), "every token sees every other of its frame"
+    assert differs(run(model, x)[0], run(model, other)[0]).all(), (
+        "every token sees every other of its frame"
+    )
 
 
 def test_clips_of_a_batch_do_not_mix():
@@ -74,7 +78,9 @@ def test_cached_equals_uncached(pieces):
     outputs, past = [], None
     for piece in x.split(pieces, dim=1):
         output, present = run(model, piece, past)
-        past = (KVCache.empty_like(present) if past is None else past).append(present, window=FRAMES)
+        past = (KVCache.empty_like(present) if past is None else past).append(
+            present, window=FRAMES
+        )
         outputs.append(output)
     torch.testing.assert_close(torch.cat(outputs, dim=1), whole, atol=1e-4, rtol=0)
     assert past.position == FRAMES
@@ -100,7 +106,8 @@ def test_the_order_in_time_counts():
 
 @pytest.mark.parametrize("order", [[1, 0, 2, 3, 4, 5], [3, 1, 2, 0, 4, 5]])
 def test_the_place_in_space_counts(order):
-    # Neighbours in a row, then neighbours in a column: without positions the outputs would only swap places.
+    # Neighbours in a row, then neighbours in a column: without positions the outputs would only
+    # swap places.
     model, x = build(num_blocks=1), video(frames=1)
     swapped = run(model, x[:, :, order])[0][:, :, order]
     assert not torch.allclose(run(model, x)[0], swapped, atol=1e-5)

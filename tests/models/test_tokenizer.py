@@ -1,4 +1,6 @@
-"""The video tokenizer: causal both ways, decoding with a past, the loss against flicker, and its errors."""
+"""The video tokenizer: causal both ways, decoding with a past, the loss against flicker, and its
+errors.
+"""
 
 import pytest
 import torch
@@ -25,7 +27,9 @@ def frames_that_differ(a, b):
 
 @pytest.mark.parametrize("t", range(5))
 def test_tokens_depend_on_no_later_frame(tokenizer, clips, t):
-    different = frames_that_differ(tokenizer.encode(clips), tokenizer.encode(changed_from(clips, t)))
+    different = frames_that_differ(
+        tokenizer.encode(clips), tokenizer.encode(changed_from(clips, t))
+    )
     assert not different[:t].any()
     assert different[t], "the frame that changed has other tokens"
 
@@ -80,7 +84,9 @@ def test_decoding_with_a_past_equals_decoding_the_whole(tokenizer, clips, pieces
 def test_every_parameter_gets_a_gradient(tokenizer, clips):
     tokenizer.train()
     tokenizer(clips)["loss"].backward()
-    missing = [name for name, p in tokenizer.named_parameters() if p.grad is None or not p.grad.any()]
+    missing = [
+        name for name, p in tokenizer.named_parameters() if p.grad is None or not p.grad.any()
+    ]
     assert not missing
     chosen = tokenizer(clips)["tokens"].unique()
     assert tokenizer.quantizer.codebook.grad[chosen].any(dim=-1).all(), "every chosen code"
@@ -100,7 +106,9 @@ def test_training_reports_what_its_loss_is_made_of(tokenizer, clips):
     still = flicker_penalty(clips, result["continuous"], 4)
     torch.testing.assert_close(result["stability"], still)
     assert result["tokens"].shape == (2, 5, 16)
-    assert all(result[name].shape == () for name in ("loss", "reconstruction", "quantizer", "stability"))
+    assert all(
+        result[name].shape == () for name in ("loss", "reconstruction", "quantizer", "stability")
+    )
 
 
 def test_a_few_steps_make_the_loss_smaller(tokenizer, clips):
@@ -132,7 +140,8 @@ def test_flicker_penalty_has_known_values(clips):
     assert flicker_penalty(clips, continuous, 4) == 0
     continuous[:, :, :8] = torch.randn(2, 5, 8, 8)
     assert flicker_penalty(clips, continuous, 4) == 0, "a patch that changed may have another code"
-    continuous[0, 3, 15, :2] = torch.tensor([3.0, 4.0])  # squared length 25, on the way there and back
+    # squared length 25, on the way there and back
+    continuous[0, 3, 15, :2] = torch.tensor([3.0, 4.0])
     assert flicker_penalty(clips, continuous, 4).item() == pytest.approx(2 * 25 / (2 * 4 * 8))
     moving = torch.rand(2, 5, 16, 16, 3)
     assert flicker_penalty(moving, torch.randn(2, 5, 16, 8), 4) == 0, "nothing stands still"

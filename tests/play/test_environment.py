@@ -81,7 +81,9 @@ def test_a_file_an_array_and_a_tensor_of_one_picture_begin_alike(environment, tm
         )
     ]
     assert all(np.array_equal(start, starts[0]) for start in starts)
-    assert not np.array_equal(starts[0], environment.reset(seed=0, options={"level": 13})[1]["tokens"])
+    assert not np.array_equal(
+        starts[0], environment.reset(seed=0, options={"level": 13})[1]["tokens"]
+    )
 
 
 def test_it_begins_from_several_frames_too(environment):

@@ -1,4 +1,5 @@
-"""The player in the built pages, driven in a real browser: it plays, says what went wrong, and keeps to itself.
+"""The player in the built pages, driven in a real browser: it plays, says what went wrong, and
+keeps to itself.
 
 `run.py test` builds the site first. Without a browser these tests skip.
 """
@@ -32,7 +33,9 @@ genie.pixels = () => [...genie.screens[0].getContext("2d").getImageData(0, 0, ge
 
 @pytest.fixture
 def open_page(browser):
-    """Open a page with a player; `requests` lists what it asked for, `problems` what it complained of."""
+    """Open a page with a player; `requests` lists what it asked for, `problems` what it complained
+    of.
+    """
     contexts = []
 
     def open_(address, script=None, **options):
@@ -77,12 +80,16 @@ def picture(page):
 
 
 def scrolled(before, after, reach=8):
-    """By how many pixels the world moved to the left between two frames, as an error of pixels says; the player stays in his column."""
+    """By how many pixels the world moved to the left between two frames, as an error of pixels
+    says; the player stays in his column.
+    """
     errors = {}
     for shift in range(-reach, reach + 1):
         width = 64 - abs(shift)
         left, right = max(0, shift), max(0, -shift)
-        errors[shift] = np.square(before[:, left : left + width] - after[:, right : right + width]).mean()
+        errors[shift] = np.square(
+            before[:, left : left + width] - after[:, right : right + width]
+        ).mean()
     return min(errors, key=errors.get)
 
 
@@ -95,7 +102,9 @@ def walk(page, key, times):
 
 
 @pytest.mark.parametrize("scheme", ["http", "file"])
-def test_right_moves_the_player_right_and_left_left_asking_no_other_host(open_page, http_address, scheme):
+def test_right_moves_the_player_right_and_left_left_asking_no_other_host(
+    open_page, http_address, scheme
+):
     base = http_address if scheme == "http" else SITE.as_uri()
     page = open_page(f"{base}/index.html")
     assert not [url for url in page.requests if FILES in url], "loaded before the reader asked"
@@ -148,13 +157,20 @@ def test_a_recorded_game_is_replayed_beside_the_true_one(open_page, http_address
     page.get_by_role("button", name="Replay").click()
     page.wait_for_function("genie.count >= 5 && !genie.find('.real').hidden")
     assert float(page.evaluate("genie.find('.gap').textContent").split()[1]) > 15
-    page.wait_for_function("genie.replaying === null && genie.count === genie.options.trace.actions.length", timeout=60_000)
+    page.wait_for_function(
+        "genie.replaying === null && genie.count === genie.options.trace.actions.length",
+        timeout=60_000,
+    )
 
 
 def test_rounds_are_shown_one_by_one(open_page, http_address):
     page = open_page(f"{http_address}/dynamics.html")
-    page.evaluate("() => { genie.hidden_ = []; const draw = genie.drawTokens; genie.drawTokens = function(tokens, ...rest) {"
-                  " genie.hidden_.push([...tokens].filter(token => token === 1024).length); return draw.call(this, tokens, ...rest); }; }")  # fmt: skip
+    page.evaluate(
+        "() => { genie.hidden_ = []; const draw = genie.drawTokens; genie.drawTokens = "
+        "function(tokens, ...rest) {"
+        " genie.hidden_.push([...tokens].filter(token => token === 1024).length); return "
+        "draw.call(this, tokens, ...rest); }; }"
+    )
     start(page)
     page.evaluate("genie.hidden_.length = 0")
     press(page, "Digit1")
@@ -248,7 +264,10 @@ def test_a_picture_of_any_size_can_be_played(open_page, http_address, size, tmp_
     press(page, "Digit1")
     drop(page, path.read_bytes(), "picture.png", "image/png")
     page.wait_for_function("genie.count === 0 && genie.started")
-    prompt = page.evaluate("[0, 1, 2].map(channel => Math.round(255 * genie.picture[genie.picture.length - 3 + channel]))")
+    prompt = page.evaluate(
+        "[0, 1, 2].map(channel => Math.round(255 * genie.picture[genie.picture.length - 3 + "
+        "channel]))"
+    )
     assert prompt == [90, 160, 220]
     press(page, "Digit1")
 
@@ -258,12 +277,16 @@ def test_a_sketch_can_be_painted_by_keyboard_and_played(open_page, http_address)
     start(page)
     page.locator("genie-player summary").click()
     canvas = page.locator("genie-player .sketch canvas")
-    page.wait_for_function("genie.find('.sketch canvas').getContext('2d').getImageData(0, 0, 1, 1).data[3] === 255")
+    page.wait_for_function(
+        "genie.find('.sketch canvas').getContext('2d').getImageData(0, 0, 1, 1).data[3] === 255"
+    )
     page.get_by_role("button", name="red").click()
     canvas.focus()
     for key in ("ArrowLeft", "Space", "ArrowRight", "Space"):
         page.keyboard.press(key)
-    painted = page.evaluate("[...genie.find('.sketch canvas').getContext('2d').getImageData(28, 34, 1, 1).data]")
+    painted = page.evaluate(
+        "[...genie.find('.sketch canvas').getContext('2d').getImageData(28, 34, 1, 1).data]"
+    )
     assert painted == [215, 38, 61, 255]
     page.get_by_role("button", name="Play the sketch").click()
     page.wait_for_function("genie.count === 0 && genie.started")
@@ -280,14 +303,18 @@ def exact_address(serve, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("site")
     pack(player_files(export_folder(), "fp32"), folder / FILES.strip("/"))
-    player = page_player(player_options(Genie.from_pretrained("mini")), torch.zeros(1, 64, 64, 3), alt="").data
+    player = page_player(
+        player_options(Genie.from_pretrained("mini")), torch.zeros(1, 64, 64, 3), alt=""
+    ).data
     page = f'<!doctype html><html data-content_root="./">{player}<script type="module">{MODULE}</script></html>'
     (folder / "index.html").write_text(page, encoding="utf-8")
     return serve(folder) + "/index.html"
 
 
 def test_32_frames_of_the_same_seed_are_pytorchs(open_page, exact_address):
-    """Past the end of the window. Token for token: a difference of logits near 1e-5 must not tip a draw."""
+    """Past the end of the window. Token for token: a difference of logits near 1e-5 must not tip a
+    draw.
+    """
     page = open_page(exact_address)
     start(page)
     actions = [step % 8 for step in range(32)]
@@ -299,9 +326,13 @@ def test_32_frames_of_the_same_seed_are_pytorchs(open_page, exact_address):
         }""",
         actions,
     )
-    session = Genie.from_pretrained("mini").play(level_picture(HELD_OUT_SEED + PROMPT_LEVELS[0], (64, 64)), seed=0)
+    session = Genie.from_pretrained("mini").play(
+        level_picture(HELD_OUT_SEED + PROMPT_LEVELS[0], (64, 64)), seed=0
+    )
     for index, (frame, tokens) in enumerate(theirs):
         if index:
             session.step(actions[index - 1], maskgit_steps=4)
         assert tokens == session.tokens.tolist(), f"frame {index}"
-        torch.testing.assert_close(torch.tensor(frame).view(64, 64, 3), session.frame, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            torch.tensor(frame).view(64, 64, 3), session.frame, atol=1e-4, rtol=0
+        )

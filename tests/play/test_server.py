@@ -23,7 +23,9 @@ STEP = {"action": 2, "maskgit_steps": 3, "temperature": 1.0}
 @pytest.fixture
 def window():
     with Window(Game(tiny_genie(), NAMES)) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         yield server
         server.shutdown()
 
@@ -53,7 +55,10 @@ def test_the_page_asks_nothing_of_other_hosts(window):
     status, headers, page = ask(window, "GET", "/")
     assert status == 200 and page.startswith(b"<!doctype html>")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert page.count(b"http://") == page.count(b"http://www.w3.org/2000/svg") and b"https://" not in page
+    assert (
+        page.count(b"http://") == page.count(b"http://www.w3.org/2000/svg")
+        and b"https://" not in page
+    )
 
 
 def test_the_game_describes_itself(window):
@@ -89,7 +94,11 @@ def test_new_worlds_are_the_held_out_levels_in_turn(window):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 def test_any_picture_begins_a_world(window, kind):
     status, _, game = ask(
-        window, "POST", "/picture", picture(kind=kind), **{"X-File-Name": quote("Strand für zwei.png")}
+        window,
+        "POST",
+        "/picture",
+        picture(kind=kind),
+        **{"X-File-Name": quote("Strand für zwei.png")},
     )
     assert status == 200
     assert (game["origin"], game["level"], game["frame"]) == ("Strand für zwei.png", None, 0)
@@ -97,7 +106,9 @@ def test_any_picture_begins_a_world(window, kind):
 
 
 def test_a_bad_picture_is_one_clear_error_and_the_game_goes_on(window):
-    status, _, answer = ask(window, "POST", "/picture", b"no picture", **{"X-File-Name": "notes.txt"})
+    status, _, answer = ask(
+        window, "POST", "/picture", b"no picture", **{"X-File-Name": "notes.txt"}
+    )
     assert status == 400 and answer == {"error": "notes.txt is not a picture that can be read"}
     assert step(window)[0] == 200
 

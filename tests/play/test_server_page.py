@@ -18,7 +18,9 @@ NAMES = ["left", "left", "right", "right", "jump", "jump", "nothing", "nothing"]
 @pytest.fixture
 def window():
     with Window(Game(tiny_genie(), NAMES)) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         yield server
         server.shutdown()
 
@@ -30,11 +32,15 @@ def page(browser, window):
     page.on(
         "request",
         lambda request: (
-            wrong.append(request.url) if not request.url.startswith((window.address, "data:")) else None
+            wrong.append(request.url)
+            if not request.url.startswith((window.address, "data:"))
+            else None
         ),
     )
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console", lambda message: wrong.append(message.text) if message.type == "error" else None
+    )
     page.goto(window.address)
     page.get_by_text("Started from level").wait_for()
     yield page
@@ -47,7 +53,9 @@ def record_steps(page):
     steps = []
     page.on(
         "request",
-        lambda request: steps.append(request.post_data_json) if request.url.endswith("/step") else None,
+        lambda request: (
+            steps.append(request.post_data_json) if request.url.endswith("/step") else None
+        ),
     )
     return steps
 
@@ -58,7 +66,9 @@ def frames_reach(page, number):
 
 def test_number_and_arrow_keys_play(page):
     steps = record_steps(page)
-    for count, key in enumerate(["3", "ArrowLeft", "ArrowRight", " ", "ArrowUp", "ArrowDown"], start=1):
+    for count, key in enumerate(
+        ["3", "ArrowLeft", "ArrowRight", " ", "ArrowUp", "ArrowDown"], start=1
+    ):
         page.keyboard.press(key)
         frames_reach(page, count)
     assert [wish["action"] for wish in steps] == [3, 0, 2, 4, 4, 6]
@@ -84,7 +94,9 @@ def test_everything_is_reached_by_tab_and_pressed_by_enter(page):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate(
-                "(document.activeElement.ariaLabel || document.activeElement.labels?.[0]?.innerText || document.activeElement.innerText).trim()"
+                "(document.activeElement.ariaLabel || "
+                "document.activeElement.labels?.[0]?.innerText || "
+                "document.activeElement.innerText).trim()"
             )
         )
         if reached[-1] == "Latent action 5, jump":
@@ -92,7 +104,13 @@ def test_everything_is_reached_by_tab_and_pressed_by_enter(page):
             frames_reach(page, 1)
     assert [wish["action"] for wish in steps] == [5]
     assert reached[:8] == [f"Latent action {action}, {name}" for action, name in enumerate(NAMES)]
-    assert reached[8:] == ["New world", "Restart", "Start from a picture", "MaskGIT steps", "Temperature"]
+    assert reached[8:] == [
+        "New world",
+        "Restart",
+        "Start from a picture",
+        "MaskGIT steps",
+        "Temperature",
+    ]
 
 
 def test_after_a_click_the_keys_belong_to_the_game(page):
@@ -111,7 +129,9 @@ def test_sliders_and_pictures_reach_the_game(page):
     file = io.BytesIO()
     Image.new("RGB", (90, 60), (200, 30, 90)).save(file, "PNG")
     picture = file.getvalue()
-    page.set_input_files("#picture", {"name": "photo.png", "mimeType": "image/png", "buffer": picture})
+    page.set_input_files(
+        "#picture", {"name": "photo.png", "mimeType": "image/png", "buffer": picture}
+    )
     page.get_by_text("Started from photo.png").wait_for()
     steps = record_steps(page)
     page.fill("#steps", "2")
@@ -125,8 +145,12 @@ def test_the_canvas_shows_the_frame_pixel_by_pixel(page, window):
     page.keyboard.press("1")
     frames_reach(page, 1)
     shown = page.evaluate(
-        "Array.from(document.getElementById('screen').getContext('2d').getImageData(0, 0, 32, 32).data)"
+        "Array.from(document.getElementById('screen').getContext('2d').getImageData(0, 0, 32, "
+        "32).data)"
     )
     rgb = np.array(shown, dtype=np.uint8).reshape(-1, 4)[:, :3]
     assert rgb.tobytes() == base64.b64decode(window.game.state()["pixels"])
-    assert page.evaluate("getComputedStyle(document.getElementById('screen')).imageRendering") == "pixelated"
+    assert (
+        page.evaluate("getComputedStyle(document.getElementById('screen')).imageRendering")
+        == "pixelated"
+    )

@@ -31,7 +31,9 @@ def talk():
         player._answer(player, {"id": 1, "game": "a", **content}, list(buffers))
         (answer, buffers), frame = answers[0], None
         if buffers:
-            frame = torch.from_numpy(np.frombuffer(bytearray(buffers[0]), np.float32).reshape(32, 32, 3))
+            frame = torch.from_numpy(
+                np.frombuffer(bytearray(buffers[0]), np.float32).reshape(32, 32, 3)
+            )
         return answer, frame
 
     return send
@@ -68,13 +70,20 @@ def test_the_kernel_plays_what_a_session_plays(talk):
     genie = tiny_genie()
     player, start = Player(genie, action_names=NAMES), torch.rand(32, 32, 3)
     session = genie.play(start, seed=5)
-    answer, frame = talk(player, {"type": "begin", "seed": 5}, [memoryview(start.numpy().tobytes())])
+    answer, frame = talk(
+        player, {"type": "begin", "seed": 5}, [memoryview(start.numpy().tobytes())]
+    )
     torch.testing.assert_close(frame, session.frame)
     for action in (1, 6):
-        answer, frame = talk(player, {"type": "step", "action": action, "numSteps": 4, "temperature": 0.7})
+        answer, frame = talk(
+            player, {"type": "step", "action": action, "maskgitSteps": 4, "temperature": 0.7}
+        )
         torch.testing.assert_close(frame, session.step(action, 4, 0.7))
-        assert answer["tokens"] == session.tokens.tolist() == answer["rounds"][-1] and len(answer["rounds"]) == 4
-        hidden = [tokens.count(genie.dynamics.mask_token) for tokens in answer["rounds"]]
+        assert (
+            answer["tokens"] == session.tokens.tolist() == answer["steps"][-1]
+            and len(answer["steps"]) == 4
+        )
+        hidden = [tokens.count(genie.dynamics.mask_token) for tokens in answer["steps"]]
         assert hidden == sorted(hidden, reverse=True) and hidden[0] > hidden[-1] == 0
 
 
@@ -82,16 +91,18 @@ def test_what_cannot_be_done_is_answered_with_a_reason(talk):
     player = Player(tiny_genie())
     start = memoryview(torch.rand(32, 32, 3).numpy().tobytes())
     talk(player, {"type": "begin", "seed": 0}, [start])
-    answer, _ = talk(player, {"type": "step", "action": 9, "numSteps": 4, "temperature": 1.0})
+    answer, _ = talk(player, {"type": "step", "action": 9, "maskgitSteps": 4, "temperature": 1.0})
     assert "latent actions are the integers from 0 to 7" in answer["error"]
-    answer, _ = talk(player, {"type": "step", "game": "b", "action": 0, "numSteps": 4, "temperature": 1.0})
+    answer, _ = talk(
+        player, {"type": "step", "game": "b", "action": 0, "maskgitSteps": 4, "temperature": 1.0}
+    )
     assert "b" in answer["error"]
 
 
 @pytest.mark.parametrize(
     "options, problem",
     [
-        ({"form": "memory palace"}, "a player's form is one of play, rounds, actions, memory"),
+        ({"form": "memory palace"}, "a player's form is one of play, maskgit, actions, memory"),
         ({"action_names": ["left"]}, "8 latent actions, but 1 names"),
         ({"prompts": [torch.rand(8, 8, 3)]}, r"a prompt must be \(32, 32, 3\)"),
     ],

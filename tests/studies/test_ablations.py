@@ -6,13 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from genie_mini.studies.ablations import WINDOWS, ablations, actions_off, draw_next, influence, spatial_off
+from genie_mini.studies.ablations import (
+    WINDOWS,
+    ablations,
+    actions_off,
+    draw_next,
+    influence,
+    spatial_off,
+)
 from genie_mini.studies.attention import attention_maps, attention_rows, player_places, watched
 
 
 @pytest.fixture
 def drawn(make_genie, make_clips):
-    """A stirred Genie of two blocks, the tokens and actions of its clips, and a function: logits of their last frame's."""
+    """A stirred Genie of two blocks, the tokens and actions of its clips, and a function: logits of
+    their last frame's.
+    """
     genie = make_genie(num_blocks=2)
     clips = make_clips(num_frames=5)
     tokens, actions = genie.tokenizer.encode(clips), torch.randint(8, (2, 4))
@@ -57,14 +66,20 @@ def test_a_window_shows_so_many_frames_and_no_more(drawn, window):
     actions = torch.randint(8, (2, 5))
     before, _ = draw_next(genie.dynamics, tokens, actions, window, seed=0)
     for age in range(1, 6):
-        after, _ = draw_next(genie.dynamics, changed(tokens, 5 - age, slice(None)), actions, window, seed=0)
+        after, _ = draw_next(
+            genie.dynamics, changed(tokens, 5 - age, slice(None)), actions, window, seed=0
+        )
         assert torch.equal(after, before) == (age > window - 1)
 
 
 def test_a_switch_is_thrown_back_after_a_failure(drawn):
     genie, _, _, logits = drawn
     before = logits()
-    for switch in (spatial_off, actions_off, lambda dynamics: watched(dynamics.transformer.blocks[0].spatial)):
+    for switch in (
+        spatial_off,
+        actions_off,
+        lambda dynamics: watched(dynamics.transformer.blocks[0].spatial),
+    ):
         with pytest.raises(KeyError), switch(genie.dynamics):
             raise KeyError
         assert torch.equal(logits(), before)
@@ -73,7 +88,10 @@ def test_a_switch_is_thrown_back_after_a_failure(drawn):
 def test_the_table_of_ablations_has_a_row_for_each(make_genie):
     genie = make_genie(size=32, patch_size=8, context=16)
     rows = ablations(genie, num_clips=12)
-    assert [row["memory"] for row in rows[: len(WINDOWS)]] == ["all on", *(f"temporal: window of {w}" for w in WINDOWS[1:])]
+    assert [row["memory"] for row in rows[: len(WINDOWS)]] == [
+        "all on",
+        *(f"temporal: window of {w}" for w in WINDOWS[1:]),
+    ]
     assert len(rows) == len(WINDOWS) + 3
     for row in rows:
         assert np.isfinite(row["loss"]) and np.isfinite(row["psnr"]) and 0 <= row["cycle"] <= 1
@@ -82,11 +100,16 @@ def test_the_table_of_ablations_has_a_row_for_each(make_genie):
 
 
 def test_an_old_frame_acts_through_the_rolling_cache_and_not_through_an_exact_window(make_genie):
-    one, two = (make_genie(size=32, patch_size=8, num_blocks=blocks) for blocks in (1, 2))  # a window of 6
+    # a window of 6
+    one, two = (make_genie(size=32, patch_size=8, num_blocks=blocks) for blocks in (1, 2))
     rows = influence(two, [1, 5, 6, 10, 11, 14], num_clips=2)
-    assert all(row["exact"] == 0 for row in rows if row["age"] > 5) and all(row["rolling"] > 0 for row in rows[:4])
+    assert all(row["exact"] == 0 for row in rows if row["age"] > 5) and all(
+        row["rolling"] > 0 for row in rows[:4]
+    )
     assert rows[0]["exact"] > 0 and rows[1]["exact"] > 0
-    assert all(row["rolling"] == 0 for row in rows[4:]), "two blocks pass a frame on twice: ten frames"
+    assert all(row["rolling"] == 0 for row in rows[4:]), (
+        "two blocks pass a frame on twice: ten frames"
+    )
     assert [row["rolling"] > 0 for row in influence(one, [5, 6], num_clips=2)] == [True, False]
 
 
@@ -97,7 +120,10 @@ def test_weights_of_attention_are_those_that_mix(drawn):
     attend = partial(type(attention).attend, attention)
     with watched(attention) as weights:
         logits()
-        attention.attend, inner = (lambda q, k, v, *rest: inputs.append((v, inner(q, k, v, *rest))) or inputs[-1][1]), attention.attend
+        attention.attend, inner = (
+            (lambda q, k, v, *rest: inputs.append((v, inner(q, k, v, *rest))) or inputs[-1][1]),
+            attention.attend,
+        )
         logits()
         attention.attend = inner
     assert len(weights) == 2 and attend is not None
@@ -110,10 +136,16 @@ def test_weights_of_attention_are_those_that_mix(drawn):
 def test_attention_maps_are_shares(make_genie):
     genie = make_genie(size=32, patch_size=8, context=16, num_blocks=2)
     maps = attention_maps(genie, num_clips=3)
-    assert maps["temporal"].shape == (2, 2, 16) and maps["spatial"].shape == (2, 2, 4, 4) and maps["player"].shape == (2, 2)
+    assert (
+        maps["temporal"].shape == (2, 2, 16)
+        and maps["spatial"].shape == (2, 2, 4, 4)
+        and maps["player"].shape == (2, 2)
+    )
     np.testing.assert_allclose(maps["temporal"].sum(-1), 1, atol=1e-5)
     np.testing.assert_allclose(maps["spatial"].sum((-2, -1)), 1, atol=1e-5)
-    assert ((0 < maps["player"]) & (maps["player"] < 1)).all() and 1 / 16 <= maps["player_even"] <= 2 / 16
+    assert ((0 < maps["player"]) & (maps["player"] < 1)).all() and 1 / 16 <= maps[
+        "player_even"
+    ] <= 2 / 16
     rows = attention_rows(genie, num_clips=3)
     assert len(rows) == 4 and rows[3]["age 15"] == maps["temporal"][1, 1, 15]
 

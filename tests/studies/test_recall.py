@@ -1,4 +1,6 @@
-"""The probe of memory: chance for who forgets, all for who reads the simulator, and nothing in between by accident."""
+"""The probe of memory: chance for who forgets, all for who reads the simulator, and nothing in
+between by accident.
+"""
 
 import numpy as np
 import pytest
@@ -7,7 +9,14 @@ import torch
 from genie_mini.evaluation.metrics import wilson
 from genie_mini.rollout import Rollout
 from genie_mini.studies.recall import OLDEST, read_landmark, recall
-from genie_mini.studies.twin_worlds import LANDMARKS, SHOWN, Dreamt, Simulated, latent_actions, twin_worlds
+from genie_mini.studies.twin_worlds import (
+    LANDMARKS,
+    SHOWN,
+    Dreamt,
+    Simulated,
+    latent_actions,
+    twin_worlds,
+)
 from genie_mini.world import ACTIONS
 from genie_mini.world.rendering import EMPTY
 from genie_mini.world.simulation import DASH_LEFT, DASH_RIGHT, NOTHING, SIZES
@@ -54,7 +63,9 @@ def test_an_oracle_that_reads_the_simulator_recalls_all(size):
 
 
 class Amnesiac:
-    """The simulator's twin without the landmark, or with it, by the toss of a coin: a model that draws well and remembers nothing."""
+    """The simulator's twin without the landmark, or with it, by the toss of a coin: a model that
+    draws well and remembers nothing.
+    """
 
     def __init__(self, worlds, seed):
         self.worlds = [Simulated(simulation, worlds.size) for simulation in worlds.simulations]
@@ -79,7 +90,9 @@ def test_a_model_without_memory_gets_chance(worlds):
         assert result.low < 0.5 < result.high
     # With random numbers of its own for each twin, chance holds on average.
     seeds = iter((1, 2))
-    for result in recall(lambda prompt, simulation: Amnesiac(worlds, next(seeds)), worlds, [2, 9, 30]):
+    for result in recall(
+        lambda prompt, simulation: Amnesiac(worlds, next(seeds)), worlds, [2, 9, 30]
+    ):
         assert result.low < 0.5 < result.high
 
 
@@ -98,7 +111,9 @@ def test_the_unseen_prompt_ends_where_the_tour_waits(worlds):
         prompts.append(prompt)
         return Simulated(simulation, worlds.size)
 
-    assert recall(start, worlds, [2, 12], unseen=True)[1].recall == 1.0, "the oracle goes on from the same moment"
+    assert recall(start, worlds, [2, 12], unseen=True)[1].recall == 1.0, (
+        "the oracle goes on from the same moment"
+    )
     assert prompts[0].shape[1] == SHOWN and torch.equal(prompts[0], prompts[1])
 
 
@@ -109,7 +124,9 @@ def test_a_camera_that_stops_a_little_beside_its_place_is_forgiven(shift):
         oracle = Simulated(simulation, 64)
         oracle.step(DASH_RIGHT)
         picture = oracle.step(DASH_LEFT)
-        moved = torch.cat([picture[:, :, :1].expand(-1, -1, shift, -1), picture[:, :, : 64 - shift]], dim=2)
+        moved = torch.cat(
+            [picture[:, :, :1].expand(-1, -1, shift, -1), picture[:, :, : 64 - shift]], dim=2
+        )
         drawn, shifts = read_landmark(moved, worlds, standing=False)
         assert (drawn == there).float().mean() > 0.95
         assert (shifts == shift).float().mean() > 0.9
@@ -127,7 +144,9 @@ def test_an_action_that_no_latent_one_stands_for_is_named(make_genie, worlds):
 
 def test_the_same_worlds_come_from_the_same_seed():
     first, again, other = (twin_worlds(6, size=32, seed=seed) for seed in (0, 0, 1))
-    assert torch.equal(first.prompts, again.prompts) and not torch.equal(first.prompts, other.prompts)
+    assert torch.equal(first.prompts, again.prompts) and not torch.equal(
+        first.prompts, other.prompts
+    )
     with pytest.raises(ValueError, match="at least one pair"):
         twin_worlds(0)
 

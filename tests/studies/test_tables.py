@@ -43,7 +43,8 @@ def test_an_exact_window_equals_the_cache_until_frames_are_dropped(genie, make_c
         rolling.step(actions, temperature=0)
         exact.step(actions, temperature=0)
         exact._history[:, -1] = rolling.tokens  # go on from the same pictures
-    # The prompt's two frames and three more fill a window of five; the next ones push frames out that others have seen.
+    # The prompt's two frames and three more fill a window of five; the next ones push frames out
+    # that others have seen.
     assert max(differences[:4]) < 1e-4 and min(differences[5:]) > 1e-4
 
 
@@ -54,11 +55,15 @@ def test_an_exact_window_of_one_prompt_frame_can_be_played(genie, make_clips):
     assert rollout._history.shape[1] == 8 and rollout.frames.isfinite().all()
 
 
-def test_the_table_of_recall_has_a_curve_for_the_model_for_chance_and_for_the_oracle(genie, monkeypatch):
+def test_the_table_of_recall_has_a_curve_for_the_model_for_chance_and_for_the_oracle(
+    genie, monkeypatch
+):
     monkeypatch.setattr("genie_mini.studies.recall.AGES", (1, 3))
     rows = recall_rows(genie, NAMES, cases=8, seed=0)
     found = {(row["model"], row["age"]): row["recall"] for row in rows}
-    assert set(found) == {(m, a) for m in ("played", "never seen", "oracle", "exact window") for a in (1, 3)} - {("never seen", 1)}
+    assert set(found) == {
+        (m, a) for m in ("played", "never seen", "oracle", "exact window") for a in (1, 3)
+    } - {("never seen", 1)}
     assert found["never seen", 3] == 0.5 and found["oracle", 1] == found["oracle", 3] == 1.0
     assert all(row["cases"] == 8 for row in rows)
     sparse = recall_rows(genie.with_lookback("sparse"), NAMES, cases=8, seed=0)
@@ -91,7 +96,9 @@ def test_a_model_that_is_the_simulator_does_not_drift(genie, monkeypatch):
     assert all(row["psnr_still"] < 40 for row in rows)
     monkeypatch.undo()
     rows = drift_rows(genie, NAMES, cases=2, seed=0, num_frames=5)
-    assert [(row["from"], row["to"]) for row in rows[:3]] == [(1, 1), (2, 2), (3, 5)] and len(rows) == 15
+    assert [(row["from"], row["to"]) for row in rows[:3]] == [(1, 1), (2, 2), (3, 5)] and len(
+        rows
+    ) == 15
     assert all(row["psnr"] < 25 for row in rows), "an untrained Genie does"
     with pytest.raises(ValueError, match="no latent action stands for"):
         drift_rows(genie, np.zeros(8, int), cases=2, seed=0)
@@ -102,27 +109,40 @@ def test_the_budget_is_counted(genie):
     assert [row["lookback"] for row in rows] == list(LOOKBACKS)
     first = rows[0]
     assert first["window_tokens"] == 6 * 16 and first["bits_per_token"] == 5
-    assert first["window_pixel_bytes"] == 6 * 32 * 32 * 3 and first["window_token_bytes"] == 6 * 16 * 5 / 8
-    past = genie.dynamics.prefill(torch.zeros(1, 5, 16, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64))
+    assert (
+        first["window_pixel_bytes"] == 6 * 32 * 32 * 3
+        and first["window_token_bytes"] == 6 * 16 * 5 / 8
+    )
+    past = genie.dynamics.prefill(
+        torch.zeros(1, 5, 16, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64)
+    )
     assert first["read_bytes"] == sum(tensor.nbytes for tensor in [*past.keys, *past.values])
     assert {row["read_bytes"] for row in rows} == {first["read_bytes"]}, "all read as much"
     assert first["cost"] == 1.0 and all(row["frame_milliseconds"] > 0 for row in rows)
 
 
-@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"budget"}))  # which takes its time, and has its test
+@pytest.mark.parametrize(
+    "name", sorted(set(EXPERIMENTS) - {"budget"})
+)  # which takes its time, and has its test
 def test_every_experiment_leaves_a_table(name, genie, monkeypatch, tmp_path):
     monkeypatch.setattr("genie_mini.studies.recall.AGES", (1, 2))
     told, cases, function = EXPERIMENTS[name]
     if name == "leaks":
         function = lambda genie, names, cases, seed: influence(genie, [2], cases, seed)  # noqa: E731
     if name == "drift":
-        function = lambda genie, names, cases, seed: drift_rows(genie, names, cases, seed, num_frames=2)  # noqa: E731
+        function = lambda genie, names, cases, seed: drift_rows(  # noqa: E731
+            genie, names, cases, seed, num_frames=2
+        )
     monkeypatch.setitem(EXPERIMENTS, name, (told, cases, function))
     rows = run_experiment(genie, name, list(ACTIONS), 12, seed=0)
     genie.save(tmp_path / "weights")
     save_table(tmp_path / "table.json", rows, f"genie-mini memory {name}", 0, tmp_path / "weights")
     content = json.loads((tmp_path / "table.json").read_text())
-    assert content["command"] == f"genie-mini memory {name}" and content["seed"] == 0 and content["rows"] == rows
+    assert (
+        content["command"] == f"genie-mini memory {name}"
+        and content["seed"] == 0
+        and content["rows"] == rows
+    )
     assert len(content["weights"]) == 4
     for file, digest in content["weights"].items():
         assert digest == hashlib.sha256((tmp_path / "weights" / file).read_bytes()).hexdigest()
@@ -132,7 +152,11 @@ def test_every_experiment_leaves_a_table(name, genie, monkeypatch, tmp_path):
 
 def test_latent_actions_are_named_with_labels_where_no_names_are_known(genie, monkeypatch):
     asked = []
-    monkeypatch.setitem(EXPERIMENTS, "recall", ("", 2, lambda genie, names, cases, seed: asked.append((names, cases)) or []))
+    monkeypatch.setitem(
+        EXPERIMENTS,
+        "recall",
+        ("", 2, lambda genie, names, cases, seed: asked.append((names, cases)) or []),
+    )
     run_experiment(genie, "recall", None, None, 0)
     names, cases = asked[0]
     assert names.shape == (8,) and set(names) <= set(range(len(ACTIONS))) and cases == 2

@@ -1,4 +1,6 @@
-"""What training computes and play computes too is the same, in each precision: tokens, latent actions, positions, statistics."""
+"""What training computes and play computes too is the same, in each precision: tokens, latent
+actions, positions, statistics.
+"""
 
 import pytest
 import torch
@@ -8,15 +10,23 @@ from genie_mini.training.config import TrainingConfig
 from genie_mini.training.phases import build_phases
 
 CPU = torch.device("cpu")
-CONFIG = TrainingConfig(tokenizer_steps=1, latent_action_steps=1, dynamics_steps=1, batch_size=2, num_frames=5)
+CONFIG = TrainingConfig(
+    tokenizer_steps=1, latent_action_steps=1, dynamics_steps=1, batch_size=2, num_frames=5
+)
 
 precisions = pytest.mark.parametrize("precision", ["fp32", "bf16"])
 
 
 @precisions
-def test_the_dynamics_model_learns_on_the_tokens_and_actions_of_play(make_genie, make_clips, monkeypatch, precision):
+def test_the_dynamics_model_learns_on_the_tokens_and_actions_of_play(
+    make_genie, make_clips, monkeypatch, precision
+):
     genie, frames, given = make_genie(num_codes=512, num_blocks=2), make_clips(num_clips=4), []
-    monkeypatch.setattr(type(genie.dynamics), "loss", lambda model, *arguments: given.append(arguments) or _no_loss())
+    monkeypatch.setattr(
+        type(genie.dynamics),
+        "loss",
+        lambda model, *arguments: given.append(arguments) or _no_loss(),
+    )
     world = build_phases(genie.train(), None, CONFIG)[1]
     with computing_in(choose_precision(precision, CPU), CPU):
         world.losses(frames, 1)  # the latent action model has finished
@@ -42,7 +52,9 @@ def test_every_code_finds_itself(make_genie, precision):
 
 @precisions
 def test_a_masked_frame_after_clean_ones_gets_the_logits_of_play(make_genie, precision):
-    """Positions and past: frame t of a training clip, wholly masked, sees what `predict_logits` sees at play."""
+    """Positions and past: frame t of a training clip, wholly masked, sees what `predict_logits`
+    sees at play.
+    """
     dynamics = make_genie(num_blocks=2).dynamics
     tokens, actions = torch.randint(32, (2, 5, 16)), torch.randint(8, (2, 4))
     masked = torch.full_like(tokens, dynamics.mask_token)
@@ -59,8 +71,12 @@ def test_a_masked_frame_after_clean_ones_gets_the_logits_of_play(make_genie, pre
 
 
 @precisions
-def test_the_statistics_that_play_normalises_with_are_those_of_the_batches(make_genie, make_clips, precision):
-    """With a momentum of one, what play keeps are the last batch's own mean and variance, whatever it was computed in."""
+def test_the_statistics_that_play_normalises_with_are_those_of_the_batches(
+    make_genie, make_clips, precision
+):
+    """With a momentum of one, what play keeps are the last batch's own mean and variance, whatever
+    it was computed in.
+    """
     for part in ("tokenizer", "latent_action_model"):
         model, frames = getattr(make_genie(), part).train(), make_clips(num_clips=8)
         model.code_norm.momentum = 1.0

@@ -1,4 +1,6 @@
-"""Training: two phases, frozen where frozen, the same for the same seed, and resumed exactly where it stopped."""
+"""Training: two phases, frozen where frozen, the same for the same seed, and resumed exactly where
+it stopped.
+"""
 
 import csv
 import math
@@ -19,14 +21,26 @@ from genie_mini.training.phases import build_phases
 from genie_mini.training.trainer import Interrupted, train
 
 CONFIG = TrainingConfig(
-    tokenizer_steps=4, latent_action_steps=4, latent_action_pretraining_steps=2, dynamics_steps=4, batch_size=2, num_frames=4, short_frames=2,
-    warmup_steps=2, tokenizer_lr=3e-3, latent_action_lr=3e-3, dynamics_lr=3e-3, checkpoint_seconds=1e9,
-)  # fmt: skip
+    tokenizer_steps=4,
+    latent_action_steps=4,
+    latent_action_pretraining_steps=2,
+    dynamics_steps=4,
+    batch_size=2,
+    num_frames=4,
+    short_frames=2,
+    warmup_steps=2,
+    tokenizer_lr=3e-3,
+    latent_action_lr=3e-3,
+    dynamics_lr=3e-3,
+    checkpoint_seconds=1e9,
+)
 STEPS = 4 + 6  # of both phases
 
 
 class Noise:
-    """Clips that follow from their key; something may happen before the clips of a given step are dealt."""
+    """Clips that follow from their key; something may happen before the clips of a given step are
+    dealt.
+    """
 
     def __init__(self, at=None, event=None, size=16):
         self.at, self.event, self.size, self.keys = at, event, size, []
@@ -58,7 +72,9 @@ def weights(genie, part=None):
 
 
 def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 @pytest.fixture
@@ -74,7 +90,11 @@ def trained(make_genie, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_losses_and_weights(trained):
-    (first, one), (second, two), (third, three) = trained("one"), trained("two"), trained("three", seed=1)
+    (first, one), (second, two), (third, three) = (
+        trained("one"),
+        trained("two"),
+        trained("three", seed=1),
+    )
     assert logs(one) == logs(two) and same(weights(first), weights(second))
     assert logs(one) != logs(three) and not same(weights(first), weights(third))
 
@@ -106,7 +126,11 @@ def test_every_part_learns(trained, make_genie):
 
 def test_training_makes_the_losses_smaller(trained):
     _, folder = trained(
-        tokenizer_steps=40, latent_action_steps=1, dynamics_steps=1, latent_action_pretraining_steps=0, short_share=0.0
+        tokenizer_steps=40,
+        latent_action_steps=1,
+        dynamics_steps=1,
+        latent_action_pretraining_steps=0,
+        short_share=0.0,
     )
     losses = [float(row["reconstruction"]) for row in logs(folder)["tokenizer"]]
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
@@ -120,7 +144,8 @@ def test_ctrl_c_and_going_on_equals_not_stopping(trained, make_genie, at):
         trained("stopped", Noise(at, lambda: signal.raise_signal(signal.SIGINT)))
     assert signal.getsignal(signal.SIGINT) is handler, "Ctrl-C means what it meant before"
     rest = Noise()
-    resumed, two = trained("stopped", rest, make_genie(seed=9))  # its own first weights must play no part
+    # its own first weights must play no part
+    resumed, two = trained("stopped", rest, make_genie(seed=9))
     assert len(rest.keys) == STEPS - at - 1, (
         "the step that Ctrl-C fell into was finished, and none is done twice"
     )
@@ -137,7 +162,9 @@ def kill():
 
 
 @pytest.mark.parametrize("at", [1, 3, 5, 8, 9])
-def test_a_kill_between_checkpoints_loses_steps_and_changes_nothing(trained, make_genie, monkeypatch, at):
+def test_a_kill_between_checkpoints_loses_steps_and_changes_nothing(
+    trained, make_genie, monkeypatch, at
+):
     whole, one = trained("whole")
     clock = iter(range(10**6))
     monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: next(clock)))
@@ -150,7 +177,9 @@ def test_a_kill_between_checkpoints_loses_steps_and_changes_nothing(trained, mak
     assert same(weights(resumed), weights(whole))
 
 
-def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(trained, make_genie, monkeypatch):
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
+    trained, make_genie, monkeypatch
+):
     whole, one = trained("whole")
     write, calls = trainer.write_checkpoint, []
 
@@ -177,7 +206,9 @@ def test_training_that_is_finished_is_not_undone_by_the_same_command(trained, ma
 
 
 def test_the_tokenizer_is_frozen_in_phase_two(trained):
-    first, _ = trained("phase 1", latent_action_steps=0, latent_action_pretraining_steps=0, dynamics_steps=0)
+    first, _ = trained(
+        "phase 1", latent_action_steps=0, latent_action_pretraining_steps=0, dynamics_steps=0
+    )
     both, _ = trained("both")
     assert same(weights(first, "tokenizer"), weights(both, "tokenizer"))
 
@@ -226,7 +257,9 @@ def test_a_bad_checkpoint_is_named(trained, make_genie, tmp_path, damage):
 
 def test_learning_rates_have_known_values():
     def at(step, **changes):
-        return learning_rate(step, **{"start": 10, "stop": 110, "peak": 1.0, "warmup_steps": 20, **changes})
+        return learning_rate(
+            step, **{"start": 10, "stop": 110, "peak": 1.0, "warmup_steps": 20, **changes}
+        )
 
     assert [at(10), at(14), at(29)] == pytest.approx([0.05, 0.25, 1.0])
     assert at(30) == pytest.approx(1.0)
@@ -235,17 +268,25 @@ def test_learning_rates_have_known_values():
     rates = [at(step) for step in range(30, 110)]
     assert rates == sorted(rates, reverse=True)
     assert at(30, peak=3e-4) == pytest.approx(3e-4)
-    assert at(11, stop=14) == pytest.approx(1.0), "the warm-up takes no more than half of a short run"
+    assert at(11, stop=14) == pytest.approx(1.0), (
+        "the warm-up takes no more than half of a short run"
+    )
     assert at(10, warmup_steps=0) == pytest.approx(1.0)
-    assert math.isfinite(at(5, warmup_steps=0)), "before its start a part has no rate that could stop the run"
+    assert math.isfinite(at(5, warmup_steps=0)), (
+        "before its start a part has no rate that could stop the run"
+    )
 
 
-@pytest.mark.parametrize("changes", [{"dynamics_steps": 1}, {"warmup_steps": 0}, {"tokenizer_steps": 1}])
+@pytest.mark.parametrize(
+    "changes", [{"dynamics_steps": 1}, {"warmup_steps": 0}, {"tokenizer_steps": 1}]
+)
 def test_short_plans_and_plans_without_a_warmup_train_to_the_end(trained, changes):
     _, folder = trained(**changes)
     config = replace(CONFIG, **changes)
     assert len(logs(folder)["tokenizer"]) == config.tokenizer_steps
-    assert len(logs(folder)["world"]) == max(4, config.latent_action_pretraining_steps + config.dynamics_steps)
+    assert len(logs(folder)["world"]) == max(
+        4, config.latent_action_pretraining_steps + config.dynamics_steps
+    )
 
 
 def test_a_plan_in_which_nobody_learns_for_a_while_is_refused():
@@ -254,17 +295,32 @@ def test_a_plan_in_which_nobody_learns_for_a_while_is_refused():
 
 
 def test_the_latent_action_model_learns_in_rounds(make_genie, monkeypatch):
-    config = replace(CONFIG, latent_action_steps=10, latent_action_pretraining_steps=10, latent_action_restarts=((0.5, 0.0), (0.3, 0.2), (0.2, 0.6)))
+    config = replace(
+        CONFIG,
+        latent_action_steps=10,
+        latent_action_pretraining_steps=10,
+        latent_action_restarts=((0.5, 0.0), (0.3, 0.2), (0.2, 0.6)),
+    )
     assert config.restart_steps == [0, 5, 8, 10]
     genie, calls, moves = make_genie(), [], []
     model = genie.latent_action_model
     forward = model.forward
-    monkeypatch.setattr(model, "forward", lambda frames, *rest, **more: calls.append((*rest, more["refine"])) or forward(frames, *rest, **more))
-    monkeypatch.setattr(model, "move_least_used_code", lambda frames: moves.append((len(calls), len(frames))))
+    monkeypatch.setattr(
+        model,
+        "forward",
+        lambda frames, *rest, **more: (
+            calls.append((*rest, more["refine"])) or forward(frames, *rest, **more)
+        ),
+    )
+    monkeypatch.setattr(
+        model, "move_least_used_code", lambda frames: moves.append((len(calls), len(frames)))
+    )
     phase = build_phases(genie, Noise(), config)[1]
     for step in range(10):
         phase.losses(Noise().batch(2, 4, [0]), step)
-    assert [progress for progress, _ in calls] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 0.2, 0.2 + 0.8 / 3, 0.2 + 1.6 / 3, 0.6, 0.8])
+    assert [progress for progress, _ in calls] == pytest.approx(
+        [0, 0.2, 0.4, 0.6, 0.8, 0.2, 0.2 + 0.8 / 3, 0.2 + 1.6 / 3, 0.6, 0.8]
+    )
     assert [refine for _, refine in calls] == [False] * 5 + [True] * 5
     assert [step for step, _ in moves] == [5, 8] and all(clips >= 16 for _, clips in moves)
     rates = [phase.parts[0].lr_at(step, warmup_steps=1) for step in range(10)]

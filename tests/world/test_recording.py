@@ -1,4 +1,6 @@
-"""Filming the platformer: clips that follow from their seed, and a truth that stays apart from them."""
+"""Filming the platformer: clips that follow from their seed, and a truth that stays apart from
+them.
+"""
 
 import inspect
 from dataclasses import FrozenInstanceError
@@ -109,7 +111,9 @@ def test_outcomes_are_the_actions_that_draw_the_same_picture():
             last = record(clips, t + 2, seed=5, actions=other)[0][:, -1]
             expected[:, t] |= (last == frames[:, t + 1]).all(axis=(1, 2, 3)).astype(int) << action
     assert np.array_equal(truth.actions, actions)
-    assert ((truth.outcomes >> truth.actions) & 1).all(), "the action taken leads to the picture seen"
+    assert ((truth.outcomes >> truth.actions) & 1).all(), (
+        "the action taken leads to the picture seen"
+    )
     assert len(np.unique(expected)) > 4
     assert np.array_equal(truth.outcomes, expected)
 
@@ -156,14 +160,22 @@ def test_the_truth_cannot_be_changed():
 
 def test_no_training_function_knows_the_truth(genie):
     rooms = [data, models, training]
-    modules = [import_module(f"{room.__name__}.{found.name}") for room in rooms for found in iter_modules(room.__path__)]
+    modules = [
+        import_module(f"{room.__name__}.{found.name}")
+        for room in rooms
+        for found in iter_modules(room.__path__)
+    ]
     assert len(modules) > 12
     for module in modules:
-        if module.__name__ == "genie_mini.data.platformer_files":  # writes the truth into a folder of its own, and reads none
+        if (
+            module.__name__ == "genie_mini.data.platformer_files"
+        ):  # writes the truth into a folder of its own, and reads none
             continue
         assert Truth not in vars(module).values(), f"{module.__name__} should know pictures only"
         for name, function in inspect.getmembers(module, inspect.isfunction):
-            assert "truth" not in inspect.signature(function).parameters, f"{module.__name__}.{name}"
+            assert "truth" not in inspect.signature(function).parameters, (
+                f"{module.__name__}.{name}"
+            )
     _, truth = record(2, 5, size=32)
     for learn in (genie.tokenizer, genie.latent_action_model, genie.tokenizer.encode):
         with pytest.raises((AttributeError, TypeError, ValueError)):

@@ -1,4 +1,6 @@
-"""The platformer: levels that follow from their seeds, physics with known answers, and a camera that follows."""
+"""The platformer: levels that follow from their seeds, physics with known answers, and a camera
+that follows.
+"""
 
 import numpy as np
 import pytest
@@ -61,13 +63,17 @@ def test_levels_have_ground_everywhere_coins_bricks_and_all_palettes():
 def test_palettes_look_different():
     frames = Simulation(range(LEVELS)).frames()
     palette = np.array([build_level(seed)[1] for seed in range(LEVELS)])
-    skies = [{tuple(sky) for sky in frames[palette == index, 0, 0]} for index in range(len(PALETTES))]
+    skies = [
+        {tuple(sky) for sky in frames[palette == index, 0, 0]} for index in range(len(PALETTES))
+    ]
     assert all(len(sky) == 1 for sky in skies), "levels of one palette share their exact colours"
     assert len(set.union(*skies)) == len(PALETTES)
 
 
 def test_the_player_is_never_inside_a_solid_tile():
-    solid = np.isin(np.stack([build_level(seed)[0] for seed in range(LEVELS)]), (GRASS, DIRT, BRICK))
+    solid = np.isin(
+        np.stack([build_level(seed)[0] for seed in range(LEVELS)]), (GRASS, DIRT, BRICK)
+    )
     actions = random_actions(np.random.default_rng(0), LEVELS, 400)
     # Half of them get through the whole level: every way to the left becomes the same to the right.
     leftwards = np.isin(actions[::2], (LEFT, JUMP_LEFT, DASH_LEFT))
@@ -85,7 +91,9 @@ def test_the_player_is_never_inside_a_solid_tile():
 
 def test_right_and_left_move_four_pixels_on_free_ground():
     columns = np.full(LEVELS, 4)
-    start, right, left = (s.x.copy() for s in play(np.stack([[RIGHT, LEFT]] * LEVELS), columns=columns))
+    start, right, left = (
+        s.x.copy() for s in play(np.stack([[RIGHT, LEFT]] * LEVELS), columns=columns)
+    )
     assert (start == 4 * TILE).all()
     assert np.isin(right - start, (0, 4)).all() and (right - start == 4).mean() > 0.8
     assert (left[right > start] == start[right > start]).all()
@@ -93,10 +101,13 @@ def test_right_and_left_move_four_pixels_on_free_ground():
 
 def test_a_dash_moves_eight_pixels_and_ends_at_a_wall():
     far, near = set(), set()
-    solid = np.isin(np.stack([build_level(seed)[0] for seed in range(LEVELS)]), (GRASS, DIRT, BRICK))
+    solid = np.isin(
+        np.stack([build_level(seed)[0] for seed in range(LEVELS)]), (GRASS, DIRT, BRICK)
+    )
     for column in range(FIRST, LAST):
         simulation = Simulation(range(LEVELS), np.full(LEVELS, column))
-        simulation.step(np.full(LEVELS, RIGHT))  # half a tile before the next column, unless a wall stands there
+        # half a tile before the next column, unless a wall stands there
+        simulation.step(np.full(LEVELS, RIGHT))
         before = simulation.x.copy()
         simulation.step(np.full(LEVELS, DASH_RIGHT))
         row = simulation.y // TILE
@@ -115,17 +126,24 @@ def test_jumps_go_sideways_too(action, rise):
     )
     both = (after[0] - before[0] == rise) & (after[1] - before[1] == -12)
     assert both.mean() > 0.3
-    assert (after[0] - before[0] >= min(rise, 0)).all() and (after[0] - before[0] <= max(rise, 0)).all()
+    assert (after[0] - before[0] >= min(rise, 0)).all() and (
+        after[0] - before[0] <= max(rise, 0)
+    ).all()
 
 
 @pytest.mark.parametrize("action, ahead", [(LEFT, -1), (RIGHT, 1)])
 def test_walls_and_the_levels_edge_stop(action, ahead):
     stopped = []
-    solid = np.isin(np.stack([build_level(seed)[0] for seed in range(LEVELS)]), (GRASS, DIRT, BRICK))
+    solid = np.isin(
+        np.stack([build_level(seed)[0] for seed in range(LEVELS)]), (GRASS, DIRT, BRICK)
+    )
     for column in range(FIRST, LAST + 1):
-        before, after = (s.x.copy() for s in play(all_levels(action), columns=np.full(LEVELS, column)))
+        before, after = (
+            s.x.copy() for s in play(all_levels(action), columns=np.full(LEVELS, column))
+        )
         for level in range(LEVELS):
-            row = 7 - np.argmin(solid[level, ::-1, column])  # where the player stands, on the ground
+            # where the player stands, on the ground
+            row = 7 - np.argmin(solid[level, ::-1, column])
             wall = not FIRST <= column + ahead <= LAST or solid[level, row, column + ahead]
             assert after[level] - before[level] == (0 if wall else 4 * ahead)
             stopped.append(wall)
@@ -153,7 +171,9 @@ def test_jumping_works_only_from_the_ground():
     standing = one.on_ground
     before = one.y.copy()
     one.step(np.full(LEVELS, JUMP))
-    assert (one.y[standing] <= before[standing]).all() and (one.y[standing] < before[standing]).any()
+    assert (one.y[standing] <= before[standing]).all() and (
+        one.y[standing] < before[standing]
+    ).any()
 
 
 def test_standing_still_does_not_change_the_picture():
@@ -167,13 +187,20 @@ def test_standing_still_does_not_change_the_picture():
 def test_creatures_move_without_the_player():
     columns = np.full(LEVELS, 10)
     places = np.stack(
-        [simulation.creature_x.copy() for simulation in play(all_levels(NOTHING, 60), columns=columns)]
+        [
+            simulation.creature_x.copy()
+            for simulation in play(all_levels(NOTHING, 60), columns=columns)
+        ]
     )
     assert (places != places[0]).any(axis=0).mean() > 0.9
     assert np.abs(np.diff(places, axis=0)).max() == 4
-    assert (np.diff(places, axis=0) > 0).any() and (np.diff(places, axis=0) < 0).any(), "they turn round"
+    assert (np.diff(places, axis=0) > 0).any() and (np.diff(places, axis=0) < 0).any(), (
+        "they turn round"
+    )
     simulation = Simulation(range(LEVELS), columns)
-    assert (places[2:] == places[:-2]).mean() < 0.2, "every other frame, but for those that turn round"
+    assert (places[2:] == places[:-2]).mean() < 0.2, (
+        "every other frame, but for those that turn round"
+    )
     before = simulation.frames()
     simulation.step(np.zeros(LEVELS, dtype=int))
     assert (before != simulation.frames()).any(axis=(1, 2, 3)).any(), "and are seen to"

@@ -1,8 +1,10 @@
-// The world, off the page's main thread: the three exported graphs (genie_mini/export.py) run by onnxruntime-web, and the same
-// sampler as genie_mini/dynamics.py around them, down to the random numbers, so that a seed gives the frames that PyTorch gives.
+// The world, off the page's main thread: the three exported graphs (genie_mini/export/graphs.py)
+// run by onnxruntime-web, and the same sampler as genie_mini/models/maskgit.py around them, down to
+// the random numbers, so that a seed gives the frames that PyTorch gives.
 
 let ort, world;
-const graphs = {}, games = new Map();
+const graphs = {},
+  games = new Map();
 
 /** The Mersenne Twister as torch.Generator seeds it; `uniform` is one float of torch.rand. */
 class Generator {
@@ -36,19 +38,26 @@ class Generator {
   }
 }
 
-/** Keys and values of the frames that a graph remembers, for each block (N, heads, places, head width), the oldest overwritten. */
+/**
+ * Keys and values of the frames that a graph remembers, for each block
+ * (N, heads, places, head width), the oldest overwritten.
+ */
 class Ring {
   constructor([numBlocks, ...shape]) {
     this.shape = shape;
     this.tensors = {};
     for (let block = 0; block < numBlocks; block++)
-      for (const kind of ["keys", "values"]) this.tensors[`${kind}_${block}`] = new Float32Array(shape.reduce((a, b) => a * b));
+      for (const kind of ["keys", "values"])
+        this.tensors[`${kind}_${block}`] = new Float32Array(shape.reduce((a, b) => a * b));
     this.attentionMask = new Uint8Array(shape[2]);
     this.position = 0;
   }
 
   feed() {
-    const past = Object.entries(this.tensors).map(([name, values]) => [name, new ort.Tensor("float32", values, this.shape)]);
+    const past = Object.entries(this.tensors).map(([name, values]) => [
+      name,
+      new ort.Tensor("float32", values, this.shape),
+    ]);
     return {
       ...Object.fromEntries(past),
       attention_mask: new ort.Tensor("bool", this.attentionMask, [this.attentionMask.length]),
@@ -57,10 +66,15 @@ class Ring {
   }
 
   add(results) {
-    const [, , places, width] = this.shape, place = this.position % places;
+    const [, , places, width] = this.shape,
+      place = this.position % places;
     for (const [name, values] of Object.entries(this.tensors)) {
       const present = results[`new_${name}`].data;
-      for (let row = 0; row < present.length / width; row++) values.set(present.subarray(row * width, (row + 1) * width), (row * places + place) * width);
+      for (let row = 0; row < present.length / width; row++)
+        values.set(
+          present.subarray(row * width, (row + 1) * width),
+          (row * places + place) * width,
+        );
     }
     this.attentionMask[place] = 1;
     this.position++;
@@ -69,17 +83,25 @@ class Ring {
 
 const integers = values => new ort.Tensor("int32", Int32Array.from(values), [values.length]);
 
-/** Draw one token from logits: its number, and the logarithm of the model's belief in it. See `draw` in dynamics.py. */
-function draw(logits, temperature, generator) {
+/**
+ * Sample one token from logits: its number, and the logarithm of the model's belief in it. See
+ * `sample_tokens` in models/maskgit.py.
+ */
+function sampleToken(logits, temperature, generator) {
   let best = 0;
   for (let code = 1; code < logits.length; code++) if (logits[code] > logits[best]) best = code;
   const most = logits[best];
-  let total = 0, sum = 0, token = best;
+  let total = 0,
+    sum = 0,
+    token = best;
   const ends = new Float64Array(logits.length);
-  for (let code = 0; code < logits.length; code++) ends[code] = total += Math.exp(logits[code] - most);
+  for (let code = 0; code < logits.length; code++)
+    ends[code] = total += Math.exp(logits[code] - most);
   if (temperature > 0) {
     if (temperature === 1) sum = total;
-    else for (let code = 0; code < logits.length; code++) ends[code] = sum += Math.exp((logits[code] - most) / temperature);
+    else
+      for (let code = 0; code < logits.length; code++)
+        ends[code] = sum += Math.exp((logits[code] - most) / temperature);
     const point = generator.uniform() * sum;
     token = ends.findIndex(end => end > point);
     if (token < 0) token = logits.length - 1;
@@ -87,14 +109,15 @@ function draw(logits, temperature, generator) {
   return [token, logits[token] - most - Math.log(total)];
 }
 
-/** See `still_hidden` in dynamics.py. */
-function stillHidden(numTokens, round, numRounds) {
-  const left = numRounds - round - 1;
-  return Math.max(Math.floor(numTokens * left ** 2 / numRounds ** 2), left);
+/** See `num_masked` in models/maskgit.py. */
+function numMasked(numTokens, step, maskgitSteps) {
+  const left = maskgitSteps - step - 1;
+  return Math.max(Math.floor((numTokens * left ** 2) / maskgitSteps ** 2), left);
 }
 
 /** One pass of the dynamics model over a frame; the past stays as it is. */
-const pass = (game, tokens, action) => graphs.step.run({ tokens: integers(tokens), action: integers([action]), ...game.past.feed() });
+const pass = (game, tokens, action) =>
+  graphs.step.run({ tokens: integers(tokens), action: integers([action]), ...game.past.feed() });
 
 /** Keep a finished frame in both pasts, and draw it: (height, width, 3) floats in [0, 1]. */
 async function finish(game, tokens, action) {
@@ -110,38 +133,61 @@ const requests = {
     ort = await import(address);
     URL.revokeObjectURL(address);
     ort.env.wasm.wasmBinary = wasm;
-    ort.env.wasm.numThreads = 1; // threads need headers that a file or a plain web server does not send
+    // Threads need headers that a file or a plain web server does not send.
+    ort.env.wasm.numThreads = 1;
     world = description;
-    for (const name of ["step", "decoder", "encoder"]) graphs[name] = await ort.InferenceSession.create(models[name]);
+    for (const name of ["step", "decoder", "encoder"])
+      graphs[name] = await ort.InferenceSession.create(models[name]);
   },
 
   /** Start a game from a picture, (height * width * 3) floats in [0, 1]. */
   async begin({ game: name, picture, seed }) {
     const [height, width] = world.imageSize;
-    const { tokens } = await graphs.encoder.run({ picture: new ort.Tensor("float32", picture, [height, width, 3]) });
-    const game = { past: new Ring(world.past.step), drawnPast: new Ring(world.past.decoder), generator: new Generator(seed) };
+    const { tokens } = await graphs.encoder.run({
+      picture: new ort.Tensor("float32", picture, [height, width, 3]),
+    });
+    const game = {
+      past: new Ring(world.past.step),
+      drawnPast: new Ring(world.past.decoder),
+      generator: new Generator(seed),
+    };
     games.set(name, game);
-    return { frame: await finish(game, tokens.data, -1), tokens: tokens.data, rounds: [] };
+    return { frame: await finish(game, tokens.data, -1), tokens: tokens.data, steps: [] };
   },
 
-  /** Play one latent action: MaskGIT in `numSteps` rounds, whose tokens are sent along (a mask is `numCodes`). */
-  async step({ game: name, action, numSteps, temperature }) {
-    const began = performance.now(), game = games.get(name), mask = world.numCodes, rounds = [];
+  /**
+   * Play one latent action: MaskGIT in `maskgitSteps` steps, whose tokens are sent along (a mask is
+   * `numCodes`).
+   */
+  async step({ game: name, action, maskgitSteps, temperature }) {
+    const began = performance.now(),
+      game = games.get(name),
+      mask = world.numCodes,
+      steps = [];
     const numTokens = world.grid[0] * world.grid[1];
     const tokens = new Int32Array(numTokens).fill(mask);
-    for (let round = 0; round < numSteps; round++) {
+    for (let step = 0; step < maskgitSteps; step++) {
       const logits = (await pass(game, tokens, action)).logits.data;
-      const guesses = Array.from(tokens, (token, place) => {
-        if (token === mask) return draw(logits.subarray(place * mask, (place + 1) * mask), temperature, game.generator);
-        if (temperature > 0) game.generator.uniform(); // PyTorch draws for every place
+      const sampled = Array.from(tokens, (token, place) => {
+        if (token !== mask) {
+          if (temperature > 0) game.generator.uniform(); // PyTorch draws for every place
+          return null;
+        }
+        const ofPlace = logits.subarray(place * mask, (place + 1) * mask);
+        return sampleToken(ofPlace, temperature, game.generator);
       });
-      const hidden = [...tokens.keys()].filter(place => tokens[place] === mask);
-      hidden.sort((a, b) => guesses[b][1] - guesses[a][1]); // the surest first
-      const numShown = hidden.length - stillHidden(numTokens, round, numSteps);
-      for (const place of hidden.slice(0, numShown)) tokens[place] = guesses[place][0];
-      rounds.push(tokens.slice());
+      const masked = [...tokens.keys()].filter(place => tokens[place] === mask);
+      masked.sort((a, b) => sampled[b][1] - sampled[a][1]); // the surest first
+      const numUnmasked = masked.length - numMasked(numTokens, step, maskgitSteps);
+      for (const place of masked.slice(0, numUnmasked)) tokens[place] = sampled[place][0];
+      steps.push(tokens.slice());
     }
-    return { frame: await finish(game, tokens, action), tokens, rounds, milliseconds: performance.now() - began };
+    return {
+      frame: await finish(game, tokens, action),
+      tokens,
+      steps,
+      milliseconds: performance.now() - began,
+    };
   },
 };
 

@@ -1,82 +1,18 @@
-// <genie-player>: a learnt world to play on a page. The same element serves the book's pages, where onnxruntime-web runs the
-// exported world in a worker (`PageEngine`), and JupyterLab through anywidget, where Python does (`KernelEngine`).
+// <genie-player>: a learnt world to play on a page. The same element serves the book's pages, where
+// onnxruntime-web runs the exported world in a worker (`PageEngine`), the page of `genie-mini play`
+// (`ServerEngine`), and JupyterLab through anywidget (`KernelEngine`); in these Python plays.
 //
-// It reads a JSON script inside it: {form, steps, assets, world, prompts, trace}; see genie_mini/widgets.py, which writes it. That
-// module also joins this file with player_engines.js and player_sketch.js into one: an anywidget, and a page opened from
-// disk, can each load one module only.
+// It reads a JSON script inside it: {form, steps, assets, world, prompts, trace, server}; see
+// genie_mini/play/widget.py, which writes it. That module also joins this file with those that it
+// imports: an anywidget, and a page opened from disk, can each load one module only.
+
+import { KernelEngine, PageEngine, ServerEngine } from "./player_engines.js";
+import { ABSENT, BODY, STYLE } from "./player_markup.js";
+import { loadImage, paint, pixelsOf, Sketch } from "./player_sketch.js";
 
 const FRAME_TIME = 100; // milliseconds: ten frames a second, as in the videos
-const FORMS = { play: 1, rounds: 1, actions: 4, memory: 1 }; // worlds side by side
-const SLOW = 350; // milliseconds a round in slow motion
-
-const STYLE = `
-:host { display: block; margin: 1rem 0; font: inherit; line-height: 1.4; container-type: inline-size; }
-[hidden] { display: none !important; }
-canvas, .prompts img { image-rendering: pixelated; display: block; background: #8884; border-radius: .25rem; }
-.table { display: flex; flex-wrap: wrap; gap: .75rem 1.25rem; align-items: flex-start; }
-.worlds { display: flex; flex-wrap: wrap; gap: .5rem; outline-offset: 4px; position: relative; }
-.worlds:focus-visible { outline: 3px solid var(--genie-dynamics-line, #009f69); }
-.worlds.drop { outline: 3px dashed var(--genie-action-line, #d97706); }
-.worlds canvas { width: min(20rem, 90cqw); height: auto; }
-.real canvas { width: min(12rem, 43cqw); }
-.worlds.many canvas { width: clamp(8.5rem, calc(25cqw - 1rem), 12rem); }
-.tokens { width: min(12rem, 60cqw); height: auto; }
-.memory { width: 100%; height: auto; margin-top: .25rem; }
-figure { margin: 0; } figcaption, p, .note { margin: .2rem 0; font-size: .85em; }
-.cover { position: absolute; inset: 0; display: grid; place-items: center; background: #0006; border: 0; border-radius: .25rem; cursor: pointer; }
-.cover span { background: var(--genie-dynamics-line, #009f69); color: #000; padding: .6rem 1.1rem; border-radius: .4rem; font-weight: 700; }
-button, input[type=file]::file-selector-button { font: inherit; color: inherit; background: #8882; border: 1px solid #8889; border-radius: .35rem;
-  padding: .3rem .6rem; min-height: 2rem; cursor: pointer; }
-button:hover { background: #8884; } button:disabled { opacity: .5; cursor: default; }
-.actions { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); gap: .35rem; max-width: 46rem; margin: .6rem 0; padding: 0; border: 0; }
-.actions button { text-align: left; border-color: var(--genie-action-line, #d97706); touch-action: none; }
-.actions button.held { background: var(--genie-action-fill, #fdebd3); color: var(--genie-action-text, #6b3603); }
-kbd { font: inherit; font-weight: 700; border: 1px solid currentColor; border-radius: .25rem; padding: 0 .3rem; margin-right: .3rem; }
-.row { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center; margin: .4rem 0; }
-.row label { display: inline-flex; gap: .4rem; align-items: center; } output { font-variant-numeric: tabular-nums; min-width: 2ch; }
-.prompts { display: flex; flex-wrap: wrap; gap: .4rem; } .prompts button { padding: .2rem; } .prompts img { width: 3.5rem; }
-.status.wrong { font-weight: 700; } .status.wrong::before { content: "Problem: "; }
-.sketch canvas { width: 16rem; touch-action: none; cursor: crosshair; } .swatch { width: 2rem; padding: 0; }
-.swatch[aria-pressed=true] { outline: 3px solid currentColor; outline-offset: 1px; }
-`;
-
-const BODY = `
-<div class="table">
-  <div><div class="worlds" tabindex="0" role="application" aria-label="The world. Arrow keys and digits play, Escape leaves.">
-    <button class="cover" type="button"><span>Play</span></button></div>
-    <p class="note"><span class="count"></span> <span class="speed"></span></p></div>
-  <figure class="real" hidden><canvas role="img" aria-label="The same real actions in the true game"></canvas>
-    <figcaption>The true game, same actions. <span class="gap"></span></figcaption></figure>
-  <figure><canvas class="tokens" role="img" aria-label="The frame's tokens, one colour a code; grey ones are still hidden"></canvas>
-    <figcaption>Its tokens. Grey: still hidden. Outlined: newest.</figcaption></figure>
-</div>
-<fieldset class="actions"><legend>Latent actions</legend></fieldset>
-<p class="note keys"></p>
-<figure class="past"><canvas class="memory" role="img" aria-label="The frames that the model remembers, the newest on the right"></canvas>
-  <figcaption class="remembers"></figcaption></figure>
-<div class="row">
-  <button type="button" class="pause">Pause</button><button type="button" class="reset">Start again</button>
-  <button type="button" class="replay" hidden>Replay a recorded game beside the true one</button>
-</div>
-<div class="row">
-  <label>Rounds a frame <input type="range" class="steps" min="1" max="25"><output class="steps-value"></output></label>
-  <label>Temperature <input type="range" class="temperature" min="0" max="3" step="0.1" value="1"><output class="temperature-value">1.0</output></label>
-</div>
-<div class="row">
-  <label><input type="checkbox" class="slow"> Slow motion</label>
-  <label class="clock-label"><input type="checkbox" class="clock"> Time goes on by itself</label>
-  <label class="fast-label"><input type="checkbox" class="fast"> As fast as it can</label>
-</div>
-<div class="start"><p class="note">Start from</p><div class="row prompts"></div>
-  <div class="row"><label>a picture of yours <input type="file" class="file" accept="image/*"></label></div>
-  <details class="sketch"><summary>or draw one</summary>
-    <p class="note">Paint with the pointer, or move with the arrow keys and paint with Space.</p>
-    <canvas tabindex="0" role="application" aria-label="Sketch. Arrow keys move, Space paints."></canvas>
-    <div class="row swatches"></div>
-    <div class="row"><label>Brush <input type="range" class="brush" min="1" max="16" value="8"></label>
-      <button type="button" class="use">Play the sketch</button></div></details></div>
-<p class="status note" role="status" aria-live="polite"></p>
-`;
+const FORMS = { play: 1, maskgit: 1, actions: 4, memory: 1 }; // worlds side by side
+const SLOW = 350; // milliseconds a step in slow motion
 
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
@@ -84,46 +20,82 @@ export class GeniePlayer extends HTMLElement {
   connectedCallback() {
     if (this.shadowRoot) return;
     this.options ??= JSON.parse(this.querySelector('script[type="application/json"]').textContent);
-    const { world, form } = this.options;
-    this.engine ??= new PageEngine(document.documentElement.dataset.content_root + this.options.assets, world);
+    this.engine ??= this.chooseEngine();
     const root = this.attachShadow({ mode: "open" });
     root.innerHTML = `<style>${STYLE}</style>${BODY}`;
     this.find = selector => root.querySelector(selector);
     this.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes the keys
-    Object.assign(this, { held: new Map(), tapped: null, paused: true, running: false, started: false, seed: 0, shownAt: [], count: 0, arrows: new Set(), replaying: null });
+    Object.assign(this, {
+      held: new Map(),
+      tapped: null,
+      paused: true,
+      running: false,
+      started: false,
+      seed: 0,
+      shownAt: [],
+      count: 0,
+      arrows: new Set(),
+      replaying: null,
+    });
+    this.addScreens();
+    this.setControls();
+    this.buttons = this.options.world.actionNames.map((name, action) =>
+      this.addAction(name, action),
+    );
+    for (const [index, prompt] of this.options.prompts.entries()) this.addPrompt(prompt, index);
+    this.sketch = new Sketch(
+      this.find(".sketch canvas"),
+      this.find(".swatches"),
+      () => this.find(".brush").valueAsNumber,
+    );
+    this.listenToKeys();
+    this.listenToControls();
+    this.listenToDrops();
+    this.showKeys();
+    // The first pictures stand there from the beginning; nothing else is loaded before `begin`.
+    this.screens.forEach(async (screen, index) => paint(screen, await this.promptPixels(index)));
+    this.showPaused();
+    if (this.options.server) this.find(".cover").focus(); // the page is there for nothing else
+  }
 
-    const [height, width] = world.imageSize;
+  chooseEngine() {
+    const { assets, server, world } = this.options;
+    if (server) return new ServerEngine(server);
+    return new PageEngine(document.documentElement.dataset.content_root + assets, world);
+  }
+
+  addScreens() {
+    const { world, form } = this.options,
+      [height, width] = world.imageSize;
     const canvas = label => {
       const made = Object.assign(document.createElement("canvas"), { width, height });
       made.setAttribute("role", "img");
       made.setAttribute("aria-label", label);
       return made;
     };
-    this.screens = Array.from({ length: FORMS[form] }, (_, index) => canvas(`World ${index + 1}, as the model draws it`));
+    this.screens = Array.from({ length: FORMS[form] }, (_, index) =>
+      canvas(`World ${index + 1}, as the model draws it`),
+    );
     this.find(".worlds").prepend(...this.screens);
     this.find(".worlds").classList.toggle("many", this.screens.length > 1);
-    Object.assign(this.find(".real canvas"), { width, height });
+    for (const canvas of this.shadowRoot.querySelectorAll(".real canvas, .sketch canvas"))
+      Object.assign(canvas, { width, height });
     Object.assign(this.find(".tokens"), { width: world.grid[1] * 24, height: world.grid[0] * 24 });
     Object.assign(this.find(".memory"), { width: world.context * (width + 2) - 2, height });
-    this.find(".remembers").textContent = `What the model has before its eyes: ${world.context - 1} frames and the one it draws.`;
+    this.find(".remembers").textContent =
+      `What the model has before its eyes: ${world.context - 1} frames and the one it draws.`;
+  }
+
+  setControls() {
+    const { world, form } = this.options;
     this.find(".steps").max = Math.min(25, world.grid[0] * world.grid[1]);
     this.find(".steps").value = this.options.steps;
     this.find(".steps-value").textContent = this.options.steps;
-    this.find(".slow").checked = form === "rounds";
-    this.find(".clock").checked = form === "play" && !matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const without = { play: ".real", memory: ".real, .start, .clock-label, .fast-label, figure:has(.tokens)", rounds: ".past, .start, .clock-label, .fast-label", actions: ".past, .start, .clock-label, .fast-label, figure:has(.tokens)" }[form];
-    for (const part of root.querySelectorAll(without)) part.hidden = true;
+    this.find(".slow").checked = form === "maskgit";
+    this.find(".clock").checked =
+      form === "play" && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    for (const part of this.shadowRoot.querySelectorAll(ABSENT[form])) part.hidden = true;
     this.find(".replay").hidden = !this.options.trace;
-
-    this.buttons = world.actionNames.map((name, action) => this.addAction(name, action));
-    this.options.prompts.forEach((prompt, index) => this.addPrompt(prompt, index));
-    const sketch = Object.assign(this.find(".sketch canvas"), { width, height });
-    this.sketch = new Sketch(sketch, this.find(".swatches"), () => this.find(".brush").valueAsNumber);
-    this.listen();
-    this.showKeys();
-    // The first pictures stand there from the beginning; nothing else is loaded before the reader asks.
-    this.screens.forEach(async (screen, index) => paint(screen, await this.promptPixels(index)));
-    this.showPaused();
   }
 
   disconnectedCallback() {
@@ -153,9 +125,11 @@ export class GeniePlayer extends HTMLElement {
       if (!this.loaded) {
         this.say("Loading the world");
         const began = performance.now();
-        await (this.loading ??= this.engine.load());
+        this.loading ??= this.engine.load();
+        await this.loading;
         this.loaded = true;
-        this.say(`Ready after ${((performance.now() - began) / 1000).toFixed(1)} seconds. Press a key, or hold a button.`);
+        const seconds = ((performance.now() - began) / 1000).toFixed(1);
+        this.say(`Ready after ${seconds} seconds. Press a key, or hold a button.`);
       }
       await this.idle();
       const memory = this.find(".memory");
@@ -178,11 +152,23 @@ export class GeniePlayer extends HTMLElement {
     this.run();
   }
 
-  name(index) { return `${(this.id_ ??= Math.random().toString(36).slice(2))}-${index}`; }
+  name(index) {
+    this.gameName ??= Math.random().toString(36).slice(2);
+    return `${this.gameName}-${index}`;
+  }
 
-  async idle() { while (this.running) { this.stopping = true; await pause(5); } this.stopping = false; }
+  async idle() {
+    while (this.running) {
+      this.stopping = true;
+      await pause(5);
+    }
+    this.stopping = false;
+  }
 
-  /** What to play next: a recorded action, the latest key or tap, or "nothing" while time goes on by itself; null to wait. */
+  /**
+   * What to play next: a recorded action, the latest key or tap, or "nothing" while time goes on by
+   * itself; null to wait.
+   */
   choose() {
     if (this.replaying !== null) return this.options.trace.actions[this.replaying] ?? null;
     const tapped = this.tapped;
@@ -197,7 +183,11 @@ export class GeniePlayer extends HTMLElement {
     this.running = true;
     this.shownAt = [];
     try {
-      while (!this.stopping && this.started && (!this.paused || this.tapped !== null || this.held.size || this.arrows.size)) {
+      while (
+        !this.stopping &&
+        this.started &&
+        (!this.paused || this.tapped !== null || this.held.size || this.arrows.size)
+      ) {
         const action = this.choose();
         if (action === null) break;
         const began = performance.now();
@@ -219,11 +209,13 @@ export class GeniePlayer extends HTMLElement {
 
   /** One frame in every world. */
   async advance(action) {
-    const numSteps = this.find(".steps").valueAsNumber, temperature = this.find(".temperature").valueAsNumber;
-    this.buttons.forEach((button, index) => button.classList.toggle("held", index === action));
+    const maskgitSteps = this.find(".steps").valueAsNumber,
+      temperature = this.find(".temperature").valueAsNumber;
+    for (const [index, button] of this.buttons.entries())
+      button.classList.toggle("held", index === action);
     for (const [index, screen] of this.screens.entries()) {
-      const shown = await this.engine.step(this.name(index), action, numSteps, temperature);
-      if (this.find(".slow").checked && index === 0) await this.showRounds(shown.rounds);
+      const shown = await this.engine.step(this.name(index), action, maskgitSteps, temperature);
+      if (this.find(".slow").checked && index === 0) await this.showSteps(shown.steps);
       paint(screen, shown.frame);
       if (index === 0) {
         this.count++;
@@ -232,25 +224,29 @@ export class GeniePlayer extends HTMLElement {
       }
     }
     this.shownAt = [...this.shownAt.slice(-20), performance.now()];
-    const rate = 1000 * (this.shownAt.length - 1) / (this.shownAt.at(-1) - this.shownAt[0]);
+    const rate = (1000 * (this.shownAt.length - 1)) / (this.shownAt.at(-1) - this.shownAt[0]);
     this.find(".speed").textContent = rate ? `${rate.toFixed(1)} frames a second` : "";
-    this.dispatchEvent(new CustomEvent("genie-frame", { detail: { count: this.count, action, rate } }));
+    this.dispatchEvent(
+      new CustomEvent("genie-frame", { detail: { count: this.count, action, rate } }),
+    );
   }
 
-  async showRounds(rounds) {
+  async showSteps(steps) {
     let before = null;
-    for (const tokens of rounds) {
+    for (const tokens of steps) {
       this.drawTokens(tokens, before);
       before = tokens;
       await pause(SLOW);
     }
   }
 
-  remember({ frame, tokens, rounds }) {
+  remember({ frame, tokens, steps }) {
     this.frame = frame;
     this.tokens = tokens;
-    this.drawTokens(tokens, rounds.at(-2));
-    const memory = this.find(".memory"), context = memory.getContext("2d"), [, width] = this.options.world.imageSize;
+    this.drawTokens(tokens, steps.at(-2));
+    const memory = this.find(".memory"),
+      context = memory.getContext("2d"),
+      [, width] = this.options.world.imageSize;
     context.globalCompositeOperation = "copy";
     context.drawImage(memory, -(width + 2), 0);
     context.globalCompositeOperation = "source-over";
@@ -259,15 +255,27 @@ export class GeniePlayer extends HTMLElement {
   }
 
   drawTokens(tokens, before) {
-    const { grid: [, columns], numCodes } = this.options.world, canvas = this.find(".tokens"), context = canvas.getContext("2d");
+    const {
+        grid: [, columns],
+        numCodes,
+      } = this.options.world,
+      canvas = this.find(".tokens"),
+      context = canvas.getContext("2d");
     context.clearRect(0, 0, canvas.width, canvas.height);
     tokens.forEach((token, place) => {
-      const x = (place % columns) * 24, y = Math.floor(place / columns) * 24;
-      context.fillStyle = token === numCodes ? "#8886" : `hsl(${(token * 222.48) % 360} 65% ${35 + 15 * (token % 3)}%)`;
+      const x = (place % columns) * 24,
+        y = Math.floor(place / columns) * 24;
+      context.fillStyle =
+        token === numCodes
+          ? "#8886"
+          : `hsl(${(token * 222.48) % 360} 65% ${35 + 15 * (token % 3)}%)`;
       context.fillRect(x + 1, y + 1, 22, 22);
       if (before && before[place] === numCodes && token !== numCodes) {
-        for (const [colour, inset] of [["#000", 1.5], ["#fff", 3.5]]) {
-          context.strokeStyle = colour;
+        for (const [color, inset] of [
+          ["#000", 1.5],
+          ["#fff", 3.5],
+        ]) {
+          context.strokeStyle = color;
           context.lineWidth = 2;
           context.strokeRect(x + inset, y + inset, 24 - 2 * inset, 24 - 2 * inset);
         }
@@ -277,14 +285,36 @@ export class GeniePlayer extends HTMLElement {
 
   /** The true game's frame beside the dream, and how far they are apart. */
   showReal(frame) {
-    const { trace, world: { imageSize: [height, width] } } = this.options, canvas = this.find(".real canvas");
+    const {
+        trace,
+        world: {
+          imageSize: [height, width],
+        },
+      } = this.options,
+      canvas = this.find(".real canvas");
     this.replaying++;
     const context = canvas.getContext("2d", { willReadFrequently: true });
-    const column = this.replaying % trace.columns, row = Math.floor(this.replaying / trace.columns);
-    context.drawImage(this.recording, column * width, row * height, width, height, 0, 0, width, height);
+    const column = this.replaying % trace.columns,
+      row = Math.floor(this.replaying / trace.columns);
+    context.drawImage(
+      this.recording,
+      column * width,
+      row * height,
+      width,
+      height,
+      0,
+      0,
+      width,
+      height,
+    );
     const { data } = context.getImageData(0, 0, width, height);
-    const error = frame.reduce((sum, value, i) => sum + (value - data[Math.floor(i / 3) * 4 + (i % 3)] / 255) ** 2, 0) / frame.length;
-    this.find(".gap").textContent = `PSNR ${(-10 * Math.log10(Math.max(error, 1e-6))).toFixed(1)} dB.`;
+    const error =
+      frame.reduce(
+        (sum, value, i) => sum + (value - data[Math.floor(i / 3) * 4 + (i % 3)] / 255) ** 2,
+        0,
+      ) / frame.length;
+    this.find(".gap").textContent =
+      `PSNR ${(-10 * Math.log10(Math.max(error, 1e-6))).toFixed(1)} dB.`;
   }
 
   async replay() {
@@ -316,21 +346,33 @@ export class GeniePlayer extends HTMLElement {
 
   // ---- keys, buttons, pictures ----
 
-  /** The action of the arrow keys that are down: "jump left" for Up and Left, "dash left" for Shift and Left. */
+  /**
+   * The action of the arrow keys that are down: "jump left" for Up and Left, "dash left" for Shift
+   * and Left.
+   */
   arrowAction() {
-    const down = this.arrows, names = this.options.world.actionNames;
+    const down = this.arrows,
+      names = this.options.world.actionNames;
     const side = down.has("ArrowLeft") ? "left" : down.has("ArrowRight") ? "right" : "";
     const manner = down.has("ArrowUp") ? "jump" : down.has("Shift") ? "dash" : "";
-    const wishes = [`${manner} ${side}`.trim(), side, manner, down.has("ArrowDown") ? "nothing" : ""];
+    const wishes = [
+      `${manner} ${side}`.trim(),
+      side,
+      manner,
+      down.has("ArrowDown") ? "nothing" : "",
+    ];
     const action = names.indexOf(wishes.find(wish => wish && names.includes(wish)));
     return action < 0 ? null : action;
   }
 
   showKeys() {
     const named = this.options.world.actionNames.includes("left");
-    this.find(".keys").innerHTML = `Keys: <kbd>1</kbd> to <kbd>${Math.min(9, this.buttons.length)}</kbd>`
-      + (named ? `, <kbd>←</kbd> <kbd>→</kbd> <kbd>↑</kbd>, <kbd>Shift</kbd>with an arrow to dash` : "")
-      + ". Hold one to go on. <kbd>Esc</kbd>leaves the world.";
+    this.find(".keys").innerHTML =
+      `Keys: <kbd>1</kbd> to <kbd>${Math.min(9, this.buttons.length)}</kbd>` +
+      (named
+        ? `, <kbd>←</kbd> <kbd>→</kbd> <kbd>↑</kbd>, <kbd>Shift</kbd>with an arrow to dash`
+        : "") +
+      ". Hold one to go on. <kbd>Esc</kbd>leaves the world.";
   }
 
   /** A key or button goes down: a tap shorter than a frame counts too. */
@@ -353,9 +395,14 @@ export class GeniePlayer extends HTMLElement {
       button.setPointerCapture(event.pointerId);
       this.press("pointer", action);
     });
-    for (const end of ["pointerup", "pointercancel"]) button.addEventListener(end, () => this.held.delete("pointer"));
-    button.addEventListener("click", event => { // by Enter, Space or a screen reader; a pointer has played already
-      if (event.detail === 0) { this.tapped = action; this.run(); }
+    for (const end of ["pointerup", "pointercancel"])
+      button.addEventListener(end, () => this.held.delete("pointer"));
+    button.addEventListener("click", event => {
+      // by Enter, Space or a screen reader; a pointer has played already
+      if (event.detail === 0) {
+        this.tapped = action;
+        this.run();
+      }
     });
     this.find(".actions").append(button);
     return button;
@@ -378,47 +425,83 @@ export class GeniePlayer extends HTMLElement {
     }
   }
 
-  listen() {
+  listenToKeys() {
     const stage = this.find(".worlds");
-    const onKey = event => {
-      if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, .sketch *")) return;
-      if (event.key === "Escape") {
-        this.setPaused(true);
-        this.shadowRoot.activeElement?.blur();
-        return;
-      }
-      const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code), action = digit ? Number(digit[1]) - 1 : null;
-      const arrow = event.key.startsWith("Arrow") || event.key === "Shift";
-      if (action === null ? !arrow : action >= this.buttons.length) return;
-      if (event.key !== "Shift") event.preventDefault();
-      if (!this.started || event.repeat) return;
-      if (action !== null) return this.press(event.code, action);
-      this.arrows.add(event.key);
-      if (event.key !== "Shift") this.tapped = this.arrowAction();
-      this.run();
-    };
-    this.shadowRoot.addEventListener("keydown", onKey);
-    this.shadowRoot.addEventListener("keyup", event => { this.held.delete(event.code); this.arrows.delete(event.key); });
+    this.shadowRoot.addEventListener("keydown", event => this.onKey(event));
+    this.shadowRoot.addEventListener("keyup", event => {
+      this.held.delete(event.code);
+      this.arrows.delete(event.key);
+    });
     this.addEventListener("focusout", event => {
       if (this.contains(event.relatedTarget)) return;
       this.releaseAll();
-      if (this.replaying === null && this.started) this.setPaused(true); // keys and time belong to the page again
+      // Keys and time belong to the page again.
+      if (this.replaying === null && this.started) this.setPaused(true);
     });
-    stage.addEventListener("focus", () => { if (this.started && this.replaying === null) this.setPaused(false); });
-    this.find(".cover").addEventListener("click", () => { stage.focus(); this.begin(); });
-    this.find(".pause").addEventListener("click", () => this.setPaused(!this.paused));
-    this.find(".reset").addEventListener("click", () => this.begin());
-    this.find(".replay").addEventListener("click", () => this.replay());
-    this.find(".clock").addEventListener("change", () => this.run());
-    this.find(".steps").addEventListener("input", event => { this.find(".steps-value").textContent = event.target.value; });
-    this.find(".temperature").addEventListener("input", event => { this.find(".temperature-value").textContent = event.target.valueAsNumber.toFixed(1); });
-    this.find(".sketch").addEventListener("toggle", async () => this.sketch.start(this.frame ?? (await this.promptPixels(0))));
-    this.find(".use").addEventListener("click", () => { stage.focus(); this.begin(this.sketch.pixels()); });
-    this.find(".file").addEventListener("change", ({ target }) => {
+    stage.addEventListener("focus", () => {
+      if (this.started && this.replaying === null) this.setPaused(false);
+    });
+  }
+
+  onKey(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, .sketch *"))
+      return;
+    if (event.key === "Escape") {
+      this.setPaused(true);
+      this.shadowRoot.activeElement?.blur();
+      return;
+    }
+    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code),
+      action = digit ? Number(digit[1]) - 1 : null;
+    const arrow = event.key.startsWith("Arrow") || event.key === "Shift";
+    if (action === null ? !arrow : action >= this.buttons.length) return;
+    if (event.key !== "Shift") event.preventDefault();
+    if (!this.started || event.repeat) return;
+    if (action !== null) {
+      this.press(event.code, action);
+      return;
+    }
+    this.arrows.add(event.key);
+    if (event.key !== "Shift") this.tapped = this.arrowAction();
+    this.run();
+  }
+
+  listenToControls() {
+    const stage = this.find(".worlds"),
+      on = (part, kind, react) => this.find(part).addEventListener(kind, react);
+    on(".cover", "click", () => {
+      stage.focus();
+      this.begin();
+    });
+    on(".pause", "click", () => this.setPaused(!this.paused));
+    on(".reset", "click", () => this.begin());
+    on(".replay", "click", () => this.replay());
+    on(".clock", "change", () => this.run());
+    on(".steps", "input", ({ target }) => {
+      this.find(".steps-value").textContent = target.value;
+    });
+    on(".temperature", "input", ({ target }) => {
+      this.find(".temperature-value").textContent = target.valueAsNumber.toFixed(1);
+    });
+    on(".sketch", "toggle", async () =>
+      this.sketch.start(this.frame ?? (await this.promptPixels(0))),
+    );
+    on(".use", "click", () => {
+      stage.focus();
+      this.begin(this.sketch.pixels());
+    });
+    on(".file", "change", ({ target }) => {
       if (target.files.length) this.usePicture(target.files[0]);
       target.value = ""; // so that the same file can be chosen again
     });
-    stage.addEventListener("dragover", event => { event.preventDefault(); stage.classList.add("drop"); });
+  }
+
+  listenToDrops() {
+    const stage = this.find(".worlds");
+    stage.addEventListener("dragover", event => {
+      event.preventDefault();
+      stage.classList.add("drop");
+    });
     stage.addEventListener("dragleave", () => stage.classList.remove("drop"));
     stage.addEventListener("drop", event => {
       event.preventDefault();

@@ -183,7 +183,7 @@ def run_notebooks(python, results):
     """
     took_effect = (
         "import torch\n"
-        "assert torch.backends.cpu.get_cpu_capability() == 'DEFAULT', 'ATEN_CPU_CAPABILITY was ignored'"
+        "assert torch.backends.cpu.get_cpu_capability() == 'DEFAULT', 'it was ignored'"
     )
     pytest = [
         "-m",

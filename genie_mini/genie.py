@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -143,13 +144,13 @@ def load_config(path: Path) -> GenieConfig:
     """
     try:
         content = json.loads(path.read_text())
-        parts = {}
+        parts: dict[str, Any] = {}
         for name, kind in (
             ("tokenizer", TokenizerConfig),
             ("latent_action", LatentActionConfig),
             ("dynamics", DynamicsConfig),
         ):
-            fields = {
+            fields: dict[str, Any] = {
                 key: tuple(value) if isinstance(value, list) else value
                 for key, value in content[name].items()
             }

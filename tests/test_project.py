@@ -126,6 +126,12 @@ def test_browser_packages_are_pinned_by_hash_and_not_by_address():
         )
 
 
+def test_the_types_hold():
+    command = [sys.executable, "-m", "mypy", "--no-error-summary"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_the_code_is_tidy():
     for words in (
         ["check", "--output-format", "concise"],

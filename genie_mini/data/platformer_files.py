@@ -48,7 +48,7 @@ def record_files(
                 truths.append(truth)
                 bar.update(count)
         clips.flush()
-        shown = np.array(clips[: _PREVIEW**2]) if preview else None
+        shown = np.array(clips[: _PREVIEW**2])
         del clips  # Windows moves no file that is still mapped
         write_atomic(folder / "truth" / "truth.npz", _pack(truths))
         os.replace(partial, path)

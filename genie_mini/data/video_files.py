@@ -84,7 +84,8 @@ def read_recordings(file: Path, size: int) -> list[np.ndarray]:
 
 def read_video(file: Path, size: int) -> np.ndarray:
     """Decode a video to (frames, size, size, 3) uint8 at ten frames a second."""
-    frames, start = [], None
+    frames: list[np.ndarray] = []
+    start = None
     with av.open(str(file)) as container:
         if not container.streams.video:
             raise GenieError("it has no pictures")

@@ -77,17 +77,17 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
         endings.append(torch.from_numpy(frames[:, 4]))
         distinct &= visible_actions(truth)[:, -1]
     prompt = torch.from_numpy(frames[:, :4])
-    model, simulator = [], []
+    told: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])  # by the model, by the simulator
     for latent in range(num_actions):
         generated = (
             Rollout(genie, prompt, seed=latent).step(torch.full((num_levels,), latent)).cpu()
         )
-        for pictures, results in ((generated, model), (endings[names[latent]], simulator)):
+        for pictures, results in ((generated, told[0]), (endings[names[latent]], told[1])):
             inferred = genie.latent_action_model.infer(
                 torch.cat([prompt, pictures[:, None]], dim=1)
             )[:, -1]
             results.append((inferred == latent).cpu().numpy())
-    model, simulator = np.stack(model), np.stack(simulator)
+    model, simulator = np.stack(told[0]), np.stack(told[1])
 
     def score(name, chosen, goal=None):
         return Score(
@@ -271,7 +271,9 @@ def format_scores(scores: list[Score]) -> str:
 
 
 def meets_goal(score: Score) -> bool:
-    """Whether a score is as good as its goal; where the best is zero, less is better."""
+    """Whether a score is as good as its goal; where the best is zero, less is better. Without a goal it is."""
+    if score.goal is None:
+        return True
     return score.value <= score.goal if score.best == 0.0 else score.value >= score.goal
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,13 @@ from genie_mini.models.st_transformer import STTransformer
 def _past_shape(transformer: STTransformer, places: int) -> tuple[int, ...]:
     """(blocks, N, heads, places, head width)"""
     config = transformer.config
-    return config.num_blocks, config.num_tokens, config.num_heads, places, config.head_width
+    return (
+        config.num_blocks,
+        config.num_tokens,
+        config.num_heads,
+        places,
+        config.features_per_head,
+    )
 
 
 def _past_names(num_blocks):
@@ -225,7 +232,9 @@ def logit_difference(genie: Genie, exported: ExportedGenie, num_frames: int = 24
     )
     actions = torch.randint(config.num_actions, (num_frames, 1), generator=generator)
     masked = torch.full_like(tokens[0], genie.dynamics.mask_token)
-    models = [(model.dynamics, model.device) for model in (genie, exported)]
+    models: list[tuple[Any, torch.device]] = [
+        (model.dynamics, model.device) for model in (genie, exported)
+    ]
     caches = [
         dynamics.prefill(tokens[:1].to(device), actions[:1, :0].to(device))
         for dynamics, device in models

@@ -42,6 +42,8 @@ class Quantizer(nn.Module):
     `age` (num_codes,) counts training batches since a code was last chosen.
     """
 
+    age: Tensor
+
     def __init__(self, config: QuantizerConfig):
         super().__init__()
         self.config = config
@@ -151,7 +153,7 @@ class Quantizer(nn.Module):
         """
         chosen = torch.bincount(indices.flatten(), minlength=self.config.num_codes) > 0
         self.age.add_(1).masked_fill_(chosen, 0)
-        dead = (self.age >= self.config.reset_after).nonzero().flatten()
+        dead = self.age.ge(self.config.reset_after).nonzero().flatten()
         if dead.numel():
             vectors = F.normalize(vectors.float().flatten(0, -2), dim=-1)
             # Prefer vectors that their code describes badly: that is where another code is worth

@@ -9,6 +9,7 @@ causal, so a past frame never has to be
 computed again: its keys and values are kept in a `KVCache`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -53,6 +54,11 @@ class STTransformerConfig:
                 f"{self.head_width}"
             )
         object.__setattr__(self, "grid", tuple(self.grid))
+
+    @property
+    def features_per_head(self) -> int:
+        """Features of one head."""
+        return self.head_width or self.width // self.num_heads
 
     @property
     def num_tokens(self):
@@ -133,8 +139,8 @@ class STBlock(nn.Module):
         self.spatial_norm, self.temporal_norm, self.feedforward_norm = (
             nn.LayerNorm(width, bias=False) for _ in range(3)
         )
-        self.spatial = Attention(width, config.num_heads, config.head_width)
-        self.temporal = Attention(width, config.num_heads, config.head_width)
+        self.spatial = Attention(width, config.num_heads, config.features_per_head)
+        self.temporal = Attention(width, config.num_heads, config.features_per_head)
         hidden = config.feedforward_factor * width
         self.feedforward = nn.Sequential(
             nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)
@@ -163,16 +169,23 @@ class STBlock(nn.Module):
 class STTransformer(nn.Module):
     """A stack of ST blocks over (batch, time, tokens per frame, width)."""
 
+    space_cosine: Tensor
+    space_sine: Tensor
+
     def __init__(self, config: STTransformerConfig):
         super().__init__()
         self.config = config
-        self.blocks = nn.ModuleList(STBlock(config) for _ in range(config.num_blocks))
+        # torch's list does not know what it holds.
+        self.blocks: Iterable[STBlock] = nn.ModuleList(  # type: ignore[assignment]
+            STBlock(config) for _ in range(config.num_blocks)
+        )
         self.norm = nn.LayerNorm(config.width, bias=False)
         for block in self.blocks:  # keep the sum over blocks near the size of one
-            for last in (block.spatial.to_output, block.temporal.to_output, block.feedforward[-1]):
-                last.weight.data.mul_((2 * config.num_blocks) ** -0.5)
+            outputs = (block.spatial.to_output, block.temporal.to_output, block.feedforward[-1])
+            for weight in (last.get_parameter("weight") for last in outputs):
+                weight.data.mul_((2 * config.num_blocks) ** -0.5)
         # In space, half of a head's features turn with the row and half with the column.
-        quarter = config.head_width // 4
+        quarter = config.features_per_head // 4
         rows, columns = (
             rotary_angles(torch.arange(size), quarter, longest=16.0) for size in config.grid
         )
@@ -189,7 +202,7 @@ class STTransformer(nn.Module):
     def time_rotation(self, num_frames, position, device):
         """(cosine, sine) of the frames from `position` on, each (num_frames, head width)."""
         times = position + torch.arange(num_frames, device=device)
-        return rotation(rotary_angles(times, self.config.head_width // 2, longest=32.0))
+        return rotation(rotary_angles(times, self.config.features_per_head // 2, longest=32.0))
 
     def forward(
         self,
@@ -232,7 +245,7 @@ class STTransformer(nn.Module):
             mask = torch.ones(
                 num_frames, held + num_frames, dtype=torch.bool, device=x.device
             ).tril(held)
-        if attention_mask is not None and len(attention_mask) > 1:
+        if mask is not None and attention_mask is not None and len(attention_mask) > 1:
             # each video its own, alike in all places and heads
             mask = mask.repeat_interleave(x.shape[2], dim=0)[:, None]
         others = clean if cache is None else cache

@@ -31,7 +31,9 @@ def spatial_off(dynamics: DynamicsModel):
         dynamics.transformer.config.num_tokens, dtype=torch.bool, device=dynamics.position.device
     )
     for block in blocks:
-        block.spatial.attend = partial(Attention.attend, block.spatial, mask=oneself)
+        block.spatial.attend = partial(  # type: ignore[method-assign]
+            Attention.attend, block.spatial, mask=oneself
+        )
     try:
         yield
     finally:

@@ -29,7 +29,7 @@ def watched(attention: Attention):
         )
         return Attention.attend(attention, query, key, value, mask, causal)
 
-    attention.attend = attend
+    attention.attend = attend  # type: ignore[method-assign]
     try:
         yield weights
     finally:
@@ -69,12 +69,12 @@ def attention_maps(genie: Genie, num_clips: int = 64, seed: int = 0) -> dict[str
             )
         temporal.append(in_time[0].mean(dim=(0, 2)).flip(-1).cpu())
         spatial.append(in_space[0].mean(dim=2).cpu())  # (clips, heads, places looked at)
-    spatial = torch.stack(spatial)
+    looks = torch.stack(spatial)
     covered = player_places(truth.positions[:, -2, 1], grid)
     return {
         "temporal": torch.stack(temporal).numpy(),
-        "spatial": spatial.mean(dim=1).unflatten(-1, grid).numpy(),
-        "player": (spatial * covered[None, :, None]).sum(-1).mean(dim=1).numpy(),
+        "spatial": looks.mean(dim=1).unflatten(-1, grid).numpy(),
+        "player": (looks * covered[None, :, None]).sum(-1).mean(dim=1).numpy(),
         "player_even": covered.mean(dim=-1).mean().numpy(),
     }
 

@@ -27,7 +27,7 @@ def budget_rows(genie: Genie, num_frames: int = 24) -> list[dict]:
         * transformer.num_blocks
         * tokenizer.num_tokens
         * transformer.num_heads
-        * transformer.head_width
+        * transformer.features_per_head
     )
     generator = torch.Generator().manual_seed(0)
     prompt = torch.rand(1, 1, *tokenizer.image_size, 3, generator=generator)

@@ -31,7 +31,7 @@ def drift_rows(
     )
     frames = torch.from_numpy(frames)
     real = truth.actions[:, longest_prompt - 1 :]
-    latent_of = latent_actions(names, np.unique(real))
+    latent_of = latent_actions(names, np.unique(real).tolist())
     latent = torch.tensor([[latent_of[action] for action in row] for row in real])
     targets = frames[:, longest_prompt:]
 

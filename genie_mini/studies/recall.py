@@ -9,6 +9,7 @@ in both, and exactly one of the two is right: chance is one half, whatever the m
 The simulator's truth scores models here; it never trains them.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -59,7 +60,7 @@ class Recall:
     cases: int
 
 
-def recall(start, worlds: TwinWorlds, ages: list[int], *, unseen: bool = False) -> list[Recall]:
+def recall(start, worlds: TwinWorlds, ages: Sequence[int], *, unseen: bool = False) -> list[Recall]:
     """Ask for the landmark after each age.
 
     Age 1 is the control: the landmark never left the screen. From age 2 on, the player dashes one
@@ -189,7 +190,9 @@ class ExactWindow(Rollout):
         if prompt.shape[1] > 1:
             self._actions = genie.latent_action_model.infer(prompt)
 
-    def step(self, actions: Tensor, **options) -> Tensor:
+    def step(
+        self, actions: Tensor, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None
+    ) -> Tensor:
         """See `Rollout.step`."""
         window = self._window
         shown, led = (
@@ -197,7 +200,7 @@ class ExactWindow(Rollout):
             self._actions[:, -(window - 1) :] if window > 1 else self._actions[:, :0],
         )
         self._cache = self.genie.dynamics.prefill(shown, led)
-        frames = super().step(actions, **options)
+        frames = super().step(actions, maskgit_steps, temperature, on_step)
         self._history = torch.cat([self._history, self.tokens[:, None]], dim=1)
         self._actions = torch.cat([self._actions, actions[:, None].to(self._actions.device)], dim=1)
         return frames

@@ -75,7 +75,8 @@ def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0) -> TwinWorlds
     if num_pairs < 1:
         raise GenieError(f"recall needs at least one pair of worlds, got {num_pairs}")
     rng = np.random.default_rng([seed, 5])
-    seeds, columns, rows, kinds = [], [], [], []
+    seeds: list[int] = []
+    sought: list[tuple[int, int, int]] = []  # column, row, kind
     while len(seeds) < num_pairs:
         level = HELD_OUT_SEED + int(rng.integers(HELD_OUT_SEED))
         kind = list(LANDMARKS)[len(seeds) % len(LANDMARKS)]
@@ -85,10 +86,8 @@ def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0) -> TwinWorlds
             column = rng.choice(sites)
             surface = np.flatnonzero(tiles[:, column] == GRASS)[0] - 1
             seeds.append(level)
-            columns.append(column)
-            rows.append(surface - LANDMARKS[kind])
-            kinds.append(kind)
-    columns, rows, kinds = np.array(columns), np.array(rows), np.array(kinds)
+            sought.append((column, surface - LANDMARKS[kind], kind))
+    columns, rows, kinds = np.array(sought).T
 
     def world(tile):
         simulation = Simulation(seeds, columns + _LEFT_OF_PLAYER)

@@ -18,6 +18,8 @@ from genie_mini.cli import build_parser, main, training_config
 from genie_mini.data.video_files import VideoFolder
 from genie_mini.evaluation.metrics import Score
 from genie_mini.genie import Genie
+from genie_mini.play.images import data_uri, to_uint8
+from genie_mini.play.prompts import level_picture
 from genie_mini.training.config import TRAINING_PRESETS
 from genie_mini.training.trainer import Interrupted
 from genie_mini.world import Truth

@@ -1,5 +1,5 @@
-"""The worlds that a `<genie-player>` plays when Python draws them: in a notebook, and on the page of
-`genie-mini play`.
+"""The worlds that a `<genie-player>` plays when Python draws them: in a notebook, and on the page
+of `genie-mini play`.
 """
 
 import math
@@ -9,6 +9,8 @@ import numpy as np
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import as_prompt
+from genie_mini.rollout import PlaySession
+from genie_mini.rollout import PlaySession
 
 MOST_GAMES = 16  # at once; a form shows four, and a page that is loaded again begins new ones
 
@@ -22,7 +24,7 @@ class Games:
 
     def __init__(self, genie: Genie):
         self._genie = genie.eval()
-        self._sessions = {}  # the one played latest comes last
+        self._sessions: dict[str, PlaySession] = {}  # the one played latest comes last
 
     def answer(self, message: dict, picture: bytes = b"") -> tuple[dict, bytes]:
         """Do what an engine of the player asks for (assets/player_engines.js).
@@ -41,7 +43,8 @@ class Games:
         """
         if not isinstance(message, dict):
             raise GenieError(f"a message is an object with a type and a game, got {message!r}")
-        game, steps = str(message.get("game")), []
+        game = str(message.get("game"))
+        steps: list[list[int]] = []
         match message.get("type"):
             case "begin":
                 session = self._begin(message, picture)

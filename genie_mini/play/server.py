@@ -7,6 +7,7 @@ line of JSON, then the frame.
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -114,6 +115,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"  # keep the connection: ten requests a second
     disable_nagle_algorithm = True  # or each answer would wait for the last one's acknowledgement
+
+    def handle(self):
+        """Answer until the connection closes; a page may be closed while it waits for a frame."""
+        with contextlib.suppress(ConnectionError):
+            super().handle()
 
     def do_GET(self):
         if not self._is_ours():

@@ -113,10 +113,10 @@ def recorded_game(actions: list[str], action_names: list[str], level: int, size:
         simulation.step(np.array([ACTIONS.index(name)]))
         frames.append(simulation.frames(size)[0])
     rows = -(-len(frames) // _RECORDING_COLUMNS)
-    sheet = np.zeros((rows * _RECORDING_COLUMNS, size, size, 3), np.uint8)
-    sheet[: len(frames)] = frames
+    cells = np.zeros((rows * _RECORDING_COLUMNS, size, size, 3), np.uint8)
+    cells[: len(frames)] = frames
     sheet = (
-        sheet.reshape(rows, _RECORDING_COLUMNS, size, size, 3)
+        cells.reshape(rows, _RECORDING_COLUMNS, size, size, 3)
         .swapaxes(1, 2)
         .reshape(rows * size, -1, 3)
     )

@@ -163,19 +163,19 @@ def test_a_recorded_game_is_replayed_beside_the_true_one(open_page, http_address
     )
 
 
-def test_rounds_are_shown_one_by_one(open_page, http_address):
+def test_maskgit_steps_are_shown_one_by_one(open_page, http_address):
     page = open_page(f"{http_address}/dynamics.html")
     page.evaluate(
-        "() => { genie.hidden_ = []; const draw = genie.drawTokens; genie.drawTokens = "
+        "() => { genie.masked = []; const draw = genie.drawTokens; genie.drawTokens = "
         "function(tokens, ...rest) {"
-        " genie.hidden_.push([...tokens].filter(token => token === 1024).length); return "
+        " genie.masked.push([...tokens].filter(token => token === 1024).length); return "
         "draw.call(this, tokens, ...rest); }; }"
     )
     start(page)
-    page.evaluate("genie.hidden_.length = 0")
+    page.evaluate("genie.masked.length = 0")
     press(page, "Digit1")
-    hidden = page.evaluate("genie.hidden_.slice(0, 8)")
-    assert hidden == [49, 36, 25, 16, 9, 4, 1, 0]
+    masked = page.evaluate("genie.masked.slice(0, 8)")
+    assert masked == [49, 36, 25, 16, 9, 4, 1, 0]
 
 
 def test_one_action_is_played_in_four_worlds(open_page, http_address):

@@ -83,8 +83,8 @@ def test_the_kernel_plays_what_a_session_plays(talk):
             answer["tokens"] == session.tokens.tolist() == answer["steps"][-1]
             and len(answer["steps"]) == 4
         )
-        hidden = [tokens.count(genie.dynamics.mask_token) for tokens in answer["steps"]]
-        assert hidden == sorted(hidden, reverse=True) and hidden[0] > hidden[-1] == 0
+        masked = [tokens.count(genie.dynamics.mask_token) for tokens in answer["steps"]]
+        assert masked == sorted(masked, reverse=True) and masked[0] > masked[-1] == 0
 
 
 def test_what_cannot_be_done_is_answered_with_a_reason(talk):

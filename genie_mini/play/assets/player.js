@@ -129,7 +129,8 @@ export class GeniePlayer extends HTMLElement {
         await this.loading;
         this.loaded = true;
         const seconds = ((performance.now() - began) / 1000).toFixed(1);
-        this.say(`Ready after ${seconds} seconds. Press a key, or hold a button.`);
+        const wait = seconds > 0 ? ` after ${seconds} seconds` : "";
+        this.say(`Ready${wait}. Press a key, or hold a button.`);
       }
       await this.idle();
       const memory = this.find(".memory");
@@ -389,7 +390,7 @@ export class GeniePlayer extends HTMLElement {
 
   addAction(name, action) {
     const button = Object.assign(document.createElement("button"), { type: "button" });
-    button.innerHTML = `<kbd>${action + 1}</kbd><span></span>`;
+    button.innerHTML = `<kbd>${action + 1}</kbd> <span></span>`;
     button.lastChild.textContent = name || `action ${action}`;
     button.addEventListener("pointerdown", event => {
       button.setPointerCapture(event.pointerId);

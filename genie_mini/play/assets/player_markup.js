@@ -32,6 +32,8 @@ button:hover { background: #8884; } button:disabled { opacity: .5; cursor: defau
   color: var(--genie-action-text, #6b3603); }
 kbd { font: inherit; font-weight: 700; border: 1px solid currentColor; border-radius: .25rem;
   padding: 0 .3rem; margin-right: .3rem; }
+/* Between a key and its action stands a space, which is read out too. */
+.actions kbd { margin-right: 0; }
 .row { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: center; margin: .4rem 0; }
 .row label { display: inline-flex; gap: .4rem; align-items: center; }
 output { font-variant-numeric: tabular-nums; min-width: 2ch; }

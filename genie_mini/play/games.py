@@ -10,7 +10,6 @@ from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import as_prompt
 from genie_mini.rollout import PlaySession
-from genie_mini.rollout import PlaySession
 
 MOST_GAMES = 16  # at once; a form shows four, and a page that is loaded again begins new ones
 

@@ -1,8 +1,8 @@
 """What storing the weights in fewer bytes costs: the scores of each variant of an export. A quarter
 of an hour:
 
-python benchmarks/export.py python benchmarks/export.py book/results/export.json    # the table that
-the chapter on pipelines shows
+    python benchmarks/export.py
+    python benchmarks/export.py book/results/export.json    # the table of the chapter on pipelines
 """
 
 import sys

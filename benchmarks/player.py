@@ -1,8 +1,8 @@
 """How the player of the built site does in headless Chromium: time to play, frames a second, bytes,
 memory. On an idle machine:
 
-python3 run.py book --no-serve
-python benchmarks/player.py --minutes 10
+    python3 run.py book --no-serve
+    python benchmarks/player.py --minutes 10
 """
 
 import argparse

@@ -126,9 +126,8 @@ def _add_train(commands):
     training.add_argument(
         "--lookback",
         choices=list(LOOKBACKS),
-        help="take a trained Genie (--from), let its dynamics model choose its past in this way, and "
-        "train only "
-        "that on clips of 64 frames",
+        help="take a trained Genie (--from), let its dynamics model choose its past in this "
+        "way, and train only that on clips of 64 frames",
     )
     training.add_argument(
         "--from",

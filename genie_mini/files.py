@@ -26,6 +26,33 @@ def weights_folder(name_or_folder: str | Path) -> Path:
     return shipped if shipped.is_dir() else Path(name_or_folder)
 
 
+def part_files(folder: Path) -> dict[str, Path]:
+    """The file of each part's weights: the folder's own, or that of shipped weights with which it
+    shares the part, as its shared.json says.
+
+    Raises:
+        GenieError: shared.json names weights that are not here, or a file that has changed since.
+    """
+    files = {part: folder / f"{part}.safetensors" for part in PARTS}
+    shared = folder / "shared.json"
+    if not shared.exists():
+        return files
+    try:
+        content = json.loads(shared.read_text(encoding="utf-8"))
+        for part, expected in content["parts"].items():
+            files[part] = WEIGHTS / content["with"] / f"{part}.safetensors"
+            if sha256(files[part]) != expected:
+                raise GenieError(f"{shared} shares {part} with other weights than {files[part]}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GenieError(f"{shared} does not say which weights are shared: {error}") from error
+    return files
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a reader finds the old one or the new one, never half of it."""
     partial = path.with_name(path.name + ".partial")
@@ -84,12 +111,8 @@ def save_table(path: Path, rows: list[dict], command: str, seed: int, weights: s
 
 def weights_hashes(folder: Path) -> dict[str, str]:
     """The SHA-256 of each file of a trained Genie by name, as `save_table` keeps them."""
-    files = sorted([folder / "config.json", *folder.glob("*.safetensors")])
-    return {
-        file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in files
-        if file.stem != "checkpoint"
-    }
+    files = [folder / "config.json", *part_files(folder).values()]
+    return {file.name: sha256(file) for file in sorted(files, key=lambda file: file.name)}
 
 
 def table_weights(command: str, root: Path) -> Path:

@@ -16,6 +16,7 @@ from genie_mini.files import (
     PARTS,
     WEIGHTS,
     load_weights,
+    part_files,
     save_weights,
     weights_folder,
     write_atomic,
@@ -83,8 +84,8 @@ class Genie(nn.Module):
             raise GenieError(
                 f"{folder / 'config.json'} is not the configuration of a Genie: {error}"
             ) from error
-        for part in PARTS:
-            load_weights(getattr(genie, part), folder / f"{part}.safetensors")
+        for part, file in part_files(folder).items():
+            load_weights(getattr(genie, part), file)
         return genie.eval()
 
     def save(self, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
@@ -96,6 +97,7 @@ class Genie(nn.Module):
         )
         for part in PARTS:
             save_weights(getattr(self, part), folder / f"{part}.safetensors", dtype)
+        (folder / "shared.json").unlink(missing_ok=True)  # all parts are its own now
 
     def with_lookback(self, lookback: str) -> "Genie":
         """A Genie with the same weights whose dynamics model chooses its past in another way

@@ -1,10 +1,10 @@
-"""Put a Genie with another look-back beside the memory chapter's tables: rounded to bfloat16, with
-what made it.
+"""Put a Genie with another look-back beside the memory chapter's tables, with what made it.
 
-python tools/ship_lookback.py runs/sparse "the command that trained it" book/results/memory/sparse
+Its dynamics model is rounded to bfloat16; tokenizer and latent action model it shares with `mini`.
+
+    python tools/ship_lookback.py RUN "the command that trained it" book/results/memory/sparse
 """
 
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -12,13 +12,22 @@ from pathlib import Path
 import torch
 from ship_weights import hardware, last_rows
 
-from genie_mini.files import write_atomic
+from genie_mini.files import PARTS, part_files, sha256, weights_folder, write_atomic
 from genie_mini.genie import Genie
 
 
 def main(folder, command, target):
     """Round, and write weights and training.json."""
     Genie.from_pretrained(folder).save(target, torch.bfloat16)
+    own = {part: sha256(file) for part, file in part_files(target).items()}
+    mini = {part: sha256(file) for part, file in part_files(weights_folder("mini")).items()}
+    shared = {part: own[part] for part in PARTS if own[part] == mini[part]}
+    for part in shared:
+        (target / f"{part}.safetensors").unlink()
+    write_atomic(
+        target / "shared.json",
+        json.dumps({"with": "mini", "parts": shared}, indent=1).encode() + b"\n",
+    )
     ((_, steps, seconds),) = last_rows(folder)
     content = {
         "command": command,
@@ -26,10 +35,7 @@ def main(folder, command, target):
         "steps": steps,
         "minutes": round(seconds / 60, 1),
         "hardware": hardware(),
-        "weights": {
-            file.name: hashlib.sha256(file.read_bytes()).hexdigest()
-            for file in sorted(target.glob("*.safetensors"))
-        },
+        "weights": {f"{part}.safetensors": own[part] for part in PARTS},
     }
     write_atomic(target / "training.json", json.dumps(content, indent=1).encode() + b"\n")
 

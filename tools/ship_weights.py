@@ -1,7 +1,7 @@
 """Put trained weights into the package: rounded to bfloat16, evaluated as they ship, with their
 model card.
 
-python tools/ship_weights.py runs/mini "the command that trained them"
+    python tools/ship_weights.py runs/mini "the command that trained them"
 """
 
 import csv

@@ -271,7 +271,7 @@ def format_scores(scores: list[Score]) -> str:
 
 
 def meets_goal(score: Score) -> bool:
-    """Whether a score is as good as its goal; where the best is zero, less is better. Without a goal it is."""
+    """Whether a score is as good as its goal, if any; where the best is zero, less is better."""
     if score.goal is None:
         return True
     return score.value <= score.goal if score.best == 0.0 else score.value >= score.goal

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from genie_mini import Genie
-from genie_mini.files import table_weights, weights_hashes
+from genie_mini.errors import GenieError
+from genie_mini.files import part_files, table_weights, weights_hashes
 from genie_mini.models.lookback import LOOKBACKS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "book" / "results"
-TABLES = sorted(
-    path for path in RESULTS.rglob("*.json") if path.name not in ("training.json", "config.json")
-)
+NO_TABLES = ("training.json", "config.json", "shared.json")
+TABLES = sorted(path for path in RESULTS.rglob("*.json") if path.name not in NO_TABLES)
 TRAINED = sorted(path.parent for path in RESULTS.glob("*/*/training.json"))
 
 
@@ -50,3 +50,17 @@ def test_a_model_that_looks_back_differently_is_what_its_training_left(folder):
 
 def test_there_are_results_to_check():
     assert TABLES and TRAINED
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        ('{"with": "mini", "parts": {"tokenizer": "00"}}', "other weights"),
+        ('{"with": "maxi", "parts": {"tokenizer": "00"}}', "does not say which"),
+        ("[]", "does not say which"),
+    ],
+)
+def test_parts_that_are_shared_are_the_ones_that_were_meant(tmp_path, content, problem):
+    (tmp_path / "shared.json").write_text(content)
+    with pytest.raises(GenieError, match=problem):
+        part_files(tmp_path)

@@ -123,7 +123,7 @@ class LatentActionModel(nn.Module):
                 "one"
             )
 
-    def _encode(self, frames: Tensor) -> Tensor:
+    def encode_continuous(self, frames: Tensor) -> Tensor:
         """What happened before each frame but the first, unquantised: (batch, T - 1,
         code_width).
         """
@@ -141,7 +141,7 @@ class LatentActionModel(nn.Module):
         vectors = self.to_code(x.amax(dim=2))[:, 1:].float()
         return self.code_norm(vectors.flatten(0, 1)).view_as(vectors)
 
-    def _decode(self, frames: Tensor, codes: Tensor) -> Tensor:
+    def decode(self, frames: Tensor, codes: Tensor) -> Tensor:
         """Predict the frame after each of frames (batch, T, ...) given the action taken there
         (batch, T, code_width).
         """
@@ -168,7 +168,7 @@ class LatentActionModel(nn.Module):
         self._check(frames)
         frames = frames.to(self.encoder_position.device)
         with in_float32(frames.device):
-            return self.quantizer.nearest(self._encode(frames))
+            return self.quantizer.nearest(self.encode_continuous(frames))
 
     @torch.no_grad()
     def predict(self, frames: Tensor, actions: Tensor) -> Tensor:
@@ -188,9 +188,7 @@ class LatentActionModel(nn.Module):
                 f"{tuple(actions.shape)}"
             )
         device = self.decoder_position.device
-        return self._decode(frames.to(device), self.quantizer.lookup(actions.to(device))).clamp(
-            0, 1
-        )
+        return self.decode(frames.to(device), self.quantizer.lookup(actions.to(device))).clamp(0, 1)
 
     def forward(
         self, frames: Tensor, progress: float = 1.0, refine: bool = False
@@ -219,7 +217,7 @@ class LatentActionModel(nn.Module):
         softness = max(0.0, 1 - progress / config.soft_share)
         hardness = max(0.0, (progress - config.soft_share) / (1 - config.soft_share))
         first, last = config.temperatures
-        continuous = self._encode(frames)
+        continuous = self.encode_continuous(frames)
         shares = self.quantizer.assign(continuous, last * (first / last) ** softness)
         actions = shares.argmax(dim=-1)
         if softness == 0:
@@ -228,7 +226,7 @@ class LatentActionModel(nn.Module):
             )
         else:
             codes = self.quantizer.mix(shares)
-        predicted = self._decode(frames[:, :-1], codes)
+        predicted = self.decode(frames[:, :-1], codes)
         error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
         energy = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))
         busy, quiet = config.still_energies
@@ -267,7 +265,7 @@ class LatentActionModel(nn.Module):
         """
         self._check(frames)
         frames = frames.to(self.encoder_position.device)
-        vectors = F.normalize(self._encode(frames), dim=-1)
+        vectors = F.normalize(self.encode_continuous(frames), dim=-1)
         actions = self.quantizer.nearest(vectors)
         errors = (
             (self.predict(frames[:, :-1], actions) - frames[:, 1:]).square().mean(dim=(2, 3, 4))

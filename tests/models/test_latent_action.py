@@ -216,7 +216,7 @@ def test_the_least_used_code_moves_to_where_one_code_covers_two_things(
     model.quantizer.place(5, first)
     model.quantizer.place(6, second)
     drawn = clips[:, 1:] + 0.5 * (kind == 2)[..., None, None, None]
-    monkeypatch.setattr(model, "_encode", lambda frames: vectors)
+    monkeypatch.setattr(model, "encode_continuous", lambda frames: vectors)
     monkeypatch.setattr(model, "predict", lambda frames, actions: drawn)
     before = model.quantizer.nearest(vectors)
     model.move_least_used_code(clips)

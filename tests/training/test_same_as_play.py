@@ -83,7 +83,7 @@ def test_the_statistics_that_play_normalises_with_are_those_of_the_batches(
         with computing_in(choose_precision(precision, CPU), CPU):
             trained = model(frames)["continuous"].detach().flatten(0, -2)
         model.eval()
-        encode = model.encode_continuous if part == "tokenizer" else model._encode
+        encode = model.encode_continuous
         with torch.no_grad():
             played = encode(frames).flatten(0, -2)
         alike = torch.nn.functional.cosine_similarity(trained, played)

@@ -137,7 +137,7 @@ def player(genie, names, *, form="play", plan=(), level=5, steps=8, alt):
     Args:
         genie: the shipped `mini`, which is what the pages play.
         names: what each latent action means.
-        form: see `genie_mini.widgets.player_options`.
+        form: see `genie_mini.play.widget.player_options`.
         plan: names of real actions: a game to replay beside the true one, in the held-out level
             `level`, counted from 0.
         steps: MaskGIT steps of a frame, at first.

@@ -30,13 +30,19 @@ def venv_python():
     return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
+def environment_for(python, **more):
+    """The variables that a command of the environment of this Python runs with."""
+    path = str(Path(python).parent) + os.pathsep + os.environ.get("PATH", "")
+    fixed = {"PYTHONUTF8": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "PATH": path}
+    return {**os.environ, **fixed, **more}
+
+
 def call(*command, problem):
     """Run a command from the root of the repository; on failure stop with `problem` and the
     command's exit code.
     """
-    environment = {**os.environ, "PYTHONUTF8": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    environment["PATH"] = str(Path(command[0]).parent) + os.pathsep + environment.get("PATH", "")
-    code = subprocess.run([str(part) for part in command], cwd=ROOT, env=environment).returncode
+    words = [str(part) for part in command]
+    code = subprocess.run(words, cwd=ROOT, env=environment_for(command[0])).returncode
     if code:
         print(f"\nrun.py: {problem}", file=sys.stderr)
         sys.exit(code)
@@ -199,13 +205,7 @@ def run_notebooks(python, results):
         ("the setting for an older processor's kernels", OLDER_PROCESSOR, ["-c", took_effect]),
         ("notebooks, an older processor's kernels", OLDER_PROCESSOR, pytest),
     ):
-        environment = {
-            **os.environ,
-            **ONE_THREAD,
-            **processor,
-            "PYTHONUTF8": "1",
-            "PYTHONPATH": str(ROOT / "tests"),
-        }
+        environment = environment_for(python, PYTHONPATH=str(ROOT / "tests"), **processor)
         done = subprocess.run(
             [str(python), *command],
             cwd=ROOT,
@@ -218,18 +218,17 @@ def run_notebooks(python, results):
 
 
 def test(python):
-    """Run the tests, and beside them the notebooks twice; stop with an error if anything failed."""
-    print(
-        "Running the tests, and beside them every notebook, twice (a quarter of an hour) ...",
-        flush=True,
-    )
+    """Build the book and run the tests, and beside them every notebook twice; stop with an error if
+    anything failed.
+    """
+    print("Running every notebook twice, beside the build and the tests ...", flush=True)
+    os.environ.update(ONE_THREAD)
     notebooks = []
     beside = threading.Thread(target=run_notebooks, args=(python, notebooks), daemon=True)
     beside.start()
+    build(python)
     tests = subprocess.run(
-        [str(python), "-m", "pytest", "tests"],
-        cwd=ROOT,
-        env={**os.environ, **ONE_THREAD, "PYTHONUTF8": "1"},
+        [str(python), "-m", "pytest", "tests"], cwd=ROOT, env=environment_for(python)
     )
     beside.join()
     failed = ["tests"] if tests.returncode else []
@@ -266,10 +265,11 @@ def main():
     if options.command == "lab":
         call(python, "-m", "jupyterlab", "book", problem="JupyterLab stopped with an error.")
         return
-    build(python)
     if options.command == "test":
         test(python)
-    elif not options.no_serve:
+        return
+    build(python)
+    if not options.no_serve:
         serve(options.port)
 
 

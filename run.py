@@ -178,8 +178,9 @@ OLDER_PROCESSOR = {
     "ONEDNN_MAX_CPU_ISA": "SSE41",
     "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
 }
-# Two things run side by side below, and a thread each is what they can use: with more, each waits
-# for the other.
+# While notebooks run, the export of the weights or the tests run beside them. With a thread each they
+# go at full speed; with two each, on two cores, four notebooks took twelve minutes: every sum waits
+# for the slower thread.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -222,7 +223,6 @@ def test(python):
     anything failed.
     """
     print("Running every notebook twice, beside the build and the tests ...", flush=True)
-    os.environ.update(ONE_THREAD)
     notebooks = []
     beside = threading.Thread(target=run_notebooks, args=(python, notebooks), daemon=True)
     beside.start()
@@ -265,6 +265,7 @@ def main():
     if options.command == "lab":
         call(python, "-m", "jupyterlab", "book", problem="JupyterLab stopped with an error.")
         return
+    os.environ.update(ONE_THREAD)
     if options.command == "test":
         test(python)
         return

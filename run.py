@@ -178,9 +178,9 @@ OLDER_PROCESSOR = {
     "ONEDNN_MAX_CPU_ISA": "SSE41",
     "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
 }
-# While notebooks run, the export of the weights or the tests run beside them. With a thread each they
-# go at full speed; with two each, on two cores, four notebooks took twelve minutes: every sum waits
-# for the slower thread.
+# While notebooks run, the export of the weights or the tests run beside them. With a thread each
+# they go at full speed; with two each, on two cores, four notebooks took twelve minutes: every sum
+# waits for the slower thread.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 

@@ -22,13 +22,13 @@ class Part:
 
     module: nn.Module
     starts: list[int]
-    rate: float
+    lr: float
 
     def lr_at(self, step: int, warmup_steps: int) -> float:
         """The learning rate at a step."""
         index = current_restart(self.starts, step)
         return learning_rate(
-            step, self.starts[index], self.starts[index + 1], self.rate, warmup_steps
+            step, self.starts[index], self.starts[index + 1], self.lr, warmup_steps
         )
 
 
@@ -51,107 +51,99 @@ class Phase:
         return max(part.starts[-1] for part in self.parts)
 
 
-def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[Phase]:
-    """The paper's two phases for this Genie."""
-    tokenizer, latent_action_model, dynamics = (
-        genie.tokenizer,
-        genie.latent_action_model,
-        genie.dynamics,
-    )
+@dataclass
+class Losses:
+    """What is computed at a step of each phase, and on which clips.
 
-    def tokenizer_losses(frames, step):
+    The methods `*_losses` give what `Phase.losses` asks for, the methods `*_clips` what
+    `Phase.clips` does.
+    """
+
+    genie: Genie
+    videos: Videos
+    config: TrainingConfig
+
+    def tokenizer_losses(self, frames, step):
+        """Phase 1: draw what was seen."""
+        tokenizer = self.genie.tokenizer
         result = tokenizer(frames)
-        metrics = {
-            name: result[name].item() for name in ("reconstruction", "quantizer", "stability")
-        }
+        names = ("reconstruction", "quantizer", "stability")
+        metrics = {name: result[name].item() for name in names}
         metrics["codes"] = result["tokens"].unique().numel()
-        return (
-            [result["loss"]],
-            metrics,
-            lambda: tokenizer.quantizer.reset_dead_codes(result["continuous"], result["tokens"]),
-        )
 
-    world_stop = config.latent_action_pretraining_steps + config.dynamics_steps
+        def after_step():
+            tokenizer.quantizer.reset_dead_codes(result["continuous"], result["tokens"])
 
-    def latent_action_losses(frames, step):
+        return [result["loss"]], metrics, after_step
+
+    def latent_action_losses(self, frames, step):
+        """The latent action model's result; at a restart, the least used code moves first."""
+        model, config = self.genie.latent_action_model, self.config
         starts = config.restart_steps
         index = current_restart(starts, step)
         if index and step == starts[index]:
-            latent_action_model.eval()
+            model.eval()
             # More clips than a batch, to know how well each code serves.
-            more = [
-                videos.batch(*clips_of(config.latent_action_frames), [config.seed, 2, step, n])
-                for n in range(16)
-            ]
-            latent_action_model.move_least_used_code(torch.cat(more))
-        latent_action_model.train()
+            counts = self.clips_of(config.latent_action_frames)
+            more = [self.videos.batch(*counts, [config.seed, 2, step, n]) for n in range(16)]
+            model.move_least_used_code(torch.cat(more))
+        model.train()
         begin = config.latent_action_restarts[index][1]
         done = (step - starts[index]) / (starts[index + 1] - starts[index])
-        return latent_action_model(frames, begin + (1 - begin) * done, refine=index > 0)
+        return model(frames, begin + (1 - begin) * done, refine=index > 0)
 
-    def world_losses(frames, step):
+    def world_losses(self, frames, step):
+        """Phase 2: latent actions from pixels, dynamics on tokens, neither pulling at the other."""
+        genie, config = self.genie, self.config
         losses, metrics = [], {}
         latent = None
         if step < config.latent_action_steps:
-            latent = latent_action_losses(frames, step)
+            latent = self.latent_action_losses(frames, step)
             losses.append(latent["loss"])
-            metrics |= {
-                "latent_action": latent["reconstruction"].item(),
-                "actions": latent["actions"].unique().numel(),
-            }
+            metrics["latent_action"] = latent["reconstruction"].item()
+            metrics["actions"] = latent["actions"].unique().numel()
         if step >= config.latent_action_pretraining_steps:
-            for frozen in (tokenizer, latent_action_model):
+            for frozen in (genie.tokenizer, genie.latent_action_model):
                 frozen.eval()
             # without gradient: the dynamics loss does not reach the LAM
-            actions = in_windows(latent_action_model.infer, frames)
-            result = dynamics.loss(in_windows(tokenizer.encode, frames), actions)
+            actions = in_windows(genie.latent_action_model.infer, frames)
+            result = genie.dynamics.loss(in_windows(genie.tokenizer.encode, frames), actions)
             losses.append(result["loss"])
             metrics |= {"dynamics": result["loss"].item(), "accuracy": result["accuracy"].item()}
 
         def after_step():
-            if latent and step > latent_action_model.config.soft_share * config.latent_action_steps:
-                latent_action_model.quantizer.reset_dead_codes(
-                    latent["continuous"], latent["actions"]
-                )
+            model = genie.latent_action_model
+            if latent and step > model.config.soft_share * config.latent_action_steps:
+                model.quantizer.reset_dead_codes(latent["continuous"], latent["actions"])
 
         return losses, metrics, after_step
 
-    def tokenizer_clips(step):
-        return clips_of(
-            config.short_frames
-            if step < config.short_share * config.tokenizer_steps
-            else config.num_frames
-        )
+    def tokenizer_clips(self, step):
+        """Short clips at first, from more levels."""
+        config = self.config
+        short = step < config.short_share * config.tokenizer_steps
+        return self.clips_of(config.short_frames if short else config.num_frames)
 
-    def world_clips(step):
-        return clips_of(
-            config.latent_action_frames
-            if step < config.latent_action_pretraining_steps
-            else config.num_frames
-        )
+    def world_clips(self, step):
+        """Shorter clips while only the latent action model learns."""
+        config = self.config
+        alone = step < config.latent_action_pretraining_steps
+        return self.clips_of(config.latent_action_frames if alone else config.num_frames)
 
-    def clips_of(num_frames):
-        num_frames = min(num_frames, config.num_frames)
-        return config.batch_size * config.num_frames // num_frames, num_frames
+    def clips_of(self, num_frames):
+        """As many clips of so many frames as make a batch."""
+        num_frames = min(num_frames, self.config.num_frames)
+        return self.config.batch_size * self.config.num_frames // num_frames, num_frames
 
+
+def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[Phase]:
+    """The paper's two phases for this Genie."""
+    losses = Losses(genie, videos, config)
+    tokenizer = Part(genie.tokenizer, [0, config.tokenizer_steps], config.tokenizer_lr)
+    actions = Part(genie.latent_action_model, config.restart_steps, config.latent_action_lr)
+    start = config.latent_action_pretraining_steps
+    dynamics = Part(genie.dynamics, [start, start + config.dynamics_steps], config.dynamics_lr)
     return [
-        Phase(
-            "tokenizer",
-            [Part(tokenizer, [0, config.tokenizer_steps], config.tokenizer_lr)],
-            tokenizer_losses,
-            tokenizer_clips,
-        ),
-        Phase(
-            "world",
-            [
-                Part(latent_action_model, config.restart_steps, config.latent_action_lr),
-                Part(
-                    dynamics,
-                    [config.latent_action_pretraining_steps, world_stop],
-                    config.dynamics_lr,
-                ),
-            ],
-            world_losses,
-            world_clips,
-        ),
+        Phase("tokenizer", [tokenizer], losses.tokenizer_losses, losses.tokenizer_clips),
+        Phase("world", [actions, dynamics], losses.world_losses, losses.world_clips),
     ]

@@ -47,8 +47,8 @@ class Genie(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes: `genie.to("cuda")` moves it. Pictures are moved to it; what it draws
-        stays there.
+        """Where it computes. `genie.to("cuda")` moves it; pictures are moved to it, and what it
+        draws stays there.
         """
         return self.dynamics.position.device
 

@@ -43,7 +43,7 @@ def attention_maps(genie: Genie, num_clips: int = 64, seed: int = 0) -> dict[str
 
     Returns:
         `temporal` (blocks, heads, 16): mean weight on the frame of each age, from 0, the drawn
-            frame itself, to 15.
+        frame itself, to 15.
         `spatial` (blocks, heads, rows, columns): mean weight on each place of the frame.
         `player` (blocks, heads): mean weight on the places that the player covered in the frame
         before. `player_even`: the same if all places were attended to alike.

@@ -8,9 +8,10 @@ The rooms, in the order in which they build on each other; imports point one way
 the earlier:
 
     world       the platformer itself, and `record`, which films it
-    models      the networks: attention over space and time, codebook, tokenizer, latent actions,
-    dynamics, MaskGIT presets     the sizes that have names genie       the three networks together;
-    loading and saving rollout     playing, one world or many, frame by frame
+    models      the networks: ST-transformer, codebook, tokenizer, latent actions, dynamics, MaskGIT
+    presets     the sizes that have names
+    genie       the three networks together; loading and saving
+    rollout     playing, one world or many, frame by frame
     data        clips to train on: the platformer's, or a folder of videos
     training    the two phases of training, with checkpoints
     evaluation  all scores, on levels never seen

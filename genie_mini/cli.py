@@ -95,8 +95,7 @@ def _add_train(commands):
         type=Path,
         metavar="PATH",
         help="a recording or a folder of them: videos, or .npy files as `genie-mini record` writes "
-        "them "
-        "(default: the platformer, filmed anew for every step)",
+        "them (default: the platformer, filmed anew for every step)",
     )
     training.add_argument(
         "--steps",
@@ -122,7 +121,6 @@ def _add_train(commands):
         help="of matrix products; auto is bf16 where the hardware has it (default: the preset's)",
     )
     _add_device(training)
-
     training.add_argument(
         "--lookback",
         choices=list(LOOKBACKS),

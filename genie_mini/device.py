@@ -46,9 +46,8 @@ def has_bf16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if (
-        device.type != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    ):  # what oneDNN may use, by its settings too
+    # What oneDNN may use depends on its settings too.
+    if device.type != "cpu" or not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
     if hasattr(torch.cpu, "get_capabilities"):
         found = torch.cpu.get_capabilities()

@@ -39,12 +39,14 @@ def part_files(folder: Path) -> dict[str, Path]:
         return files
     try:
         content = json.loads(shared.read_text(encoding="utf-8"))
-        for part, expected in content["parts"].items():
-            files[part] = WEIGHTS / content["with"] / f"{part}.safetensors"
-            if sha256(files[part]) != expected:
-                raise GenieError(f"{shared} shares {part} with other weights than {files[part]}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        folder, expected = WEIGHTS / content["with"], dict(content["parts"])
+        files |= {part: folder / files[part].name for part in expected}
+        found = {part: sha256(files[part]) for part in expected}
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise GenieError(f"{shared} does not say which weights are shared: {error}") from error
+    for part in found:
+        if found[part] != expected[part]:
+            raise GenieError(f"{shared} shares {part} with other weights than {files[part]}")
     return files
 
 

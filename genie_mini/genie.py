@@ -101,7 +101,7 @@ class Genie(nn.Module):
 
     def with_lookback(self, lookback: str) -> "Genie":
         """A Genie with the same weights whose dynamics model chooses its past in another way
-        (`genie_mini.lookback`).
+        (`genie_mini.models.lookback`).
 
         It makes good use of another past only after training on clips that are long enough to need
         it.

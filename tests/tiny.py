@@ -9,6 +9,9 @@ from genie_mini.models.quantizer import QuantizerConfig
 from genie_mini.models.tokenizer import TokenizerConfig
 from genie_mini.presets import GenieConfig
 
+# A name for each latent action of `tiny_genie`.
+NAMES = ["left", "left", "right", "right", "jump", "jump", "nothing", "nothing"]
+
 
 def tiny_genie(seed=0):
     """A Genie whose weights are the seed's; in evaluation mode."""

@@ -12,16 +12,20 @@ from pathlib import Path
 import torch
 from ship_weights import hardware, last_rows
 
-from genie_mini.files import PARTS, part_files, sha256, weights_folder, write_atomic
+from genie_mini.files import PARTS, weights_folder, weights_hashes, write_atomic
 from genie_mini.genie import Genie
 
 
 def main(folder, command, target):
     """Round, and write weights and training.json."""
     Genie.from_pretrained(folder).save(target, torch.bfloat16)
-    own = {part: sha256(file) for part, file in part_files(target).items()}
-    mini = {part: sha256(file) for part, file in part_files(weights_folder("mini")).items()}
-    shared = {part: own[part] for part in PARTS if own[part] == mini[part]}
+    own, mini = weights_hashes(target), weights_hashes(weights_folder("mini"))
+    del own["config.json"]
+    shared = {
+        part: own[f"{part}.safetensors"]
+        for part in PARTS
+        if own[f"{part}.safetensors"] == mini[f"{part}.safetensors"]
+    }
     for part in shared:
         (target / f"{part}.safetensors").unlink()
     write_atomic(
@@ -35,7 +39,7 @@ def main(folder, command, target):
         "steps": steps,
         "minutes": round(seconds / 60, 1),
         "hardware": hardware(),
-        "weights": {f"{part}.safetensors": own[part] for part in PARTS},
+        "weights": own,
     }
     write_atomic(target / "training.json", json.dumps(content, indent=1).encode() + b"\n")
 

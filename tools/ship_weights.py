@@ -5,7 +5,6 @@ model card.
 """
 
 import csv
-import hashlib
 import json
 import platform
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 import torch
 
 from genie_mini.evaluation.scores import evaluate, meets_goal, save_scores
-from genie_mini.files import PARTS, WEIGHTS, write_atomic
+from genie_mini.files import PARTS, WEIGHTS, sha256, write_atomic
 from genie_mini.genie import Genie
 from genie_mini.world import ACTIONS, HELD_OUT_SEED
 
@@ -112,10 +111,7 @@ def main(folder, command):
             for score in scores
         ),
         names=", ".join(f"{latent} {ACTIONS[real]}" for latent, real in enumerate(names)),
-        files="\n".join(
-            f"| `{file.name}` | `{hashlib.sha256(file.read_bytes()).hexdigest()}` |"
-            for file in files
-        ),
+        files="\n".join(f"| `{file.name}` | `{sha256(file)}` |" for file in files),
     )
     write_atomic(target / "MODEL_CARD.md", card.encode())
     print(json.dumps({score.name: score.value for score in scores}, indent=1, default=float))

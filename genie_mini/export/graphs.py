@@ -14,7 +14,7 @@ turned by its own frame's position.
 import torch
 from torch import nn
 
-from genie_mini.export.runtime import _past_names, _past_shape
+from genie_mini.export.runtime import past_names, past_shape
 from genie_mini.genie import Genie
 from genie_mini.models.st_transformer import STTransformer
 
@@ -99,7 +99,7 @@ class _Encoder(nn.Module):
         return self.tokenizer.quantizer.nearest(continuous)[0, 0].int()
 
 
-def _graphs(genie: Genie):
+def build_graphs(genie: Genie):
     """For each graph its module, example inputs by name, and the names of its outputs."""
     tokenizer, dynamics = genie.tokenizer, genie.dynamics
     places = dynamics.config.context - 1
@@ -114,8 +114,8 @@ def _graphs(genie: Genie):
     }
 
     def graph(module, transformer, inputs, output):
-        num_blocks, *shape = _past_shape(transformer, places)
-        names = _past_names(num_blocks)
+        num_blocks, *shape = past_shape(transformer, places)
+        names = past_names(num_blocks)
         inputs = {**shared, **inputs, **{name: torch.randn(shape) for name in names}}
         return module, inputs, [output, *(f"new_{name}" for name in names)]
 

@@ -14,8 +14,8 @@ from genie_mini.models.maskgit import mask_schedule
 from genie_mini.models.st_transformer import STTransformer
 
 
-def _past_shape(transformer: STTransformer, places: int) -> tuple[int, ...]:
-    """(blocks, N, heads, places, head width)"""
+def past_shape(transformer: STTransformer, places: int) -> tuple[int, ...]:
+    """The shape of a graph's past: (blocks, N, heads, places, head width)."""
     config = transformer.config
     return (
         config.num_blocks,
@@ -26,7 +26,8 @@ def _past_shape(transformer: STTransformer, places: int) -> tuple[int, ...]:
     )
 
 
-def _past_names(num_blocks):
+def past_names(num_blocks: int) -> list[str]:
+    """The names by which a graph takes in its past, block by block."""
     return [f"{kind}_{block}" for block in range(num_blocks) for kind in ("keys", "values")]
 
 
@@ -41,16 +42,16 @@ def describe(genie: Genie, action_names: list[str] | None) -> dict:
         "context": dynamics.config.context,
         "actionNames": check_action_names(action_names, dynamics.config.num_actions),
         "past": {
-            "step": _past_shape(dynamics.transformer, places),
-            "decoder": _past_shape(tokenizer.decoder, places),
+            "step": past_shape(dynamics.transformer, places),
+            "decoder": past_shape(tokenizer.decoder, places),
         },
     }
 
 
 @dataclass
 class _Ring:
-    """The past of one world, outside PyTorch: see the head of this file. `tensors` are keys and
-    values of each block in turn.
+    """The past of one world, outside PyTorch; see `genie_mini.export.graphs`. `tensors` are keys
+    and values of each block in turn.
     """
 
     tensors: list[np.ndarray]
@@ -59,7 +60,7 @@ class _Ring:
 
     def feed(self):
         """Inputs of a graph."""
-        past = dict(zip(_past_names(len(self.tensors) // 2), self.tensors, strict=True))
+        past = dict(zip(past_names(len(self.tensors) // 2), self.tensors, strict=True))
         return {
             **past,
             "attention_mask": self.attention_mask,
@@ -68,10 +69,8 @@ class _Ring:
 
     def after(self, *presents):
         """The past with one more frame in it, in the place of the oldest."""
-        tensors, attention_mask = (
-            [tensor.copy() for tensor in self.tensors],
-            self.attention_mask.copy(),
-        )
+        tensors = [tensor.copy() for tensor in self.tensors]
+        attention_mask = self.attention_mask.copy()
         place = self.position % len(attention_mask)
         attention_mask[place] = True
         for tensor, present in zip(tensors, presents, strict=True):
@@ -155,12 +154,8 @@ class _ExportedTokenizer:
     """The tokenizer of an export, for `Rollout` and the scores."""
 
     def __init__(self, tokenizer, encoder, decoder):
-        self.config, self._tokenizer, self._encoder, self._decoder = (
-            tokenizer.config,
-            tokenizer,
-            encoder,
-            decoder,
-        )
+        self.config, self._tokenizer = tokenizer.config, tokenizer
+        self._encoder, self._decoder = encoder, decoder
 
     def encode(self, frames):
         """See `VideoTokenizer.encode`. The exported encoder takes one picture; longer clips, of
@@ -210,10 +205,8 @@ class ExportedGenie:
         encoder = _Session(Path(folder) / f"encoder.{variant}.onnx", None)
         self.device = torch.device("cpu")
         self.config, self.latent_action_model = genie.config, genie.latent_action_model
-        self.dynamics, self.tokenizer = (
-            _ExportedDynamics(genie.dynamics, step),
-            _ExportedTokenizer(genie.tokenizer, encoder.session, decoder),
-        )
+        self.dynamics = _ExportedDynamics(genie.dynamics, step)
+        self.tokenizer = _ExportedTokenizer(genie.tokenizer, encoder.session, decoder)
 
     def eval(self):
         """An export does not learn."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from genie_mini.errors import GenieError
-from genie_mini.export.graphs import _graphs
+from genie_mini.export.graphs import build_graphs
 from genie_mini.export.runtime import ExportedGenie, describe, logit_difference
 from genie_mini.files import write_atomic
 from genie_mini.genie import Genie
@@ -149,7 +149,7 @@ def export(
     genie, folder = genie.eval(), Path(folder)
     traced = genie if genie.device.type == "cpu" else copy.deepcopy(genie).cpu()
     folder.mkdir(parents=True, exist_ok=True)
-    models = {name: _as_onnx(*graph) for name, graph in _graphs(traced).items()}
+    models = {name: _as_onnx(*graph) for name, graph in build_graphs(traced).items()}
     for variant in variants:
         for name, model in models.items():
             write_atomic(

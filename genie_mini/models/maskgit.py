@@ -20,15 +20,10 @@ def sample_tokens(
     if temperature == 0:
         return logits.argmax(dim=-1)
     ends = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
-    points = random_points(logits, generator) * ends[..., -1:]
+    # Drawn on the CPU, then moved, so that a seed gives the same points on every device.
+    points = torch.rand(*logits.shape[:-1], 1, generator=generator).to(logits.device)
+    points = points * ends[..., -1:]
     return torch.searchsorted(ends, points, right=True)[..., 0].clamp(max=logits.shape[-1] - 1)
-
-
-def random_points(logits: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One point between 0 and 1 for each distribution, (..., 1), the same for a seed on every
-    device: drawn on the CPU, then moved.
-    """
-    return torch.rand(*logits.shape[:-1], 1, generator=generator).to(logits.device)
 
 
 def num_masked(num_tokens: int, step: int, maskgit_steps: int) -> int:
@@ -49,7 +44,7 @@ def mask_schedule(num_tokens: int, maskgit_steps: int) -> list[int]:
 
 
 def confidence(logits: Tensor, sampled: Tensor, generator: torch.Generator | None) -> Tensor:
-    """The model's belief in the tokens that were sampled, not in its favorite ones: (batch, N,
+    """The model's belief in the tokens that were sampled, not in its favourite ones: (batch, N,
     num_codes) and (batch, N) -> (batch, N).
     """
     return logits.softmax(dim=-1).gather(-1, sampled[..., None])[..., 0]

@@ -220,7 +220,7 @@ class STTransformer(nn.Module):
                 unmasked: frame t of x then attends to the clean frames before t and to itself, just
                 as it does at play.
             attention_mask: without a cache only: (batch, T, T) bool, which of the frames before it
-                each frame attends to, beside itself; None: to all. See `genie_mini.lookback`.
+                each frame attends to, beside itself; None: to all. See `Lookback`.
 
         Returns:
             The output, (batch, T, N, width), and the `KVCache` of the frames of x alone.

@@ -53,11 +53,8 @@ def attention_maps(genie: Genie, num_clips: int = 64, seed: int = 0) -> dict[str
         num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 23], held_out=True
     )
     frames = torch.from_numpy(frames)
-    tokens, actions = (
-        in_batches(genie.tokenizer.encode, frames),
-        in_batches(genie.latent_action_model.infer, frames),
-    )
-    tokens, actions = tokens.to(genie.device), actions.to(genie.device)
+    tokens = in_batches(genie.tokenizer.encode, frames).to(genie.device)
+    actions = in_batches(genie.latent_action_model.infer, frames).to(genie.device)
     cache = dynamics.prefill(tokens[:, :-1], actions[:, :-1])
     temporal, spatial = [], []
     for block in dynamics.transformer.blocks:

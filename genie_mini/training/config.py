@@ -126,8 +126,8 @@ TRAINING_PRESETS = {
 }
 
 
-# For another way of looking back (`genie_mini.lookback`): only the dynamics model goes on learning,
-# on clips of 6.4 seconds.
+# For another way of looking back (`genie_mini.models.lookback`): only the dynamics model goes on
+# learning, on clips of 6.4 seconds.
 LOOKBACK_TRAINING = TrainingConfig(
     tokenizer_steps=0,
     latent_action_steps=0,

@@ -85,6 +85,7 @@ def run_phase(genie, phase, index, first, optimizer, videos, config, folder, pro
     """
     checkpoint, log = folder / "checkpoint.safetensors", folder / f"{phase.name}.csv"
     keep_rows(log, first)
+    precision = choose_precision(config.precision, genie.device)
     saved, began = time.monotonic(), time.monotonic()
     bar = tqdm(
         range(first, phase.steps),
@@ -101,7 +102,7 @@ def run_phase(genie, phase, index, first, optimizer, videos, config, folder, pro
         for step in bar:
             frames = videos.batch(*phase.clips(step), [config.seed, index, step]).to(genie.device)
             torch.manual_seed(hash((config.seed, index, step)) % 2**63)
-            with computing_in(choose_precision(config.precision, genie.device), genie.device):
+            with computing_in(precision, genie.device):
                 losses, metrics, after_step = phase.losses(frames, step)
             optimizer.zero_grad(set_to_none=True)
             sum(losses).backward()

@@ -6,14 +6,13 @@ import json
 import re
 import socket
 import struct
-import threading
 import time
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_genie
+from tiny import NAMES, tiny_genie
 
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import read_action_names
@@ -23,20 +22,9 @@ from genie_mini.play.prompts import level_picture
 from genie_mini.play.server import PlayServer, starting_pictures
 from genie_mini.play.widget import level_prompts
 
-NAMES = ["left", "left", "right", "right", "jump", "jump", "nothing", "nothing"]
 BEGIN = {"type": "begin", "game": "a", "seed": 0}
 STEP = {"type": "step", "game": "a", "action": 2, "maskgitSteps": 3, "temperature": 1.0}
 PICTURE = level_picture(5, (32, 32)).numpy()
-
-
-@pytest.fixture
-def server():
-    with PlayServer(tiny_genie(), NAMES) as server:
-        threading.Thread(
-            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        ).start()
-        yield server
-        server.shutdown()
 
 
 def ask(server, method, path, body=b"", **headers):

@@ -1,19 +1,16 @@
 """The page of `genie-mini play`, played in a browser by the same keys as the book's pages."""
 
 import io
-import threading
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_genie
+from tiny import NAMES, tiny_genie
 
 from genie_mini.play.images import to_uint8
-from genie_mini.play.server import PlayServer
 from genie_mini.play.widget import level_prompts
 
-NAMES = ["left", "left", "right", "right", "jump", "jump", "nothing", "nothing"]
 # What the tests ask of the element, by names that they add to it.
 HELPERS = """
 window.genie = document.querySelector("genie-player");
@@ -37,16 +34,6 @@ genie.focused = () => {
 };
 null;
 """
-
-
-@pytest.fixture
-def server():
-    with PlayServer(tiny_genie(), NAMES) as server:
-        threading.Thread(
-            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        ).start()
-        yield server
-        server.shutdown()
 
 
 def wait(page, truth):

@@ -1,0 +1,243 @@
+"""Films decoded once, kept as one memory-mapped file with a manifest, and dealt out as clips.
+
+A cache is a folder: `frames.bin`, all frames in a row, uint8; `manifest.json`, where they come from
+and which of them hang together; and, where the source knows them, the true actions in a folder
+`truth` of their own. Those score a model; nothing that trains reads them.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from genie_mini.data.cuts import CutFinder
+from genie_mini.errors import GenieError
+from genie_mini.files import write_atomic
+
+_FORMAT = 1  # of the manifest
+_HELD_OUT = 0.1  # share of the frames that are kept for scoring
+NO_ACTION = -1  # where nobody knows what was done
+
+SPLITS = ("train", "held out")
+
+
+@dataclass
+class Film:
+    """One film of a source.
+
+    Attributes:
+        name: which, as people say it: a file, an episode.
+        moments: its frames, (height, width, 3) uint8, each with the true action that was taken
+            there, or `NO_ACTION`.
+    """
+
+    name: str
+    moments: Iterator[tuple[np.ndarray, int]]
+
+
+class Source(Protocol):
+    """Where films come from.
+
+    Attributes:
+        identity: all that decides what its films show, as JSON: the same identity, the same films.
+        image_size: (height, width) of the frames, pixels.
+        frames_per_second: of the films.
+    """
+
+    identity: dict
+    image_size: tuple[int, int]
+    frames_per_second: float
+
+    def films(self) -> Iterator[Film]:
+        """All films, one after the other."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Frames in a row without a cut.
+
+    Attributes:
+        film: whose they are.
+        start, frames: the first one's place in the cache, and how many they are.
+        split: one of `SPLITS`.
+    """
+
+    film: str
+    start: int
+    frames: int
+    split: str
+
+
+def cache_folder(source: Source, root: Path) -> Path:
+    """Where the films of a source are kept under `root`; the folder need not be there yet."""
+    identity = json.dumps([_FORMAT, source.identity], sort_keys=True)
+    return root / hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def fill_cache(source: Source, root: Path, *, progress: bool = True) -> Path:
+    """Decode all films of a source into a cache, if that was not done before, and return its
+    folder.
+
+    A tenth of the frames is held out: whole films where there are several, else the end of the
+    one.
+
+    Args:
+        source: where the films come from.
+        root: folder of all caches, made if it is missing.
+        progress: show how many frames there are.
+
+    Raises:
+        GenieError: the source has no frames.
+    """
+    folder = cache_folder(source, root)
+    if (folder / "manifest.json").exists():
+        return folder
+    root.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    try:
+        partial.mkdir()
+        content = _write_films(source, partial, progress)
+        write_atomic(partial / "manifest.json", json.dumps(content, indent=1).encode() + b"\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _write_films(source, folder, progress):
+    """Write frames and true actions; return the manifest."""
+    lengths: dict[str, list[int]] = {}  # of the stretches of each film
+    actions: list[int] = []
+    digest = hashlib.sha256()
+    bar = tqdm(desc="decoding", unit="frame", disable=not progress, delay=2)
+    with open(folder / "frames.bin", "wb") as file, bar:
+        for film in source.films():
+            finder, begin = CutFinder(), len(actions)
+            for frame, action in film.moments:
+                pixels = np.ascontiguousarray(frame, dtype=np.uint8)
+                file.write(pixels)
+                digest.update(pixels)
+                finder.see(pixels)
+                actions.append(action)
+                bar.update()
+            ends = [*finder.cuts(), len(actions) - begin]
+            lengths[film.name] = [int(n) for n in np.diff([0, *ends]) if n]
+    if not actions:
+        raise GenieError("the source holds no frames")
+    if any(action != NO_ACTION for action in actions):
+        (folder / "truth").mkdir()
+        np.save(folder / "truth" / "actions.npy", np.array(actions, dtype=np.int64))
+    return {
+        "format": _FORMAT,
+        "source": source.identity,
+        "sha256": digest.hexdigest(),
+        "image_size": list(source.image_size),
+        "frames_per_second": source.frames_per_second,
+        "stretches": [asdict(stretch) for stretch in _split(lengths)],
+    }
+
+
+def _split(lengths: dict[str, list[int]]) -> list[Stretch]:
+    """Hold out whole films, drawn by lot, until they make up the share; of a single film its end.
+
+    The lot falls by the films' names, so that a folder that gains films keeps most of its choice.
+    """
+    total = sum(map(sum, lengths.values()))
+    wanted, held_out = _HELD_OUT * total, set()
+    by_lot = sorted(lengths, key=lambda name: hashlib.sha256(name.encode()).digest())
+    if len(lengths) > 1:
+        for name in by_lot:
+            if wanted <= 0:
+                break
+            held_out.add(name)
+            wanted -= sum(lengths[name])
+    stretches, start = [], 0
+    last_for_training = total - max(1, round(wanted)) if len(lengths) == 1 else total
+    for name, parts in lengths.items():
+        for frames in parts:
+            first = frames if name in held_out else min(frames, max(0, last_for_training - start))
+            split = SPLITS[name in held_out]
+            if first:
+                stretches.append(Stretch(name, start, first, split))
+            if first < frames:
+                stretches.append(Stretch(name, start + first, frames - first, SPLITS[1]))
+            start += frames
+    return stretches
+
+
+class CachedVideos:
+    """Clips cut at random from one split of a cache, never across a cut.
+
+    Args:
+        folder: of the cache, from `fill_cache`.
+        split: "train" or "held out".
+
+    Attributes:
+        image_size: (height, width) of the frames, pixels.
+        frames_per_second: of the films.
+        stretches: what the clips are cut from.
+
+    Raises:
+        GenieError: the folder is no whole cache.
+    """
+
+    def __init__(self, folder: Path, split: str = "train"):
+        try:
+            manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            self.image_size: tuple[int, int] = tuple(manifest["image_size"])
+            self.frames_per_second = float(manifest["frames_per_second"])
+            stretches = [Stretch(**stretch) for stretch in manifest["stretches"]]
+            shape = (sum(stretch.frames for stretch in stretches), *self.image_size, 3)
+            self._frames = np.memmap(folder / "frames.bin", np.uint8, "r", shape=shape)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise GenieError(f"{folder} is not a whole cache of films: {error}") from error
+        self.stretches = [stretch for stretch in stretches if stretch.split == split]
+
+    def starts(self, num_clips: int, num_frames: int, key: list[int]) -> np.ndarray:
+        """Where the clips of a key begin, (num_clips,) int64 places in the cache. Longer stretches
+        are drawn from more often.
+
+        Raises:
+            GenieError: no stretch is as long as that.
+        """
+        places = np.array([max(0, stretch.frames - num_frames + 1) for stretch in self.stretches])
+        if not places.any():
+            longest = max((stretch.frames for stretch in self.stretches), default=0)
+            raise GenieError(
+                f"clips of {num_frames} frames are needed, but the longest recording without a cut "
+                f"has {longest}"
+            )
+        rng = np.random.default_rng(key)
+        chosen = rng.choice(len(places), size=num_clips, p=places / places.sum())
+        begins = np.array([stretch.start for stretch in self.stretches])
+        return begins[chosen] + rng.integers(places[chosen])
+
+    def batch(self, num_clips: int, num_frames: int, key: list[int]) -> Tensor:
+        """Cut a batch; see `Videos.batch`."""
+        return self.clips(self.starts(num_clips, num_frames, key), num_frames)
+
+    def clips(self, starts: np.ndarray, num_frames: int) -> Tensor:
+        """The clips that begin at these places: (clips, num_frames, height, width, 3) float in
+        [0, 1].
+        """
+        return torch.from_numpy(self._frames[starts[:, None] + np.arange(num_frames)]).float() / 255
+
+
+def true_actions(folder: Path, starts: np.ndarray, num_frames: int) -> np.ndarray | None:
+    """The true actions of clips from a cache, to score with: (clips, num_frames - 1) int64, entry t
+    leading from frame t to t + 1; None where nobody knows them.
+    """
+    file = folder / "truth" / "actions.npy"
+    if not file.exists():
+        return None
+    return np.load(file)[starts[:, None] + np.arange(num_frames - 1)]

@@ -14,13 +14,13 @@ from PIL import Image
 from tiny import tiny_genie
 
 from genie_mini import cli
-from genie_mini.cli import build_parser, main, training_config
+from genie_mini.cli import build_parser, main
 from genie_mini.data.video_files import VideoFolder
 from genie_mini.evaluation.metrics import Score
 from genie_mini.genie import Genie
 from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import level_picture
-from genie_mini.training.config import TRAINING_PRESETS
+from genie_mini.training.config import LOOKBACK_TRAINING, TRAINING_PRESETS, training_config
 from genie_mini.training.trainer import Interrupted
 from genie_mini.world import Truth
 
@@ -132,7 +132,9 @@ def test_another_lookback_trains_the_dynamics_model_of_a_trained_genie_alone(
     tmp_path, weights, lookback, monkeypatch
 ):
     monkeypatch.setattr(
-        cli, "LOOKBACK_TRAINING", replace(cli.LOOKBACK_TRAINING, num_frames=20, precision="fp32")
+        cli.train,
+        "LOOKBACK_TRAINING",
+        replace(LOOKBACK_TRAINING, num_frames=20, precision="fp32"),
     )
     words = [
         "train",
@@ -198,7 +200,7 @@ def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, small_training, monkeypa
     def interrupted(*arguments):
         raise Interrupted("run the same command again to go on")
 
-    monkeypatch.setattr(cli, "train", interrupted)
+    monkeypatch.setattr(cli.train, "train", interrupted)
     assert main(["train", "--out", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "genie-mini: run the same command again to go on\n"
 
@@ -207,7 +209,7 @@ def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, small_training, monkeypa
 
 
 def test_play_serves_the_page_until_it_is_stopped(weights, monkeypatch, capsys):
-    opened, pages, real = [], [], cli.PlayServer.serve_forever
+    opened, pages, real = [], [], cli.play.PlayServer.serve_forever
 
     def serve(server):
         thread = threading.Thread(target=real, args=(server, 0.01), daemon=True)
@@ -219,8 +221,8 @@ def test_play_serves_the_page_until_it_is_stopped(weights, monkeypatch, capsys):
         server.shutdown()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.PlayServer, "serve_forever", serve)
-    monkeypatch.setattr(cli.webbrowser, "open", opened.append)
+    monkeypatch.setattr(cli.play.PlayServer, "serve_forever", serve)
+    monkeypatch.setattr(cli.play.webbrowser, "open", opened.append)
     assert main(["play", "--weights", str(weights), "--level", "7"]) == 0
     first = data_uri(to_uint8(level_picture(7, (32, 32))))
     options = json.loads(
@@ -244,7 +246,7 @@ def test_evaluate_prints_and_saves_the_scores(weights, tmp_path, monkeypatch, ca
             [1, 1, 2, 2, 3, 3, 0, 0]
         )
 
-    monkeypatch.setattr(cli, "evaluate", scores)
+    monkeypatch.setattr(cli.evaluate, "evaluate", scores)
     out = tmp_path / "new" / "scores.json"
     assert main(["evaluate", "--weights", str(weights), "--clips", "96", "--out", str(out)]) == 0
     assert asked == [96] and "33.25" in capsys.readouterr().out

@@ -4,7 +4,7 @@ rate at each step.
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genie_mini.errors import GenieError
 
@@ -137,3 +137,32 @@ LOOKBACK_TRAINING = TrainingConfig(
     dynamics_lr=5e-4,
     precision="auto",
 )
+
+
+def training_config(
+    preset: str, steps: int | None, *, seed: int, compile: bool, precision: str | None = None
+) -> TrainingConfig:
+    """A preset's schedule, stretched to `steps` steps of each network if given.
+
+    Raises:
+        GenieError: the preset has no schedule.
+    """
+    if preset not in TRAINING_PRESETS:
+        raise GenieError(
+            f"the preset {preset} has no training schedule; these have one: "
+            f"{', '.join(TRAINING_PRESETS)}"
+        )
+    config = TRAINING_PRESETS[preset]
+    config = replace(config, seed=seed, compile=compile, precision=precision or config.precision)
+    if steps is None:
+        return config
+    latent_action_pretraining_steps = round(
+        steps * config.latent_action_pretraining_steps / config.latent_action_steps
+    )
+    return replace(
+        config,
+        tokenizer_steps=steps,
+        latent_action_steps=steps,
+        latent_action_pretraining_steps=latent_action_pretraining_steps,
+        dynamics_steps=steps,
+    )

@@ -1,0 +1,65 @@
+"""`genie-mini memory`: rerun an experiment on memory."""
+
+import argparse
+import shlex
+
+from genie_mini.cli.options import (
+    Commands,
+    add_command,
+    add_device,
+    add_out_file,
+    add_seed,
+    add_weights,
+    at_least,
+)
+from genie_mini.device import choose_device
+from genie_mini.evaluation.action_names import read_action_names
+from genie_mini.files import save_table
+from genie_mini.genie import Genie
+from genie_mini.studies.tables import EXPERIMENTS, format_rows, run_experiment
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "memory",
+        run,
+        "rerun an experiment on memory",
+        "Run one of these on levels that training never saw, print its table, and save it with\n"
+        "this command, its seed and the SHA-256 of the weights:\n\n"
+        + "\n".join(f"  {name:10} {experiment.about}" for name, experiment in EXPERIMENTS.items()),
+        "  genie-mini memory recall --weights runs/sparse --out runs/sparse/recall.json\n"
+        "  genie-mini memory ablations --cases 64",
+    )
+    parser.add_argument(
+        "experiment", choices=list(EXPERIMENTS), metavar="EXPERIMENT", help="one of those above"
+    )
+    add_weights(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--cases", type=at_least(2), help="levels or clips (default: the experiment's own)"
+    )
+    add_seed(parser, "levels and sampling")
+    add_out_file(parser, "the table", "memory.json")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)  # before the minutes of work
+    names = read_action_names(arguments.weights)
+    rows = run_experiment(genie, arguments.experiment, names, arguments.cases, arguments.seed)
+    words = [
+        "genie-mini",
+        "memory",
+        arguments.experiment,
+        "--weights",
+        arguments.weights,
+        "--seed",
+        str(arguments.seed),
+    ]
+    words += ["--cases", str(arguments.cases)] if arguments.cases else []
+    print(format_rows(rows))
+    save_table(arguments.out, rows, shlex.join(words), arguments.seed, arguments.weights)
+    print(f"saved to {arguments.out}")

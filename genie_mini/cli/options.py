@@ -1,0 +1,101 @@
+"""What the commands share: the way a command is added, and the options that several have."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from genie_mini.device import DEVICES, PRECISIONS
+
+Commands = argparse._SubParsersAction  # argparse has no public word for it
+
+
+def add_command(
+    commands: Commands,
+    name: str,
+    function: Callable[[argparse.Namespace], None],
+    summary: str,
+    text: str,
+    example: str,
+) -> argparse.ArgumentParser:
+    """Add a command whose text and example keep their lines.
+
+    Args:
+        commands: receives it.
+        name: the word that calls it.
+        function: runs it, given the arguments.
+        summary: a line for the list of all commands.
+        text: what its help says above the options.
+        example: what its help says below them.
+    """
+    added = commands.add_parser(
+        name,
+        help=summary,
+        description=text,
+        epilog=f"example:\n{example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    added.set_defaults(function=function)
+    return added
+
+
+def at_least(lowest: int) -> Callable[[str], int]:
+    """A converter for argparse: integers from `lowest` up."""
+
+    def integer(text: str) -> int:
+        if int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"must be {lowest} or more, got {text}")
+        return int(text)
+
+    return integer
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """--weights: a trained Genie."""
+    parser.add_argument(
+        "--weights",
+        default="mini",
+        metavar="NAME|DIR",
+        help="weights that ship, or a folder that training wrote (default: %(default)s)",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device: where to compute."""
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        default="auto",
+        help="where to compute; auto is a GPU where there is one (default: %(default)s)",
+    )
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """--precision: of matrix products."""
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of matrix products; auto is bf16 where the hardware has it (default: the preset's)",
+    )
+
+
+def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
+    """--seed: of all chance in the command, which `what` names."""
+    parser.add_argument(
+        "--seed", type=at_least(0), default=0, help=f"of {what} (default: %(default)s)"
+    )
+
+
+def add_out_folder(parser: argparse.ArgumentParser, what: str = "the files") -> None:
+    """--out: a folder, which must be named."""
+    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help=f"folder for {what}")
+
+
+def add_out_file(parser: argparse.ArgumentParser, what: str, default: str) -> None:
+    """--out: a file, `default` in this folder if none is named."""
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        default=Path(default),
+        help=f"file for {what} (default: %(default)s)",
+    )

@@ -1,0 +1,57 @@
+"""`genie-mini play`: play a Genie in the browser."""
+
+import argparse
+import webbrowser
+from pathlib import Path
+
+from genie_mini.cli.options import Commands, add_command, add_device, add_weights, at_least
+from genie_mini.device import PLAY_THREADS, choose_device, threads
+from genie_mini.evaluation.action_names import read_action_names
+from genie_mini.genie import Genie
+from genie_mini.play.server import PlayServer
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "play",
+        run,
+        "play a Genie in the browser",
+        "Open a page in the browser on which the number keys, or the arrow keys once the\n"
+        "actions have names, play a world that the model draws frame by frame. The page is\n"
+        "served by this machine to itself alone. Ctrl-C stops it.",
+        "  genie-mini play\n  genie-mini play --weights runs/pocket --prompt photo.jpg",
+    )
+    add_weights(parser)
+    add_device(parser)
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        "--prompt", type=Path, metavar="IMAGE", help="begin from a picture, cut to a square"
+    )
+    start.add_argument(
+        "--level", type=at_least(0), metavar="SEED", help="begin from a platformer level"
+    )
+    parser.add_argument(
+        "--port",
+        type=at_least(0),
+        default=0,
+        help="of the page; 0 takes a free one (default: %(default)s)",
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the page's address")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Run the command."""
+    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
+    names = read_action_names(arguments.weights)
+    start = {"prompt": arguments.prompt, "level": arguments.level}
+    with PlayServer(genie, names, **start, port=arguments.port) as server:
+        print(f"play at {server.address} (Ctrl-C stops)", flush=True)
+        if not arguments.no_browser:
+            webbrowser.open(server.address)
+        try:
+            with threads(PLAY_THREADS):
+                server.serve_forever()
+        except KeyboardInterrupt:  # the way to stop, not a failure
+            print()

@@ -183,6 +183,8 @@ class CachedVideos:
         split: "train" or "held out".
 
     Attributes:
+        source: the identity of what the films come from.
+        sha256: of all frames of the cache.
         image_size: (height, width) of the frames, pixels.
         frames_per_second: of the films.
         stretches: what the clips are cut from.
@@ -194,6 +196,8 @@ class CachedVideos:
     def __init__(self, folder: Path, split: str = "train"):
         try:
             manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            self.source: dict = manifest["source"]
+            self.sha256 = str(manifest["sha256"])
             self.image_size: tuple[int, int] = tuple(manifest["image_size"])
             self.frames_per_second = float(manifest["frames_per_second"])
             stretches = [Stretch(**stretch) for stretch in manifest["stretches"]]
@@ -202,6 +206,17 @@ class CachedVideos:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise GenieError(f"{folder} is not a whole cache of films: {error}") from error
         self.stretches = [stretch for stretch in stretches if stretch.split == split]
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest stretch; 0 if there is none."""
+        return max((stretch.frames for stretch in self.stretches), default=0)
+
+    def films(self, starts: np.ndarray) -> np.ndarray:
+        """The names of the films that hold these places of the cache, (clips,) strings."""
+        begins = [stretch.start for stretch in self.stretches]
+        names = np.array([stretch.film for stretch in self.stretches])
+        return names[np.searchsorted(begins, starts, side="right") - 1]
 
     def starts(self, num_clips: int, num_frames: int, key: list[int]) -> np.ndarray:
         """Where the clips of a key begin, (num_clips,) int64 places in the cache. Longer stretches
@@ -212,10 +227,9 @@ class CachedVideos:
         """
         places = np.array([max(0, stretch.frames - num_frames + 1) for stretch in self.stretches])
         if not places.any():
-            longest = max((stretch.frames for stretch in self.stretches), default=0)
             raise GenieError(
                 f"clips of {num_frames} frames are needed, but the longest recording without a cut "
-                f"has {longest}"
+                f"has {self.longest}"
             )
         rng = np.random.default_rng(key)
         chosen = rng.choice(len(places), size=num_clips, p=places / places.sum())
@@ -240,4 +254,4 @@ def true_actions(folder: Path, starts: np.ndarray, num_frames: int) -> np.ndarra
     file = folder / "truth" / "actions.npy"
     if not file.exists():
         return None
-    return np.load(file)[starts[:, None] + np.arange(num_frames - 1)]
+    return np.load(file, mmap_mode="r")[starts[:, None] + np.arange(num_frames - 1)]

@@ -15,11 +15,13 @@ from genie_mini.world.simulation import ACTIONS
 LABELLED = 200
 
 
-def fit_action_map(latent: np.ndarray, real: np.ndarray, num_latent: int) -> np.ndarray:
+def fit_action_map(
+    latent: np.ndarray, real: np.ndarray, num_latent: int, num_real: int = len(ACTIONS)
+) -> np.ndarray:
     """For each latent action the real action it most often stood for, (num_latent,); the commonest
     one if never seen.
     """
-    counts = np.zeros((num_latent, len(ACTIONS)), dtype=int)
+    counts = np.zeros((num_latent, num_real), dtype=int)
     np.add.at(counts, (latent, real), 1)
     return np.where(counts.sum(axis=1) > 0, counts.argmax(axis=1), counts.sum(axis=0).argmax())
 

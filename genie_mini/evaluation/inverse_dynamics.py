@@ -5,8 +5,8 @@ supervised one's score, on the same frames, is the bound that a latent one is me
 action that changes nothing on the screen is nobody's fault.
 """
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,116 +16,112 @@ from tqdm.auto import tqdm
 
 from genie_mini.evaluation.metrics import in_batches
 
-_BEFORE = 3  # frames of the past beside the one in which the action is taken: speed, acceleration
-
-
-@dataclass(frozen=True)
-class Told:
-    """What is told of the true actions.
-
-    Attributes:
-        accuracy: share of transitions whose action is named right.
-        bits: mutual information with the true action, bits a transition.
-        entropy: of the true actions, bits: the most that can be told.
-    """
-
-    accuracy: float
-    bits: float
-    entropy: float
-
-
-def told_by_codes(latent: np.ndarray, real: np.ndarray, num_latent: int, num_real: int) -> Told:
-    """What latent actions tell of the true ones, each named by the action it most often stood for
-    in these same transitions.
-
-    Args:
-        latent, real: integers of the same shape.
-        num_latent, num_real: how many of each there can be.
-    """
-    counts = np.zeros((num_latent, num_real))
-    np.add.at(counts, (latent.ravel(), real.ravel()), 1)
-    joint = counts / counts.sum()
-    independent = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    there = joint > 0
-    bits = (joint[there] * np.log2(joint[there] / independent[there])).sum()
-    return Told(float(joint.max(axis=1).sum()), float(bits), entropy_bits(real, num_real))
-
-
-def entropy_bits(real: np.ndarray, num_real: int) -> float:
-    """Entropy of actions as often as they were taken, bits."""
-    shares = np.bincount(real.ravel(), minlength=num_real) / real.size
-    return float(-(shares[shares > 0] * np.log2(shares[shares > 0])).sum())
+FRAMES_BEFORE = 3  # frames of the past beside the one in which the action is taken: acceleration
+WINDOW = FRAMES_BEFORE + 2  # frames that the network sees
+_LOOKS = 12  # times that a training is looked at, to keep its best network
 
 
 class InverseDynamics(nn.Module):
     """From a few frames and the next one to the action between the last two.
 
+    What matters may be one small figure anywhere or the whole scene: the last layer sees the
+    largest response over all places, the mean one, and a coarse map of them.
+
     Args:
         num_actions: how many there are.
-        channels: of the first convolution; each of the next two has twice as many.
+        channels: of the first convolution; the last two have four times as many.
     """
 
     def __init__(self, num_actions: int, channels: int = 32):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(3 * (_BEFORE + 2), channels, 5, stride=2, padding=2),
-            nn.GELU(),
-            nn.Conv2d(channels, 2 * channels, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Conv2d(2 * channels, 4 * channels, 3, stride=2, padding=1),
-            nn.GELU(),
-            nn.Dropout(0.1),
-            nn.Flatten(),
-            nn.LazyLinear(num_actions),
+            *_convolution(3 * WINDOW, channels, 5, stride=2),
+            *_convolution(channels, 2 * channels, 3, stride=2),
+            *_convolution(2 * channels, 2 * channels, 3, stride=1),
+            *_convolution(2 * channels, 4 * channels, 3, stride=2),
+            *_convolution(4 * channels, 4 * channels, 3, stride=1),
         )
+        self.dropout = nn.Dropout(0.1)
+        self.to_action = nn.Linear(4 * channels * (1 + 1 + 4 * 4), num_actions)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(batch, _BEFORE + 2, height, width, 3) in [0, 1] -> logits (batch, num_actions)."""
+        """(batch, WINDOW, height, width, 3) in [0, 1] -> logits (batch, num_actions)."""
         changes = frames[:, 1:] - frames[:, :-1]
         pixels = torch.cat([frames[:, -1:], changes], dim=1)
-        return self.layers(pixels.permute(0, 1, 4, 2, 3).flatten(1, 2))
+        seen = self.layers(pixels.permute(0, 1, 4, 2, 3).flatten(1, 2))
+        coarse = F.adaptive_avg_pool2d(seen, 4).flatten(1)
+        parts = [seen.amax(dim=(2, 3)), seen.mean(dim=(2, 3)), coarse]
+        return self.to_action(self.dropout(torch.cat(parts, dim=1)))
 
 
-Labelled = Callable[[int, list[int]], tuple[Tensor, Tensor]]
-"""From a number of clips and a key: clips of `CLIP_FRAMES` frames, and the action (clips,) between
-the last two."""
-
-CLIP_FRAMES = _BEFORE + 2
+def _convolution(inputs, outputs, size, stride):
+    convolution = nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False)
+    return convolution, nn.BatchNorm2d(outputs), nn.GELU()
 
 
-def supervised_bound(
-    train: Labelled,
-    held_out: Labelled,
+Labelled = Callable[[np.ndarray], tuple[Tensor, Tensor]]
+"""From the numbers of some transitions, (clips,), to the clips of `WINDOW` frames that end with
+them, (clips, WINDOW, height, width, 3), and their actions, (clips,) int64."""
+
+
+def train_inverse_dynamics(
+    labelled: Labelled,
+    train: np.ndarray,
+    validation: np.ndarray,
     num_actions: int,
     *,
-    steps: int = 3000,
-    batch_size: int = 32,
-    num_tests: int = 4096,
+    steps: int = 2500,
+    batch_size: int = 64,
     seed: int = 0,
     progress: bool = True,
-) -> Told:
-    """Train `InverseDynamics` with all labels and score it on held-out clips.
+) -> InverseDynamics:
+    """Train a network with all labels, and keep it as it was when it told most of the validation
+    transitions.
 
-    Its `bits` are the entropy of the actions less its cross-entropy: what its doubts tell counts
-    too.
+    Args:
+        labelled: gives the clips.
+        train: numbers of the transitions to learn from.
+        validation: of others, best from other films, that say when to stop.
+        num_actions: how many there are.
+        steps, batch_size: of the training; the rate rises and falls over all of it.
+        seed: of weights and batches.
+        progress: show how far it is.
+
+    Returns:
+        The network in evaluation mode.
     """
-    torch.manual_seed(seed)
-    network = InverseDynamics(num_actions)
-    network(train(1, [seed])[0])
-    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=1e-2)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps)
-    for step in tqdm(range(steps), desc="with labels", disable=not progress):
-        frames, actions = train(batch_size, [seed, step])
-        loss = F.cross_entropy(network(frames), actions)
+    with torch.random.fork_rng(devices=[]):  # elsewhere chance goes on as if nothing had been
+        torch.manual_seed(seed)
+        network = InverseDynamics(num_actions)
+        _learn(network, labelled, train, validation, steps, batch_size, seed, progress)
+    return network.eval()
+
+
+def _learn(network, labelled, train, validation, steps, batch_size, seed, progress):
+    rng = np.random.default_rng(seed)
+    optimizer = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    frames, actions = labelled(validation)
+    lowest, best = float("inf"), copy.deepcopy(network.state_dict())
+    for step in tqdm(range(1, steps + 1), desc="with labels", disable=not progress):
+        network.train()
+        batch, told = labelled(rng.choice(train, size=batch_size))
+        loss = F.cross_entropy(network(batch), told)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         rate.step()
+        if step == steps or step % max(1, steps // _LOOKS) == 0:
+            doubt = F.cross_entropy(name_actions(network, frames), actions).item()
+            if doubt < lowest:
+                lowest, best = doubt, copy.deepcopy(network.state_dict())
+    network.load_state_dict(best)
+
+
+@torch.no_grad()
+def name_actions(network: InverseDynamics, frames: Tensor) -> Tensor:
+    """Logits of the actions that ended these clips: (clips, WINDOW, height, width, 3) -> (clips,
+    num_actions).
+    """
     network.eval()
-    frames, actions = held_out(num_tests, [seed, steps])
-    with torch.no_grad():
-        logits = in_batches(network, frames, size=256)
-    told = F.cross_entropy(logits, actions).item() / np.log(2)
-    entropy = entropy_bits(actions.numpy(), num_actions)
-    accuracy = (logits.argmax(dim=-1) == actions).float().mean().item()
-    return Told(accuracy, entropy - told, entropy)
+    return in_batches(network, frames, size=256)

@@ -1,0 +1,132 @@
+"""From what a person types, a path or gymnasium:ENV_ID, to films that lie decoded in a cache."""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from genie_mini.data.cache import NO_ACTION, Film, Source, fill_cache
+from genie_mini.data.gymnasium_envs import GymnasiumSource
+from genie_mini.data.pictures import Canvas
+from genie_mini.data.video_files import ENDINGS, find_files, read_recordings, tell_skipped
+from genie_mini.errors import GenieError
+from genie_mini.world.simulation import FRAMES_PER_SECOND
+
+GYMNASIUM = "gymnasium:"
+GYMNASIUM_FRAMES = 20_000  # that are recorded of an environment
+
+_log = logging.getLogger(__name__)
+
+
+class VideoFiles:
+    """The recordings in a folder and its sub-folders, or in one file; see `data.cache.Source`.
+
+    Reads what `VideoFolder` reads, a file at a time, so that they need not fit into memory
+    together. They are the same films as long as names, sizes and times of change of the files stay.
+
+    Args:
+        path: the folder or file.
+        canvas: size and fit of the frames.
+
+    Raises:
+        GenieError: there is nothing of a kind that is read.
+    """
+
+    def __init__(self, path: str | Path, canvas: Canvas):
+        self._path, self._canvas = Path(path), canvas
+        if not self._path.exists():
+            raise GenieError(f"{path} does not exist")
+        is_folder = self._path.is_dir()
+        self._files, self._skipped = find_files(self._path) if is_folder else ([self._path], {})
+        if not self._files:
+            told = tell_skipped(self._path, self._skipped)
+            endings = f"files that end in {', '.join(ENDINGS)}"
+            raise GenieError(f"{path} holds no recordings, {endings}{told and f': {told}'}")
+        self.image_size = (canvas.height, canvas.width)
+        self.frames_per_second = float(FRAMES_PER_SECOND)
+        self.identity = {
+            "kind": "files",
+            "files": [[self._name(file), *_size_and_time(file)] for file in self._files],
+            "image_size": list(self.image_size),
+            "fit": canvas.fit,
+        }
+
+    def films(self) -> Iterator[Film]:
+        """One film a recording, named after its file. Files that cannot be read are skipped, and a
+        warning names them.
+
+        Raises:
+            GenieError: none can be read.
+        """
+        found, skipped = False, dict(self._skipped)
+        for file in self._files:
+            try:
+                recordings = read_recordings(file, self._canvas)
+            except GenieError as error:
+                if file == self._path:
+                    raise GenieError(f"{file} {error}") from error
+                skipped[file] = str(error)
+                continue
+            for number, recording in enumerate(recordings, start=1):
+                found = True
+                name = self._name(file) + (f" ({number})" if len(recordings) > 1 else "")
+                yield Film(name, ((frame, NO_ACTION) for frame in recording))
+        told = tell_skipped(self._path, skipped)
+        if not found:
+            raise GenieError(f"{self._path} holds no recordings that can be read: {told}")
+        if skipped:
+            _log.warning("%s: %d files are skipped: %s", self._path, len(skipped), told)
+
+    def _name(self, file):
+        """How people call a file of the folder."""
+        return file.name if file == self._path else file.relative_to(self._path).as_posix()
+
+
+def _size_and_time(file):
+    """Bytes, and when they were changed last, nanoseconds; zeros if nobody may look."""
+    try:
+        status = file.stat()
+    except OSError:  # a dangling link, say: reading it will say so
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def source_from(text: str, image_size: tuple[int, int]) -> Source:
+    """The films that a text names.
+
+    Args:
+        text: the path of a recording or of a folder of them, or "gymnasium:ENV_ID", of which
+            `GYMNASIUM_FRAMES` frames are recorded.
+        image_size: (height, width) of the frames, pixels. Other shapes lose their edges.
+
+    Raises:
+        GenieError: there is no such thing, or nothing to see in it.
+    """
+    canvas = Canvas(image_size)
+    if text.startswith(GYMNASIUM):
+        return GymnasiumSource(text.removeprefix(GYMNASIUM), canvas, GYMNASIUM_FRAMES)
+    return VideoFiles(text, canvas)
+
+
+def user_cache() -> Path:
+    """The folder of this person's caches: the environment variable GENIE_MINI_CACHE, or else
+    .cache/genie-mini in the home folder.
+    """
+    chosen = os.environ.get("GENIE_MINI_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "genie-mini"
+
+
+def cached_films(
+    text: str, image_size: tuple[int, int], root: Path | None = None, *, progress: bool = True
+) -> Path:
+    """The folder of the cache that holds the films which a text names, filled if need be.
+
+    Args:
+        text, image_size: see `source_from`.
+        root: folder of all caches; `user_cache` by default.
+        progress: show how many frames there are.
+
+    Raises:
+        GenieError: see `source_from`, or there are no frames.
+    """
+    return fill_cache(source_from(text, image_size), root or user_cache(), progress=progress)

@@ -1,16 +1,20 @@
-"""Files: written whole or not at all, weights as safetensors, hashes, and where a folder of weights
-is.
+"""Files: written whole or not at all, weights as safetensors, hashes, where a folder of weights is,
+and pictures as they stand in a page.
 """
 
+import base64
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 
 from genie_mini.errors import GenieError
 
@@ -125,3 +129,15 @@ def table_weights(command: str, root: Path) -> Path:
     name = words[words.index("--weights") + 1] if "--weights" in words else "mini"
     # shipped weights have an absolute path, which stays as it is
     return root / weights_folder(name)
+
+
+def to_uint8(frames: Tensor) -> np.ndarray:
+    """Turn floats in [0, 1] into uint8 of the same shape."""
+    return (frames.detach() * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """(height, width, 3) uint8 as a PNG in a data URI."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

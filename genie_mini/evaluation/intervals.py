@@ -36,11 +36,17 @@ def independent_groups(films: np.ndarray, starts: np.ndarray, num_frames: int) -
     Args:
         films: name of each clip's film. starts: each clip's place. num_frames: of a clip.
     """
-    if len(np.unique(films)) >= _FEWEST_FILMS:
-        return np.unique(films, return_inverse=True)[1]
-    length = max(num_frames, (int(starts.max() - starts.min()) + num_frames) // _MOST_PASSAGES + 1)
-    passages = np.char.add(films, np.char.mod(" %d", (starts - starts.min()) // length))
-    return np.unique(passages, return_inverse=True)[1]
+    names, film = np.unique(films, return_inverse=True)
+    if len(names) >= _FEWEST_FILMS:
+        return film
+    # Places within films: between two of them may lie others, of the other split.
+    first, last = (
+        np.array([choose(starts[film == number]) for number in range(len(names))])
+        for choose in (np.min, np.max)
+    )
+    length = max(num_frames, int((last - first + num_frames).sum()) // _MOST_PASSAGES + 1)
+    passages = np.stack([film, (starts - first[film]) // length], axis=1)
+    return np.unique(passages, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def bootstrap_interval(statistic: Statistic, groups: np.ndarray) -> tuple[float, float] | None:

@@ -37,7 +37,6 @@ class InverseDynamics(nn.Module):
         self.layers = nn.Sequential(
             *_convolution(3 * WINDOW, channels, 5, stride=2),
             *_convolution(channels, 2 * channels, 3, stride=2),
-            *_convolution(2 * channels, 2 * channels, 3, stride=1),
             *_convolution(2 * channels, 4 * channels, 3, stride=2),
             *_convolution(4 * channels, 4 * channels, 3, stride=1),
         )
@@ -48,7 +47,8 @@ class InverseDynamics(nn.Module):
         """(batch, WINDOW, height, width, 3) in [0, 1] -> logits (batch, num_actions)."""
         changes = frames[:, 1:] - frames[:, :-1]
         pixels = torch.cat([frames[:, -1:], changes], dim=1)
-        seen = self.layers(pixels.permute(0, 1, 4, 2, 3).flatten(1, 2))
+        pixels = pixels.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        seen = self.layers(pixels.contiguous(memory_format=torch.channels_last))
         coarse = F.adaptive_avg_pool2d(seen, 4).flatten(1)
         parts = [seen.amax(dim=(2, 3)), seen.mean(dim=(2, 3)), coarse]
         return self.to_action(self.dropout(torch.cat(parts, dim=1)))

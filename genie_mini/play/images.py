@@ -5,17 +5,14 @@ import html
 import io
 
 import numpy as np
-import torch
 from IPython.display import HTML
 from PIL import Image
 from torch import Tensor
 
+from genie_mini.files import data_uri, to_uint8
 from genie_mini.world.simulation import FRAMES_PER_SECOND
 
-
-def to_uint8(frames: Tensor) -> np.ndarray:
-    """Turn floats in [0, 1] into uint8 of the same shape."""
-    return (frames.detach() * 255).round().to(torch.uint8).cpu().numpy()
+__all__ = ["data_uri", "film", "to_uint8"]
 
 
 # The button swaps the moving picture for its first frame and back; it works without a kernel and by
@@ -54,10 +51,3 @@ def film(frames: Tensor, alt: str, scale: int = 5) -> HTML:
     return HTML(
         _PAGE.format(alt=html.escape(alt, quote=True), width=scale * frames.shape[2], **sources)
     )
-
-
-def data_uri(pixels: np.ndarray) -> str:
-    """(height, width, 3) uint8 as a PNG in a data URI."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

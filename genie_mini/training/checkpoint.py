@@ -64,6 +64,8 @@ def read_notes(path: Path) -> tuple[Request, dict[str, int]]:
         with safetensors.safe_open(path, framework="pt") as file:
             notes = file.metadata() or {}
         where = {name: int(notes[name]) for name in ("phase", "step")}
+        if min(where.values()) < 0:
+            raise ValueError(f"{where} is nowhere")
         return Request.from_json(notes["request"]), where
     except (
         *(safetensors.SafetensorError, OSError),

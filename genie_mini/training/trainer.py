@@ -96,7 +96,6 @@ def train(
         _check_clips(videos, phases)
         if config.compile:
             _compile(genie)
-        genie.train()
         if not run.checkpoint.exists():
             write_checkpoint(run.checkpoint, genie, None, 0, 0, request)
         _run_phases(run, phases)
@@ -143,6 +142,7 @@ def _run_phases(run, phases):
                 betas=config.betas,
                 weight_decay=config.weight_decay,
             )
+            genie.train()  # the second phase leaves frozen networks as they are at play
             first = where["step"] if index == current else 0
             if index == current:
                 restore(genie, optimizer, tensors, path)
@@ -193,20 +193,20 @@ def run_phase(
             torch.manual_seed(hash((config.seed, index, step)) % 2**63)
             with computing_in(precision, genie.device):
                 losses, metrics, after_step = phase.losses(frames, step)
-            optimizer.zero_grad(set_to_none=True)
             loss = sum(losses[1:], losses[0])
-            loss.backward()
-            for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
-                group["lr"] = part.lr_at(step, config.warmup_steps)
-                nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
-            optimizer.step()
-            after_step()
             metrics = {"loss": loss.item(), **metrics}
             if not math.isfinite(metrics["loss"]):
                 raise GenieError(
                     f"at step {step + 1} of {phase.name} the loss is {metrics['loss']}: the run "
                     "cannot go on with these clips and learning rates"
                 )
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
+                group["lr"] = part.lr_at(step, config.warmup_steps)
+                nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
+            optimizer.step()
+            after_step()
             write_row(file, logged + step, metrics, time.monotonic() - began)
             bar.set_postfix(
                 {name: f"{value:.4g}" for name, value in metrics.items()}, refresh=False

@@ -7,6 +7,7 @@ from genie_mini.device import choose_device
 from genie_mini.evaluation.action_names import read_action_names
 from genie_mini.export.write import export
 from genie_mini.genie import Genie
+from genie_mini.outputs import prepare_file, sole_writer
 
 
 def add(commands: Commands) -> None:
@@ -29,7 +30,10 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    prepare_file(arguments.out / "world.json", {"imageSize", "numCodes"})
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
-    differences = export(genie, arguments.out, action_names=read_action_names(arguments.weights))
+    names = read_action_names(arguments.weights)
+    with sole_writer(arguments.out):
+        differences = export(genie, arguments.out, action_names=names)
     for variant, difference in differences.items():
         print(f"{variant}: logits differ from PyTorch's by {difference:.2g} at most")

@@ -1,21 +1,24 @@
 """`genie-mini evaluate`: score a Genie."""
 
 import argparse
+from functools import partial
+from pathlib import Path
 
-from genie_mini.cli.options import (
-    Commands,
-    add_command,
-    add_device,
-    add_out_file,
-    add_weights,
-    at_least,
-)
+from genie_mini.cli.options import Commands, add_command, add_device, add_weights, at_least
+from genie_mini.data.cache import CachedVideos, true_actions
+from genie_mini.data.sources import cached_films, user_cache
 from genie_mini.device import choose_device
+from genie_mini.errors import GenieError
+from genie_mini.evaluation.report_page import draw_pictures, write_report
 from genie_mini.evaluation.scores import evaluate, format_scores, save_scores
+from genie_mini.evaluation.world_report import evaluate_videos, format_report
+from genie_mini.files import WEIGHTS, weights_folder, weights_hashes
 from genie_mini.genie import Genie
-from genie_mini.outputs import prepare_file
+from genie_mini.outputs import prepare_file, prepare_folder
 
 FEWEST_CLIPS = 64  # with fewer, too few labelled transitions are left to test the action map on
+_SCORES = Path("scores.json")
+_REPORT = Path("report.json")
 
 
 def add(commands: Commands) -> None:
@@ -28,8 +31,14 @@ def add(commands: Commands) -> None:
         "Print and save all scores on levels that training never saw, each beside what\n"
         "chance would get, the best that is possible, and the goal; and name the latent\n"
         "actions. Written as scores.json into the folder of the weights, the names appear\n"
-        "on the buttons of `genie-mini play`.",
-        "  genie-mini evaluate --weights runs/pocket --out runs/pocket/scores.json",
+        "on the buttons of `genie-mini play`.\n\n"
+        "With --data, score it on films of any world: on the tenth of them that is held\n"
+        "out, with 95% intervals, and where true actions are known beside a supervised\n"
+        "network. Beside the JSON a page is written, with what each action does, roll-outs\n"
+        "beside the truth, and the curves of the training.",
+        "  genie-mini evaluate --weights runs/pocket --out runs/pocket/scores.json\n"
+        "  genie-mini evaluate --weights runs/mine --data my_videos\n"
+        "  genie-mini evaluate --weights runs/pong --data gymnasium:ALE/Pong-v5",
     )
     add_weights(parser)
     add_device(parser)
@@ -39,16 +48,73 @@ def add(commands: Commands) -> None:
         default=128,
         help=f"to score on, from {FEWEST_CLIPS} (default: %(default)s)",
     )
-    add_out_file(parser, "the scores", "scores.json")
+    parser.add_argument(
+        "--data",
+        metavar="PATH|gymnasium:ENV_ID",
+        help="score on the films of a recording, of a folder of them, or of an environment of "
+        "Gymnasium, which is recorded (default: on the platformer)",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder for the decoded films of --data (default: the environment variable "
+        "GENIE_MINI_CACHE, or else .cache/genie-mini in the home folder)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help=f"file for the scores (default: {_SCORES}; with --data {_REPORT} beside the weights, "
+        "if they do not ship with the package)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    prepare_file(arguments.out, {"scores", "latent_to_real"})
+    if arguments.data is not None:
+        _run_on_films(arguments)
+        return
+    if arguments.cache is not None:
+        raise GenieError("--cache is for --data, which is not given")
+    out = arguments.out or _SCORES
+    prepare_file(out, {"scores", "latent_to_real"})
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     scores, names = evaluate(genie, arguments.clips)
     try:
-        save_scores(arguments.out, scores, names)
+        save_scores(out, scores, names)
     finally:  # they have taken minutes: told even where they cannot be kept
         print(format_scores(scores))
-    print(f"saved to {arguments.out}")
+    print(f"saved to {out}")
+
+
+def _run_on_films(arguments):
+    folder = weights_folder(arguments.weights)
+    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
+    beside = Path() if folder.parent == WEIGHTS else folder
+    out = arguments.out or beside / _REPORT
+    if out.suffix != ".json":
+        raise GenieError(f"--out is the name of a .json file, beside which a page goes; got {out}")
+    prepare_file(out, {"scores", "drift"})
+    page = out.with_suffix(".html")
+    if page.exists() and not out.exists():
+        raise GenieError(f"{page} is there, and no report: give another name as --out")
+    cache = arguments.cache or user_cache()
+    prepare_folder(cache)
+    films = cached_films(arguments.data, genie.config.tokenizer.image_size, cache)
+    train, held_out = (CachedVideos(films, split) for split in ("train", "held out"))
+    report = evaluate_videos(
+        genie,
+        train,
+        held_out,
+        partial(true_actions, films),
+        num_clips=arguments.clips,
+        weights=weights_hashes(folder),
+    )
+    try:
+        pictures = draw_pictures(genie, held_out)
+        title = f"{folder.resolve().name} on {Path(arguments.data).name}"
+        write_report(out, report, pictures, title, folder)
+    finally:  # they have taken minutes: told even where they cannot be kept
+        print(format_report(report))
+    print(f"saved to {out}; the page is {page}")

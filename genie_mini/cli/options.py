@@ -4,7 +4,9 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from genie_mini.data.pictures import FITS
 from genie_mini.device import DEVICES, PRECISIONS
+from genie_mini.errors import GenieError
 from genie_mini.training.config import LAST_SEED, MOST
 
 Commands = argparse._SubParsersAction  # argparse has no public word for it
@@ -70,6 +72,27 @@ def add_device(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="where to compute; auto is a GPU where there is one (default: %(default)s)",
     )
+
+
+def add_fit(parser: argparse.ArgumentParser) -> None:
+    """--fit: of pictures of another shape."""
+    parser.add_argument(
+        "--fit",
+        choices=FITS,
+        help="how pictures of another shape get that of the frames: their middle is cut out, black "
+        "bars are added, or they are stretched (default: crop)",
+    )
+
+
+def chosen_fit(arguments: argparse.Namespace, source: str) -> str:
+    """The --fit of the option `source`.
+
+    Raises:
+        GenieError: it was given without that option, and would do nothing.
+    """
+    if arguments.fit and getattr(arguments, source) is None:
+        raise GenieError(f"--fit is for --{source}, which is not given")
+    return arguments.fit or "crop"
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:

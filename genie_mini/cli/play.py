@@ -4,7 +4,16 @@ import argparse
 import webbrowser
 from pathlib import Path
 
-from genie_mini.cli.options import Commands, add_command, add_device, add_weights, at_least
+from genie_mini.cli.options import (
+    Commands,
+    add_command,
+    add_device,
+    add_fit,
+    add_weights,
+    at_least,
+    chosen_fit,
+)
+from genie_mini.data.pictures import read_picture
 from genie_mini.device import PLAY_THREADS, choose_device, threads
 from genie_mini.evaluation.action_names import read_action_names
 from genie_mini.genie import Genie
@@ -27,12 +36,11 @@ def add(commands: Commands) -> None:
     add_weights(parser)
     add_device(parser)
     start = parser.add_mutually_exclusive_group()
-    start.add_argument(
-        "--prompt", type=Path, metavar="IMAGE", help="begin from a picture, cut to a square"
-    )
+    start.add_argument("--prompt", type=Path, metavar="IMAGE", help="begin from a picture")
     start.add_argument(
         "--level", type=at_least(0, LAST_SEED), metavar="SEED", help="begin from a platformer level"
     )
+    add_fit(parser)
     parser.add_argument(
         "--port",
         type=at_least(0),
@@ -47,6 +55,10 @@ def run(arguments: argparse.Namespace) -> None:
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     names = read_action_names(arguments.weights)
     start = {"prompt": arguments.prompt, "level": arguments.level}
+    fit = chosen_fit(arguments, "prompt")
+    if arguments.prompt is not None:
+        size = genie.config.tokenizer.image_size
+        start["prompt"] = read_picture(arguments.prompt, size, fit)
     with PlayServer(genie, names, **start, port=arguments.port) as server:
         print(f"play at {server.address} (Ctrl-C stops)", flush=True)
         if not arguments.no_browser:

@@ -4,6 +4,7 @@ import argparse
 
 from genie_mini.cli.options import Commands, add_command, add_out_folder, add_seed, at_least
 from genie_mini.data.platformer_files import record_files
+from genie_mini.training.config import LOOKBACK_TRAINING, TrainingConfig
 from genie_mini.world.simulation import SIZES
 
 
@@ -28,7 +29,11 @@ def add(commands: Commands) -> None:
         help="each from a level of its own (default: %(default)s)",
     )
     parser.add_argument(
-        "--frames", type=at_least(2), default=16, help="of each clip (default: %(default)s)"
+        "--frames",
+        type=at_least(2),
+        default=TrainingConfig.num_frames,
+        help=f"of each clip; `train --lookback` needs {LOOKBACK_TRAINING.num_frames} "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--size",

@@ -11,10 +11,12 @@ from genie_mini.cli.options import (
     Commands,
     add_command,
     add_device,
+    add_fit,
     add_out_folder,
     add_precision,
     add_seed,
     at_least,
+    chosen_fit,
 )
 from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.data.video_files import VideoFolder
@@ -69,9 +71,10 @@ def _add_what(parser):
         "--data",
         type=Path,
         metavar="PATH",
-        help="a recording or a folder of them: videos, or .npy files as `genie-mini record` writes "
-        "them (default: the platformer, filmed anew for every step)",
+        help="a recording or a folder of them, with its sub-folders: videos, or .npy files as "
+        "`genie-mini record` writes them (default: the platformer, filmed anew for every step)",
     )
+    add_fit(parser)
     parser.add_argument(
         "--steps",
         type=at_least(1),
@@ -98,6 +101,7 @@ def _add_lookback(parser):
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     _check_pairs(arguments)
+    fit = chosen_fit(arguments, "data")
     prepare_folder(arguments.out)
     device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)
@@ -109,7 +113,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.data is None:
         videos = PlatformerVideos(size, returning=arguments.lookback is not None)
     else:
-        videos = VideoFolder(arguments.data, size)
+        videos = VideoFolder(arguments.data, size, fit)
     train(genie.to(device), videos, config, arguments.out, origin=origin)
     command = shlex.join(["genie-mini", "play", "--weights", as_weights(arguments.out)])
     print(f"trained; play it with `{command}`")

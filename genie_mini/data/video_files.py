@@ -139,16 +139,18 @@ def _is_left_alone(folder):
 
 def tell_skipped(folder: Path, skipped: dict[Path, str]) -> str:
     """Why files of a folder were skipped, in a line: each reason with the files that it holds for,
-    by name the first ten, the others counted.
+    the rarest first. Ten reasons and ten files of each are named, the others counted.
     """
     by_reason: dict[str, list[str]] = {}
-    for file, reason in skipped.items():
-        by_reason.setdefault(reason, []).append(file.relative_to(folder).as_posix())
+    for file in sorted(skipped):
+        by_reason.setdefault(skipped[file], []).append(file.relative_to(folder).as_posix())
     sentences = []
-    for reason, (first, *others) in by_reason.items():
-        named = ", ".join(others[: _NAMED - 1])
-        more = f" and {len(others) - _NAMED + 1} more" if len(others) >= _NAMED else ""
-        sentences.append(f"{first} {reason}" + (f" (also {named}{more})" if others else ""))
+    for reason, (first, *others) in sorted(by_reason.items(), key=lambda item: len(item[1])):
+        more = [f"{len(others) - _NAMED + 1} more"] if len(others) >= _NAMED else []
+        also = ", ".join(others[: _NAMED - 1] + more)
+        sentences.append(f"{first} {reason}" + (f" (also {also})" if also else ""))
+    if len(sentences) > _NAMED:
+        sentences[_NAMED:] = [f"{len(sentences) - _NAMED} more reasons"]
     return "; ".join(sentences)
 
 
@@ -168,12 +170,8 @@ def read_recordings(file: Path, canvas: Canvas) -> list[np.ndarray]:
         if not file.stat().st_size:  # or a pipe, from which reading would wait
             raise GenieError("is empty")
         return read(file, canvas)
-    except GenieError:
-        raise
-    except av.FFmpegError as error:
-        raise GenieError(f"cannot be read: {error.strerror}") from error
-    except Exception as error:  # NumPy's and Pillow's parsers raise nearly everything
-        raise GenieError(f"cannot be read: {error}") from error
+    except (OSError, av.FFmpegError) as error:
+        raise GenieError(f"cannot be read: {error.strerror or error}") from error
 
 
 def read_array(file: Path, canvas: Canvas) -> list[np.ndarray]:
@@ -181,10 +179,12 @@ def read_array(file: Path, canvas: Canvas) -> list[np.ndarray]:
     scaled.
 
     Raises:
-        GenieError: it holds something else.
-        Exception: NumPy's, of many kinds, if it is no array, or one of Python objects.
+        GenieError: it is no array, or one of something else.
     """
-    frames = np.lib.format.open_memmap(file, mode="r")
+    try:
+        frames = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # NumPy's parser raises nearly everything on a damaged header
+        raise GenieError(f"cannot be read: {error}") from error
     if frames.dtype != np.uint8 or frames.ndim not in (4, 5) or frames.shape[-1] != 3:
         raise GenieError(
             "must hold bytes of shape (frames, height, width, 3) or (clips, frames, height, "

@@ -13,7 +13,7 @@ from torch import Tensor
 from genie_mini.evaluation.any_world import Footage, draw_clips, dream, long_clips
 from genie_mini.evaluation.curves import draw_drift, draw_log, read_logs
 from genie_mini.evaluation.world_report import WorldReport, format_figure
-from genie_mini.files import data_uri, to_uint8, write_atomic
+from genie_mini.files import data_uri, to_uint8, write_together
 from genie_mini.genie import Genie
 from genie_mini.rollout import Rollout
 
@@ -66,22 +66,23 @@ def draw_pictures(genie: Genie, held_out: Footage) -> WorldPictures:
 
 
 def write_report(
-    folder: Path, report: WorldReport, pictures: WorldPictures, title: str, run: Path
-) -> tuple[Path, Path]:
-    """Write report.json and report.html into a folder, each whole or not at all.
+    path: Path, report: WorldReport, pictures: WorldPictures, title: str, run: Path
+) -> Path:
+    """Write the report as JSON and its page beside it, both or neither.
 
     Args:
-        folder: receives them. report, pictures: what they say and show.
+        path: of the JSON; the page has the same name, and the ending .html.
+        report, pictures: what they say and show.
         title: of the page.
         run: where training left its logs, if any.
 
     Returns:
-        Both files.
+        The page's file.
     """
-    figures, page = folder / "report.json", folder / "report.html"
-    report.save(figures)
-    write_atomic(page, report_page(report, pictures, title, run).encode())
-    return figures, page
+    page = path.with_suffix(".html")
+    html = report_page(report, pictures, title, run).encode()
+    write_together([(path, report.as_json()), (page, html)])
+    return page
 
 
 def report_page(report: WorldReport, pictures: WorldPictures, title: str, run: Path) -> str:

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -22,7 +21,6 @@ from genie_mini.evaluation.any_world import (
 from genie_mini.evaluation.intervals import MeasuredScore
 from genie_mini.evaluation.metrics import in_batches
 from genie_mini.evaluation.true_actions import TrueActions, true_action_scores
-from genie_mini.files import write_atomic
 from genie_mini.genie import Genie
 
 _FORMAT = 1  # of the JSON
@@ -58,10 +56,10 @@ class WorldReport:
     latent_to_real: list[int] | None
     weights: dict[str, str] = field(default_factory=dict)
 
-    def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all."""
+    def as_json(self) -> bytes:
+        """The content of its file."""
         content = {"format": _FORMAT, **asdict(self)}
-        write_atomic(path, json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+        return json.dumps(content, indent=1, allow_nan=False).encode() + b"\n"
 
 
 def evaluate_videos(

@@ -61,7 +61,12 @@ def test_an_untrained_genie_is_scored_to_the_end_and_shows_no_skill(found):
     assert scores["true actions named right, by 200 labels"].value < 0.5
     for score in report.scores:
         assert score.interval is None or score.interval[0] <= score.interval[1]
-    assert all(score.interval for score in report.scores if score.name != "codes in use")
+    for score in report.scores:  # two long clips fit into no five passages
+        assert (score.interval is None) == (
+            score.name == "codes in use"
+            or "of a roll-out" in score.name
+            or "roll-out of" in score.name
+        )
     assert len(report.latent_to_real) == 8
     table = format_report(report)
     assert all(name in table for name in scores)
@@ -69,7 +74,8 @@ def test_an_untrained_genie_is_scored_to_the_end_and_shows_no_skill(found):
 
 def test_the_report_names_its_films_and_weights_and_comes_back_from_json(found, folder, tmp_path):
     report, pictures = found
-    figures, page = write_report(tmp_path, report, pictures, "Report", tmp_path)
+    figures = tmp_path / "report.json"
+    page = write_report(figures, report, pictures, "Report", tmp_path)
     content = json.loads(figures.read_text(encoding="utf-8"))
     manifest = json.loads((folder / "manifest.json").read_text())
     assert content["data_sha256"] == manifest["sha256"]
@@ -80,13 +86,13 @@ def test_the_report_names_its_films_and_weights_and_comes_back_from_json(found, 
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(found, tmp_path):
-    report, _ = found
-    path = tmp_path / "report.json"
-    path.write_text("old")
-    broken = replace(report, cycle=[float("nan")])
+    report, pictures = found
+    old = tmp_path / "report.json"
+    old.write_text("old")
+    broken = replace(report, cycle=[float("nan")] * 8)
     with pytest.raises(ValueError):
-        broken.save(path)
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+        write_report(old, broken, pictures, "Report", tmp_path)
+    assert old.read_text() == "old" and list(tmp_path.iterdir()) == [old]
 
 
 def test_films_of_another_size_are_refused(folder, make_genie):

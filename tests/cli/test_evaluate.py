@@ -1,0 +1,78 @@
+"""`genie-mini evaluate --data` scores a Genie on anybody's films and leaves a report."""
+
+import json
+import shutil
+from functools import partial
+
+import numpy as np
+import pytest
+
+from genie_mini.cli import main
+from genie_mini.data import sources
+from genie_mini.evaluation import true_actions
+from genie_mini.files import weights_hashes
+from genie_mini.world import record
+
+
+@pytest.fixture
+def run_folder(weights, tmp_path):
+    """The folder of a run: weights and the log of a training."""
+    folder = tmp_path / "run"
+    shutil.copytree(weights, folder)
+    (folder / "tokenizer.csv").write_text("step,loss\n0,1.0\n1,0.5\n")
+    return folder
+
+
+@pytest.fixture
+def films(tmp_path):
+    clips = (record(12, 20, size=32)[0] * 255).round().astype(np.uint8)
+    np.save(tmp_path / "clips.npy", clips)
+    return tmp_path / "clips.npy"
+
+
+def evaluate(run_folder, data, cache, *more):
+    words = ["evaluate", "--weights", run_folder, "--data", data, "--cache", cache, *more]
+    return main([*map(str, words), "--clips", "64", "--device", "cpu"])
+
+
+def test_a_report_lies_beside_the_weights(run_folder, films, tmp_path, capsys):
+    assert evaluate(run_folder, films, tmp_path / "cache") == 0
+    told = capsys.readouterr().out
+    report = json.loads((run_folder / "report.json").read_text())
+    assert all(score["name"] in told for score in report["scores"])
+    assert report["weights"] == weights_hashes(run_folder) and report["latent_to_real"] is None
+    assert report["source"]["files"][0][0] == "clips.npy"
+    page = (run_folder / "report.html").read_text()
+    assert "<title>run on clips.npy</title>" in page and "Training: Tokenizer" in page
+    assert evaluate(run_folder, films, tmp_path / "cache") == 0, "a report may be written anew"
+    assert json.loads((run_folder / "report.json").read_text()) == report
+
+
+def test_true_actions_of_an_environment_are_scored(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "GYMNASIUM_FRAMES", 400)
+    learn = true_actions.train_inverse_dynamics
+    monkeypatch.setattr(true_actions, "train_inverse_dynamics", partial(learn, steps=3))
+    data = "gymnasium:genie_mini/Platformer-v0"
+    out = tmp_path / "new" / "world.json"
+    assert evaluate(run_folder, data, tmp_path / "cache", "--out", out) == 0
+    report = json.loads(out.read_text())
+    assert "bits told of a true action" in {score["name"] for score in report["scores"]}
+    assert len(report["latent_to_real"]) == 8
+    assert out.with_suffix(".html").exists() and not (run_folder / "report.json").exists()
+
+
+def test_mistakes_are_told_before_the_work(run_folder, films, tmp_path, wrong):
+    words = ["evaluate", "--weights", run_folder]
+    assert "--cache is for --data" in wrong(*words, "--cache", tmp_path)
+    words += ["--cache", tmp_path / "cache", "--data"]
+    assert "does not exist" in wrong(*words, tmp_path / "no")
+    assert "no environment Nothing-v9" in wrong(*words, "gymnasium:Nothing-v9")
+    assert ".json file" in wrong(*words, films, "--out", tmp_path / "page.html")
+    (run_folder / "report.html").write_text("somebody's")
+    assert "report.html is there" in wrong(*words, films)
+    assert (run_folder / "report.html").read_text() == "somebody's"
+    short = tmp_path / "short.npy"
+    np.save(short, np.zeros((40, 8, 32, 32, 3), dtype=np.uint8))
+    out = tmp_path / "short.json"
+    assert "clips of 16 frames are needed" in wrong(*words, short, "--out", out)
+    assert not out.exists()

@@ -1,0 +1,123 @@
+"""A text names films; they are decoded once, as long as the files stay the same."""
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from genie_mini.data import sources
+from genie_mini.data.cache import CachedVideos
+from genie_mini.data.gymnasium_envs import GymnasiumSource
+from genie_mini.data.pictures import Canvas
+from genie_mini.data.sources import VideoFiles, cached_films, source_from, user_cache
+from genie_mini.data.video_files import VideoFolder
+from genie_mini.errors import GenieError
+
+
+def frames(count, value=0, size=16):
+    pixels = np.full((count, size, size, 3), value, dtype=np.uint8)
+    pixels[:, 0, 0, 0] = np.arange(count)
+    return pixels
+
+
+@pytest.fixture
+def folder(tmp_path):
+    films = tmp_path / "films"
+    (films / "more").mkdir(parents=True)
+    np.save(films / "b.npy", frames(12, 50))
+    np.save(films / "more" / "a.npy", np.stack([frames(9, 100), frames(9, 150)]))
+    return films
+
+
+def films_of(source):
+    return {film.name: np.stack([frame for frame, _ in film.moments]) for film in source.films()}
+
+
+def test_a_folders_films_are_those_that_training_reads(folder):
+    films = films_of(VideoFiles(folder, Canvas(16)))
+    assert list(films) == ["b.npy", "more/a.npy (1)", "more/a.npy (2)"]
+    for film, recording in zip(films.values(), VideoFolder(folder, 16).recordings, strict=True):
+        assert np.array_equal(film, recording)
+
+
+def test_a_file_alone_is_a_source_too(folder):
+    assert list(films_of(source_from(str(folder / "b.npy"), (16, 16)))) == ["b.npy"]
+
+
+def test_films_are_decoded_again_when_a_file_has_changed(folder, tmp_path, monkeypatch):
+    read, asked = sources.read_recordings, []
+
+    def counted(file, canvas):
+        asked.append(file.name)
+        return read(file, canvas)
+
+    monkeypatch.setattr(sources, "read_recordings", counted)
+
+    def cached():
+        return cached_films(str(folder), (16, 16), tmp_path / "cache", progress=False)
+
+    first = cached()
+    assert cached() == first and sorted(asked) == ["a.npy", "b.npy"]
+    assert (
+        sum(
+            s.frames
+            for split in ("train", "held out")
+            for s in CachedVideos(first, split).stretches
+        )
+        == 30
+    )
+    time = (folder / "b.npy").stat().st_mtime_ns
+    np.save(folder / "b.npy", frames(12, 60))
+    os.utime(folder / "b.npy", ns=(time, time + 1))
+    assert cached() != first, "another time"
+    np.save(folder / "c.npy", frames(5))
+    third = cached()
+    (folder / "c.npy").rename(folder / "d.npy")
+    assert len({first, third, cached()}) == 3, "another name"
+
+
+def test_the_size_of_the_frames_is_part_of_it(folder, tmp_path):
+    one, two = (
+        cached_films(str(folder), size, tmp_path, progress=False) for size in ((16, 16), (8, 24))
+    )
+    assert one != two and CachedVideos(two).image_size == (8, 24)
+
+
+def test_files_that_cannot_be_read_are_skipped_and_named(folder, caplog):
+    (folder / "broken.npy").write_bytes(b"no array")
+    (folder / "notes.txt").write_text("hello")
+    (folder / "gone.npy").symlink_to(folder / "nowhere.npy")
+    with caplog.at_level(logging.WARNING):
+        assert len(films_of(VideoFiles(folder, Canvas(16)))) == 3
+    assert "3 files are skipped" in caplog.text
+    assert all(name in caplog.text for name in ("broken.npy", "notes.txt", "gone.npy"))
+
+
+def test_where_nothing_can_be_read_it_says_so(tmp_path):
+    with pytest.raises(GenieError, match="no does not exist"):
+        source_from(str(tmp_path / "no"), (16, 16))
+    with pytest.raises(GenieError, match="holds no recordings, files that end in"):
+        source_from(str(tmp_path), (16, 16))
+    (tmp_path / "broken.npy").write_bytes(b"no array")
+    cache = tmp_path / "cache"
+    with pytest.raises(GenieError, match="holds no recordings that can be read: broken.npy"):
+        cached_films(str(tmp_path), (16, 16), cache, progress=False)
+    with pytest.raises(GenieError, match="broken.npy cannot be read"):
+        cached_films(str(tmp_path / "broken.npy"), (16, 16), cache, progress=False)
+    assert list(cache.iterdir()) == []
+
+
+def test_an_environment_is_named_with_a_word_before_it(monkeypatch):
+    source = source_from("gymnasium:genie_mini/Platformer-v0", (32, 32))
+    assert isinstance(source, GymnasiumSource) and source.identity["frames"] == 20_000
+    with pytest.raises(GenieError, match="no environment Nothing-v0"):
+        source_from("gymnasium:Nothing-v0", (32, 32))
+
+
+def test_the_users_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("GENIE_MINI_CACHE", str(tmp_path))
+    assert user_cache() == tmp_path
+    monkeypatch.delenv("GENIE_MINI_CACHE")
+    assert user_cache() == Path.home() / ".cache" / "genie-mini"

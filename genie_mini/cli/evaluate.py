@@ -4,7 +4,15 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from genie_mini.cli.options import Commands, add_command, add_device, add_weights, at_least
+from genie_mini.cli.options import (
+    Commands,
+    add_command,
+    add_device,
+    add_fit,
+    add_weights,
+    at_least,
+    chosen_fit,
+)
 from genie_mini.data.cache import CachedVideos, true_actions
 from genie_mini.data.sources import cached_films, user_cache
 from genie_mini.device import choose_device
@@ -54,6 +62,7 @@ def add(commands: Commands) -> None:
         help="score on the films of a recording, of a folder of them, or of an environment of "
         "Gymnasium, which is recorded (default: on the platformer)",
     )
+    add_fit(parser)
     parser.add_argument(
         "--cache",
         type=Path,
@@ -72,8 +81,9 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    fit = chosen_fit(arguments, "data")
     if arguments.data is not None:
-        _run_on_films(arguments)
+        _run_on_films(arguments, fit)
         return
     if arguments.cache is not None:
         raise GenieError("--cache is for --data, which is not given")
@@ -88,7 +98,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"saved to {out}")
 
 
-def _run_on_films(arguments):
+def _run_on_films(arguments, fit):
     folder = weights_folder(arguments.weights)
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     beside = Path() if folder.parent == WEIGHTS else folder
@@ -101,7 +111,7 @@ def _run_on_films(arguments):
         raise GenieError(f"{page} is there, and no report: give another name as --out")
     cache = arguments.cache or user_cache()
     prepare_folder(cache)
-    films = cached_films(arguments.data, genie.config.tokenizer.image_size, cache)
+    films = cached_films(arguments.data, genie.config.tokenizer.image_size, cache, fit=fit)
     train, held_out = (CachedVideos(films, split) for split in ("train", "held out"))
     report = evaluate_videos(
         genie,

@@ -91,18 +91,19 @@ def _size_and_time(file):
     return status.st_size, status.st_mtime_ns
 
 
-def source_from(text: str, image_size: tuple[int, int]) -> Source:
+def source_from(text: str, image_size: tuple[int, int], fit: str = "crop") -> Source:
     """The films that a text names.
 
     Args:
         text: the path of a recording or of a folder of them, or "gymnasium:ENV_ID", of which
             `GYMNASIUM_FRAMES` frames are recorded.
-        image_size: (height, width) of the frames, pixels. Other shapes lose their edges.
+        image_size: (height, width) of the frames, pixels.
+        fit: how pictures of another shape get it, one of `pictures.FITS`.
 
     Raises:
         GenieError: there is no such thing, or nothing to see in it.
     """
-    canvas = Canvas(image_size)
+    canvas = Canvas(image_size, fit)
     if text.startswith(GYMNASIUM):
         return GymnasiumSource(text.removeprefix(GYMNASIUM), canvas, GYMNASIUM_FRAMES)
     return VideoFiles(text, canvas)
@@ -117,16 +118,21 @@ def user_cache() -> Path:
 
 
 def cached_films(
-    text: str, image_size: tuple[int, int], root: Path | None = None, *, progress: bool = True
+    text: str,
+    image_size: tuple[int, int],
+    root: Path | None = None,
+    *,
+    fit: str = "crop",
+    progress: bool = True,
 ) -> Path:
     """The folder of the cache that holds the films which a text names, filled if need be.
 
     Args:
-        text, image_size: see `source_from`.
+        text, image_size, fit: see `source_from`.
         root: folder of all caches; `user_cache` by default.
         progress: show how many frames there are.
 
     Raises:
         GenieError: see `source_from`, or there are no frames.
     """
-    return fill_cache(source_from(text, image_size), root or user_cache(), progress=progress)
+    return fill_cache(source_from(text, image_size, fit), root or user_cache(), progress=progress)

@@ -36,6 +36,7 @@ def evaluate(run_folder, data, cache, *more):
 
 
 def test_a_report_lies_beside_the_weights(run_folder, films, tmp_path, capsys):
+    (run_folder / "report.json").write_text('{"scores": [], "drift": {}}')  # may be replaced
     assert evaluate(run_folder, films, tmp_path / "cache") == 0
     told = capsys.readouterr().out
     report = json.loads((run_folder / "report.json").read_text())
@@ -44,8 +45,6 @@ def test_a_report_lies_beside_the_weights(run_folder, films, tmp_path, capsys):
     assert report["source"]["files"][0][0] == "clips.npy"
     page = (run_folder / "report.html").read_text()
     assert "<title>run on clips.npy</title>" in page and "Training: Tokenizer" in page
-    assert evaluate(run_folder, films, tmp_path / "cache") == 0, "a report may be written anew"
-    assert json.loads((run_folder / "report.json").read_text()) == report
 
 
 def test_true_actions_of_an_environment_are_scored(run_folder, tmp_path, monkeypatch):
@@ -64,6 +63,7 @@ def test_true_actions_of_an_environment_are_scored(run_folder, tmp_path, monkeyp
 def test_mistakes_are_told_before_the_work(run_folder, films, tmp_path, wrong):
     words = ["evaluate", "--weights", run_folder]
     assert "--cache is for --data" in wrong(*words, "--cache", tmp_path)
+    assert "--fit is for --data" in wrong(*words, "--fit", "pad")
     words += ["--cache", tmp_path / "cache", "--data"]
     assert "does not exist" in wrong(*words, tmp_path / "no")
     assert "no environment Nothing-v9" in wrong(*words, "gymnasium:Nothing-v9")

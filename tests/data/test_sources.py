@@ -78,11 +78,15 @@ def test_films_are_decoded_again_when_a_file_has_changed(folder, tmp_path, monke
     assert len({first, third, cached()}) == 3, "another name"
 
 
-def test_the_size_of_the_frames_is_part_of_it(folder, tmp_path):
-    one, two = (
-        cached_films(str(folder), size, tmp_path, progress=False) for size in ((16, 16), (8, 24))
+def test_size_and_fit_of_the_frames_are_part_of_it(folder, tmp_path):
+    ways = [((16, 16), "crop"), ((8, 24), "crop"), ((8, 24), "pad")]
+    square, wide, padded = (
+        CachedVideos(cached_films(str(folder), size, tmp_path, fit=fit, progress=False))
+        for size, fit in ways
     )
-    assert one != two and CachedVideos(two).image_size == (8, 24)
+    assert square.image_size == (16, 16) and wide.image_size == padded.image_size == (8, 24)
+    edges = [videos.batch(1, 2, [0])[..., 0, :] for videos in (wide, padded)]
+    assert edges[0].min() > 0 and not edges[1].any(), "bars at the sides"
 
 
 def test_files_that_cannot_be_read_are_skipped_and_named(folder, caplog):

@@ -39,8 +39,8 @@ class Part:
 class Phase:
     """What runs at each step.
 
-    `losses(frames, step)` gives what a step minimises, logs, and does when it is done; `clips(step)`
-    says how many clips of how many frames it wants.
+    `losses(frames, step)` gives what a step minimises, logs and does at its end; `clips(step)` says
+    how many clips of how many frames it wants.
     """
 
     name: str

@@ -104,6 +104,18 @@ def test_an_export_replaces_no_world_of_somebody(tmp_path, weights, wrong):
     assert (tmp_path / "world.json").read_text() == '{"levels": []}'
 
 
+def test_an_export_that_is_stopped_is_none(tmp_path, weights, monkeypatch):
+    """Its files would be of two Genies, described by the world of one."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    (tmp_path / "world.json").write_text('{"imageSize": [32, 32], "numCodes": 32}')
+    monkeypatch.setattr("genie_mini.export.write._as_onnx", stop)
+    assert main(reading("export", weights, tmp_path)) == 130
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.usefixtures("no_work")
 def test_options_that_an_experiment_does_not_take_are_refused(tmp_path, weights, wrong):
     words = ["memory", "budget", "--weights", weights, "--out", tmp_path / "table.json"]

@@ -1,43 +1,70 @@
 """Clips cut from recordings: video files, and arrays of frames."""
 
+import logging
+import os
 from pathlib import Path
 
 import av
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
+from tqdm.auto import tqdm
 
-from genie_mini.data.pictures import fit_picture
+from genie_mini.data.films import PICTURE_ENDINGS, VIDEO_ENDINGS, read_animation, read_video
+from genie_mini.data.pictures import Canvas, check_pixels
 from genie_mini.errors import GenieError
-from genie_mini.world.simulation import FRAMES_PER_SECOND
 
-VIDEO_ENDINGS = (".mp4", ".webm", ".mov", ".mkv", ".avi", ".gif")
+ENDINGS = (".npy", *VIDEO_ENDINGS, *PICTURE_ENDINGS)
+
+_NAMED = 10  # files of a kind that are named when they are skipped; the others are counted
+
+_log = logging.getLogger(__name__)
 
 
 class VideoFolder:
-    """Clips cut at random from the recordings in a folder, or from one file.
+    """Clips cut at random from the recordings in a folder and its sub-folders, or from one file.
 
-    Takes .npy arrays of (frames, height, width, 3) or (clips, frames, height, width, 3) bytes, as
-    `genie-mini record` writes them, and video files, which are read at ten frames a second, cropped
-    to a square and scaled.
+    Takes .npy arrays of (frames, height, width, 3) or (clips, frames, height, width, 3) bytes at
+    ten frames a second, as `genie-mini record` writes them, and video files and animated pictures,
+    which are brought to ten frames a second. Hidden files and what lies in a folder `truth` are
+    left alone. Files that cannot be read are skipped, and a warning names them.
 
     Args:
         path: the folder or file.
-        size: height and width of the frames, pixels.
+        size: height and width of the frames, pixels; one number for a square.
+        fit: how recordings of another shape get it, one of `pictures.FITS`.
+
+    Attributes:
+        recordings: (frames, height, width, 3) uint8 each.
+        skipped: the files that were not read, and why.
+
+    Raises:
+        GenieError: there is nothing to read.
     """
 
-    def __init__(self, path: str | Path, size: int):
-        path = Path(path)
+    def __init__(self, path: str | Path, size: int | tuple[int, int], fit: str = "crop"):
+        path, canvas = Path(path), Canvas(size, fit)
         if not path.exists():
             raise GenieError(f"{path} does not exist")
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        files = [file for file in files if file.suffix.lower() in (".npy", *VIDEO_ENDINGS)]
+        self.recordings: list[np.ndarray] = []
+        files, self.skipped = find_files(path) if path.is_dir() else ([path], {})
+        for file in tqdm(files, desc="reading", unit="file", delay=5):
+            try:
+                self.recordings += read_recordings(file, canvas)
+            except GenieError as error:
+                if file == path:
+                    raise GenieError(f"{file} {error}") from error
+                self.skipped[file] = str(error)
+        told = tell_skipped(path, self.skipped)
         if not files:
-            raise GenieError(
-                f"{path} holds no recordings: expected .npy arrays or {', '.join(VIDEO_ENDINGS)} "
-                "files"
-            )
-        self.recordings = [recording for file in files for recording in read_recordings(file, size)]
+            endings = f"files that end in {', '.join(ENDINGS)}"
+            raise GenieError(f"{path} holds no recordings, {endings}{told and f': {told}'}")
+        if not self.recordings:
+            raise GenieError(f"{path} holds no recordings that can be read: {told}")
+        if self.skipped:
+            count = len(self.skipped)
+            _log.warning("%s: %d files are skipped: %s", path, count, told)
 
     def batch(self, num_clips: int, num_frames: int, key: list[int]) -> Tensor:
         """Cut a batch; see `Videos.batch`. Longer recordings are drawn from more often."""
@@ -58,45 +85,100 @@ class VideoFolder:
         return torch.from_numpy(np.stack(cut)).float() / 255
 
 
-def read_recordings(file: Path, size: int) -> list[np.ndarray]:
-    """Read one file as a list of (frames, size, size, 3) uint8 arrays."""
+def find_files(folder: Path) -> tuple[list[Path], dict[Path, str]]:
+    """The files in a folder and its sub-folders that may hold recordings, in the order of their
+    names; and the other files, with the reason why they do not.
+
+    Hidden files and folders are in neither, nor is what `genie-mini record` writes beside the
+    clips: a folder `truth`, and `preview` next to it.
+    """
+    files, skipped, seen = [], {}, set()
+
+    def cannot_be_listed(error):
+        skipped[Path(error.filename)] = f"cannot be read: {error.strerror}"
+
+    for here, folders, names in os.walk(folder, onerror=cannot_be_listed, followlinks=True):
+        if os.path.realpath(here) in seen:  # a link to a folder that we are in, or were
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(here))
+        hidden = {name for name in folders if _is_left_alone(Path(here, name))}
+        if any(not name.startswith(".") for name in hidden):
+            hidden.add("preview")
+        folders[:] = sorted(set(folders) - hidden)
+        for file in (Path(here, name) for name in names if not name.startswith(".")):
+            if file.suffix.lower() not in ENDINGS:
+                skipped[file] = "is of no kind that is read"
+            else:
+                files.append(file)
+    # the same order on every machine, since the clips of a key follow from it
+    return sorted(files, key=lambda file: file.relative_to(folder).as_posix()), skipped
+
+
+def _is_left_alone(folder):
+    """Whether a folder is hidden or holds the truth, by whatever link one comes to it."""
+    names = {folder.name.casefold(), folder.resolve().name.casefold()}
+    return folder.name.startswith(".") or "truth" in names
+
+
+def tell_skipped(folder: Path, skipped: dict[Path, str]) -> str:
+    """Why files of a folder were skipped, in a line: each reason with the files that it holds for,
+    by name the first ten, the others counted.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for file, reason in skipped.items():
+        by_reason.setdefault(reason, []).append(file.relative_to(folder).as_posix())
+    sentences = []
+    for reason, (first, *others) in by_reason.items():
+        named = ", ".join(others[: _NAMED - 1])
+        more = f" and {len(others) - _NAMED + 1} more" if len(others) >= _NAMED else ""
+        sentences.append(f"{first} {reason}" + (f" (also {named}{more})" if others else ""))
+    return "; ".join(sentences)
+
+
+def read_recordings(file: Path, canvas: Canvas) -> list[np.ndarray]:
+    """Read one file as recordings, (frames, height, width, 3) uint8 each.
+
+    Raises:
+        GenieError: the file cannot be used. The message goes on from the file's name.
+    """
+    ending = file.suffix.lower()
+    if ending not in ENDINGS:
+        raise GenieError("is of no kind that is read")
+    read = read_array if ending == ".npy" else read_video
+    if ending in PICTURE_ENDINGS:
+        read = read_animation
     try:
-        if file.suffix.lower() == ".npy":
-            frames = np.load(file, mmap_mode="r", allow_pickle=False)
-        else:
-            frames = read_video(file, size)
-    except (ValueError, OSError, EOFError, av.FFmpegError) as error:
-        raise GenieError(f"{file} cannot be read: {error}") from error
-    if not isinstance(frames, np.ndarray):
-        raise GenieError(f"{file} cannot be read: it is an archive of arrays, not one array")
-    if (
-        frames.dtype != np.uint8
-        or frames.ndim not in (4, 5)
-        or frames.shape[-3:] != (size, size, 3)
-    ):
+        if not file.stat().st_size:  # or a pipe, from which reading would wait
+            raise GenieError("is empty")
+        return read(file, canvas)
+    except GenieError:
+        raise
+    except av.FFmpegError as error:
+        raise GenieError(f"cannot be read: {error.strerror}") from error
+    except Exception as error:  # NumPy's and Pillow's parsers raise nearly everything
+        raise GenieError(f"cannot be read: {error}") from error
+
+
+def read_array(file: Path, canvas: Canvas) -> list[np.ndarray]:
+    """Map an array of frames, or of clips, from its file; frames of another size are read and
+    scaled.
+
+    Raises:
+        GenieError: it holds something else.
+        Exception: NumPy's, of many kinds, if it is no array, or one of Python objects.
+    """
+    frames = np.lib.format.open_memmap(file, mode="r")
+    if frames.dtype != np.uint8 or frames.ndim not in (4, 5) or frames.shape[-1] != 3:
         raise GenieError(
-            f"{file} must hold bytes of shape (frames, {size}, {size}, 3) or (clips, frames, "
-            f"{size}, {size}, 3), "
-            f"got {frames.dtype} {frames.shape}"
+            "must hold bytes of shape (frames, height, width, 3) or (clips, frames, height, "
+            f"width, 3), got {frames.dtype} {frames.shape}"
         )
-    return [frames] if frames.ndim == 4 else list(frames)
-
-
-def read_video(file: Path, size: int) -> np.ndarray:
-    """Decode a video to (frames, size, size, 3) uint8 at ten frames a second."""
-    frames: list[np.ndarray] = []
-    start = None
-    with av.open(str(file)) as container:
-        if not container.streams.video:
-            raise GenieError("it has no pictures")
-        for frame in container.decode(video=0):
-            due = len(frames) / FRAMES_PER_SECOND
-            moment = due if frame.time is None else frame.time
-            start = moment if start is None else start
-            # Slow videos repeat a frame, fast ones skip some; times are rounded to the container's
-            # clock.
-            while moment - start >= len(frames) / FRAMES_PER_SECOND - 0.002:
-                frames.append(fit_picture(frame.to_image(), size))
-    if not frames:
-        raise GenieError("it has no frames")
-    return np.stack(frames)
+    if not frames.size:
+        raise GenieError(f"holds no frames: its shape is {frames.shape}")
+    clips = [frames] if frames.ndim == 4 else list(frames)
+    height, width = frames.shape[-3:-1]
+    if (height, width) == (canvas.height, canvas.width):
+        return clips
+    check_pixels(width, height)
+    return [np.stack([canvas.draw(Image.fromarray(frame)) for frame in clip]) for clip in clips]

@@ -6,7 +6,6 @@ Video files are decoded by PyAV, animated pictures by Pillow.
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -85,18 +84,18 @@ class _Recording:
 
     def add(self, frame: FilmFrame) -> None:
         """Put down the frame that was shown until now."""
-        self._show_until(frame.time)
+        self._show_until(frame.time - self.start)
         self.shown = frame
 
     def end(self) -> np.ndarray:
         """Put down the last frame; all are (frames, height, width, 3) uint8."""
         lasts = self.shown.duration if self.shown.duration <= LONGEST_STILL else 0.0
-        self._show_until(self.shown.time + max(lasts, 2 * _GRACE))
+        self._show_until(self.shown.time - self.start + max(lasts, 2 * _GRACE))
         return np.stack(self.frames)
 
-    def _show_until(self, time):
+    def _show_until(self, seconds):
         pixels = None
-        while self.start + len(self.frames) / FRAMES_PER_SECOND < time - _GRACE:
+        while len(self.frames) / FRAMES_PER_SECOND < seconds - _GRACE:
             pixels = self.shown.draw() if pixels is None else pixels
             self.frames.append(pixels)
 
@@ -122,29 +121,24 @@ def read_animation(file: Path, canvas: Canvas) -> list[np.ndarray]:
     """Read an animated picture; see `at_ten_a_second`.
 
     Raises:
-        GenieError: it does not move, or has too many pixels.
-        Exception: Pillow's, of many kinds, if it cannot be decoded.
+        GenieError: it does not move, has too many pixels, or cannot be decoded.
     """
     with open_picture(file) as picture:
-        if not getattr(picture, "is_animated", False):
+        if count_pictures(picture) == 1:
             raise GenieError("is a still picture")
         return at_ten_a_second(_animation_frames(picture, file, canvas))
 
 
 def _animation_frames(picture, file, canvas):
-    time, pictures = 0.0, moving_pictures(picture)
-    while True:
-        try:
-            shown, seconds = next(pictures)
-        except StopIteration:
-            return
-        except Exception as error:
-            if not time:
-                raise
-            _log.warning("%s is damaged, and read for %.1f seconds: %s", file, time, error)
-            return
-        yield FilmFrame(time, seconds, lambda shown=shown: canvas.draw(shown))
-        time += seconds
+    time = 0.0
+    try:
+        for shown, seconds in moving_pictures(picture):
+            yield FilmFrame(time, seconds, lambda shown=shown: canvas.draw(shown))
+            time += seconds
+    except GenieError as error:
+        if not time:
+            raise
+        _log.warning("%s is damaged and was read for %.1f seconds: %s", file, time, error)
 
 
 def read_video(file: Path, canvas: Canvas) -> list[np.ndarray]:
@@ -155,13 +149,15 @@ def read_video(file: Path, canvas: Canvas) -> list[np.ndarray]:
         av.FFmpegError: it cannot be decoded.
     """
     options = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
-    # A file, not a name: ffmpeg takes what stands before a colon for a protocol.
-    with open(file, "rb") as content, av.open(content, options=options) as container:
+    # With the protocol, or ffmpeg takes what stands before a colon in the name for one.
+    with av.open(f"file:{file}", options=options, metadata_errors="replace") as container:
         stream = container.streams.best("video")
         if (
             not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic
         ):  # a song's cover
             raise GenieError("has no moving pictures")
+        if stream.codec_context is None:
+            raise GenieError("has no codec that is known")
         check_pixels(stream.width, stream.height)
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         recordings = at_ten_a_second(_video_frames(container, stream, file, canvas))
@@ -172,10 +168,12 @@ def read_video(file: Path, canvas: Canvas) -> list[np.ndarray]:
 
 def _video_frames(container, stream, file, canvas):
     tick = 1 / float(stream.guessed_rate or stream.average_rate or FRAMES_PER_SECOND)
-    pixel_aspect = float(stream.sample_aspect_ratio or Fraction(1))
+    pixel_aspect = float(stream.sample_aspect_ratio or 1)
+    has_only_dts = container.format.name == "avi"  # and pts made of them go to and fro
     due = 0.0
     for frame in _decode(container, stream, file):
-        time = due if frame.time is None else frame.time
+        stamp = frame.dts if has_only_dts or frame.pts is None else frame.pts
+        time = due if stamp is None else float(stamp * frame.time_base)
         duration = float(frame.duration * frame.time_base) if frame.duration else tick
         yield FilmFrame(
             time, duration, lambda frame=frame: _draw_upright(frame, canvas, pixel_aspect)

@@ -4,9 +4,9 @@ Everything that turns a file into pixels goes through here; `video_files` brings
 """
 
 import io
-import itertools
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -97,18 +97,32 @@ def open_picture(path: Path) -> Image.Image:
     """Open an image file, not yet decoded.
 
     Raises:
-        GenieError: it has too many pixels.
-        Exception: Pillow's, of many kinds, if it is none of the formats that are meant.
+        GenieError: it is of no format that is meant, or has too many pixels. The message goes on
+            from the file's name.
     """
     with warnings.catch_warnings():  # of many pixels, which are counted below
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        picture = Image.open(path, formats=_FORMATS)
+        with _blaming_the_file():
+            picture = Image.open(path, formats=_FORMATS)
     try:
         check_pixels(*picture.size)
     except GenieError:
         picture.close()
         raise
     return picture
+
+
+@contextmanager
+def _blaming_the_file():
+    """Make a GenieError of whatever Pillow raises: on damaged files its parsers raise nearly
+    everything.
+    """
+    try:
+        yield
+    except GenieError:
+        raise
+    except Exception as error:
+        raise GenieError(f"cannot be read: {error}") from error
 
 
 def over_white(picture: Image.Image) -> Image.Image:
@@ -181,9 +195,17 @@ def read_picture(path: str | Path, size: int | tuple[int, int], fit: str = "crop
             picture, _ = next(moving_pictures(opened))
     except GenieError as error:
         raise GenieError(f"{path} {error}") from error
-    except Exception as error:  # Pillow's parsers raise nearly everything on a damaged file
-        raise GenieError(f"{path} is not a picture that can be read: {error}") from error
     return torch.from_numpy(canvas.draw(picture)).float() / 255
+
+
+def count_pictures(picture: Image.Image) -> int:
+    """How many pictures an open image file holds; one if it does not move.
+
+    Raises:
+        GenieError: the file is damaged.
+    """
+    with _blaming_the_file():
+        return getattr(picture, "n_frames", 1)
 
 
 def moving_pictures(picture: Image.Image) -> Iterator[tuple[Image.Image, float]]:
@@ -193,11 +215,11 @@ def moving_pictures(picture: Image.Image) -> Iterator[tuple[Image.Image, float]]
     browser takes a tenth of a second.
     """
     # An animated PNG may begin with a picture for those who cannot show the others.
-    for index in itertools.count(1 if picture.info.get("default_image") else 0):
-        try:
+    first = 1 if picture.info.get("default_image") else 0
+    for index in range(first, count_pictures(picture)):
+        with _blaming_the_file():
             picture.seek(index)
-        except EOFError:
-            return
-        picture.load()
+            picture.load()
+            shown = as_shown(picture)
         milliseconds = picture.info.get("duration", 0)
-        yield as_shown(picture), milliseconds / 1000 if milliseconds > 10 else 0.1
+        yield shown, milliseconds / 1000 if milliseconds > 10 else 0.1

@@ -152,12 +152,8 @@ def read_recordings(file: Path, canvas: Canvas) -> list[np.ndarray]:
         if not file.stat().st_size:  # or a pipe, from which reading would wait
             raise GenieError("is empty")
         return read(file, canvas)
-    except GenieError:
-        raise
-    except av.FFmpegError as error:
-        raise GenieError(f"cannot be read: {error.strerror}") from error
-    except Exception as error:  # NumPy's and Pillow's parsers raise nearly everything
-        raise GenieError(f"cannot be read: {error}") from error
+    except (OSError, av.FFmpegError) as error:
+        raise GenieError(f"cannot be read: {error.strerror or error}") from error
 
 
 def read_array(file: Path, canvas: Canvas) -> list[np.ndarray]:
@@ -165,10 +161,12 @@ def read_array(file: Path, canvas: Canvas) -> list[np.ndarray]:
     scaled.
 
     Raises:
-        GenieError: it holds something else.
-        Exception: NumPy's, of many kinds, if it is no array, or one of Python objects.
+        GenieError: it is no array, or one of something else.
     """
-    frames = np.lib.format.open_memmap(file, mode="r")
+    try:
+        frames = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # NumPy's parser raises nearly everything on a damaged header
+        raise GenieError(f"cannot be read: {error}") from error
     if frames.dtype != np.uint8 or frames.ndim not in (4, 5) or frames.shape[-1] != 3:
         raise GenieError(
             "must hold bytes of shape (frames, height, width, 3) or (clips, frames, height, "

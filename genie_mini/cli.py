@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from genie_mini.data.pictures import FITS, read_picture
 from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.data.platformer_files import record_files
 from genie_mini.data.video_files import VideoFolder
@@ -94,9 +95,10 @@ def _add_train(commands):
         "--data",
         type=Path,
         metavar="PATH",
-        help="a recording or a folder of them: videos, or .npy files as `genie-mini record` writes "
-        "them (default: the platformer, filmed anew for every step)",
+        help="a recording or a folder of them, with its sub-folders: videos, or .npy files as "
+        "`genie-mini record` writes them (default: the platformer, filmed anew for every step)",
     )
+    _add_fit(training)
     training.add_argument(
         "--steps",
         type=at_least(1),
@@ -150,12 +152,11 @@ def _add_play(commands):
     _add_weights(playing)
     _add_device(playing)
     start = playing.add_mutually_exclusive_group()
-    start.add_argument(
-        "--prompt", type=Path, metavar="IMAGE", help="begin from a picture, cut to a square"
-    )
+    start.add_argument("--prompt", type=Path, metavar="IMAGE", help="begin from a picture")
     start.add_argument(
         "--level", type=at_least(0), metavar="SEED", help="begin from a platformer level"
     )
+    _add_fit(playing)
     playing.add_argument(
         "--port",
         type=at_least(0),
@@ -267,7 +268,11 @@ def _add_record(commands):
         help="each from a level of its own (default: %(default)s)",
     )
     filming.add_argument(
-        "--frames", type=at_least(2), default=16, help="of each clip (default: %(default)s)"
+        "--frames",
+        type=at_least(2),
+        default=TrainingConfig.num_frames,
+        help=f"of each clip; `train --lookback` needs {LOOKBACK_TRAINING.num_frames} "
+        "(default: %(default)s)",
     )
     filming.add_argument(
         "--size",
@@ -291,6 +296,22 @@ def _add_device(parser):
         default="auto",
         help="where to compute; auto is a GPU where there is one (default: %(default)s)",
     )
+
+
+def _add_fit(parser):
+    parser.add_argument(
+        "--fit",
+        choices=FITS,
+        help="how pictures of another shape get that of the frames: their middle is cut out, black "
+        "bars are added, or they are stretched (default: crop)",
+    )
+
+
+def _chosen_fit(arguments, source):
+    """The `--fit` of the option `source`; without that it would do nothing."""
+    if arguments.fit and getattr(arguments, source) is None:
+        raise GenieError(f"--fit is for --{source}, which is not given")
+    return arguments.fit or "crop"
 
 
 def _add_weights(parser):
@@ -346,10 +367,11 @@ def run_train(arguments):
         steps = arguments.steps or LOOKBACK_TRAINING.dynamics_steps
         config = replace(LOOKBACK_TRAINING, dynamics_steps=steps, **options)
     size = genie.config.tokenizer.image_size[0]
+    fit = _chosen_fit(arguments, "data")
     if arguments.data is None:
         videos = PlatformerVideos(size, returning=arguments.lookback is not None)
     else:
-        videos = VideoFolder(arguments.data, size)
+        videos = VideoFolder(arguments.data, size, fit)
     train(genie.to(device), videos, config, arguments.out)
     print(f"trained; play it with `genie-mini play --weights {arguments.out}`")
 
@@ -359,6 +381,10 @@ def run_play(arguments):
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     names = read_action_names(arguments.weights)
     start = {"prompt": arguments.prompt, "level": arguments.level}
+    fit = _chosen_fit(arguments, "prompt")
+    if arguments.prompt is not None:
+        size = genie.config.tokenizer.image_size
+        start["prompt"] = read_picture(arguments.prompt, size, fit)
     with PlayServer(genie, names, **start, port=arguments.port) as server:
         print(f"play at {server.address} (Ctrl-C stops)", flush=True)
         if not arguments.no_browser:

@@ -18,6 +18,7 @@ from genie_mini.data.pictures import (
     MOST_PIXELS,
     Canvas,
     check_pixels,
+    count_pictures,
     moving_pictures,
     open_picture,
     over_white,

@@ -142,7 +142,10 @@ def as_shown(picture: Image.Image) -> Image.Image:
     has_16_bits = picture.mode.startswith("I;16") or (
         picture.mode == "I" and picture.format == "PNG"  # as older Pillows have it
     )
-    picture = ImageOps.exif_transpose(picture)
+    try:
+        picture = ImageOps.exif_transpose(picture)
+    except Exception:  # the camera's note is damaged, which hides no picture
+        pass
     if has_16_bits:
         picture = _in_8_bits(picture)
     if picture.mode in ("I", "F"):

@@ -38,8 +38,8 @@ def as_prompt(source, image_size: tuple[int, int]) -> Tensor:
     """Turn whatever someone offers as a prompt into frames, float in [0, 1].
 
     Args:
-        source: the path of an image file (its middle square is cut out and scaled), or an array or
-            tensor (height, width, 3) or (T, height, width, 3), bytes or floats in [0, 1].
+        source: the path of an image file (its middle is cut out and scaled), or an array or tensor
+            (height, width, 3) or (T, height, width, 3), bytes or floats in [0, 1].
         image_size: (height, width) in pixels.
 
     Returns:
@@ -49,7 +49,7 @@ def as_prompt(source, image_size: tuple[int, int]) -> Tensor:
         ValueError: the file is no picture, or the array has another shape, type or range.
     """
     if isinstance(source, str | Path):
-        source = read_picture(source, image_size[0])
+        source = read_picture(source, image_size)
     array = source.detach().cpu().numpy() if isinstance(source, Tensor) else np.asarray(source)
     height, width = image_size
     expected = f"a prompt must be ({height}, {width}, 3) or (T, {height}, {width}, 3)"

@@ -123,16 +123,18 @@ def _is_left_alone(folder):
 
 def tell_skipped(folder: Path, skipped: dict[Path, str]) -> str:
     """Why files of a folder were skipped, in a line: each reason with the files that it holds for,
-    by name the first ten, the others counted.
+    the rarest first. Ten reasons and ten files of each are named, the others counted.
     """
     by_reason: dict[str, list[str]] = {}
-    for file, reason in skipped.items():
-        by_reason.setdefault(reason, []).append(file.relative_to(folder).as_posix())
+    for file in sorted(skipped):
+        by_reason.setdefault(skipped[file], []).append(file.relative_to(folder).as_posix())
     sentences = []
-    for reason, (first, *others) in by_reason.items():
-        named = ", ".join(others[: _NAMED - 1])
-        more = f" and {len(others) - _NAMED + 1} more" if len(others) >= _NAMED else ""
-        sentences.append(f"{first} {reason}" + (f" (also {named}{more})" if others else ""))
+    for reason, (first, *others) in sorted(by_reason.items(), key=lambda item: len(item[1])):
+        more = [f"{len(others) - _NAMED + 1} more"] if len(others) >= _NAMED else []
+        also = ", ".join(others[: _NAMED - 1] + more)
+        sentences.append(f"{first} {reason}" + (f" (also {also})" if also else ""))
+    if len(sentences) > _NAMED:
+        sentences[_NAMED:] = [f"{len(sentences) - _NAMED} more reasons"]
     return "; ".join(sentences)
 
 

@@ -4,84 +4,20 @@ error each.
 
 import wave
 
-import av
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from writing import grey_frames, write_video
 
-from genie_mini.data.pictures import read_picture
+from genie_mini import cli
 from genie_mini.data.platformer import PlatformerVideos, returning_actions
+from genie_mini.data.platformer_files import record_files
 from genie_mini.data.video_files import VideoFolder
+from genie_mini.errors import GenieError
+from genie_mini.presets import PRESETS
+from genie_mini.training.config import TRAINING_PRESETS
+from genie_mini.world import record
 from genie_mini.world.simulation import DASH_LEFT, DASH_RIGHT, LEFT, NOTHING, RIGHT
-
-GREYS = [12 * index for index in range(20)]
-
-
-def grey_frames(values=GREYS, height=16, width=16):
-    return np.stack([np.full((height, width, 3), value, dtype=np.uint8) for value in values])
-
-
-def write_mp4(path, frames, rate):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=rate)
-        stream.height, stream.width = frames.shape[1:3]
-        stream.pix_fmt, stream.bit_rate = "yuv420p", 4_000_000
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-
-
-def numbers(recording):
-    """Which entry of GREYS each frame of a recording shows."""
-    means = recording.reshape(len(recording), -1).mean(axis=1)
-    return [int(index) for index in np.abs(means[:, None] - np.array(GREYS)).argmin(axis=1)]
-
-
-@pytest.mark.parametrize(
-    "rate, expected",
-    [(10, list(range(20))), (20, list(range(0, 20, 2))), (30, list(range(0, 20, 3)))],
-)
-def test_videos_are_read_at_ten_frames_a_second(tmp_path, rate, expected):
-    write_mp4(tmp_path / "film.mp4", grey_frames(), rate)
-    (recording,) = VideoFolder(tmp_path, 16).recordings
-    assert recording.shape == (len(expected), 16, 16, 3) and recording.dtype == np.uint8
-    assert numbers(recording) == expected
-
-
-def test_slow_videos_repeat_frames(tmp_path):
-    write_mp4(tmp_path / "film.mp4", grey_frames(), 5)
-    seen = numbers(VideoFolder(tmp_path, 16).recordings[0])
-    assert seen == sorted(seen) and set(seen) == set(range(20))
-    assert all(seen.count(index) == 2 for index in range(1, 19))
-
-
-def test_a_video_that_starts_late_does_not_repeat_its_first_frame(tmp_path):
-    with av.open(str(tmp_path / "late.mkv"), "w") as container:
-        stream = container.add_stream("mpeg4", rate=10)
-        stream.height = stream.width = 16
-        stream.pix_fmt, stream.bit_rate = "yuv420p", 4_000_000
-        for index, picture in enumerate(grey_frames()):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts = index + 30
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    assert numbers(VideoFolder(tmp_path, 16).recordings[0]) == list(range(20))
-
-
-def test_gifs_are_read(tmp_path):
-    pictures = [Image.fromarray(frame) for frame in grey_frames()]
-    pictures[0].save(tmp_path / "film.gif", save_all=True, append_images=pictures[1:], duration=100)
-    assert numbers(VideoFolder(tmp_path / "film.gif", 16).recordings[0]) == list(range(20))
-
-
-def test_videos_are_cropped_to_their_middle_and_scaled(tmp_path):
-    frames = np.zeros((3, 64, 96, 3), dtype=np.uint8)
-    frames[:, :, 16:80] = 200  # the middle square is grey, what is cut off is black
-    write_mp4(tmp_path / "wide.mp4", frames, 10)
-    (recording,) = VideoFolder(tmp_path, 16).recordings
-    assert recording.shape == (3, 16, 16, 3)
-    assert np.abs(recording.astype(int) - 200).max() < 40
 
 
 def test_arrays_of_one_and_of_many_clips(tmp_path):
@@ -93,6 +29,41 @@ def test_arrays_of_one_and_of_many_clips(tmp_path):
     batch = VideoFolder(tmp_path, 16).batch(8, 6, [0])
     assert batch.shape == (8, 6, 16, 16, 3) and batch.dtype == torch.float32
     assert 0 <= batch.min() and batch.max() <= 1
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_arrays_of_another_size_are_fitted(tmp_path, fit):
+    wide = np.zeros((2, 5, 16, 32, 3), dtype=np.uint8)
+    wide[..., 8:24, :] = 200
+    np.save(tmp_path / "wide.npy", wide)
+    recordings = VideoFolder(tmp_path, 16, fit).recordings
+    assert [recording.shape for recording in recordings] == 2 * [(5, 16, 16, 3)]
+    share = {"crop": 1, "pad": 1 / 4, "stretch": 1 / 2}[fit]
+    assert all((recording == 200).mean() == share for recording in recordings)
+
+
+def test_frames_need_not_be_square(tmp_path):
+    np.save(tmp_path / "clips.npy", np.full((2, 5, 9, 16, 3), 7, np.uint8))
+    assert VideoFolder(tmp_path, (9, 16)).batch(3, 5, [0]).shape == (3, 5, 9, 16, 3)
+    assert VideoFolder(tmp_path, (18, 30)).batch(3, 5, [0]).shape == (3, 5, 18, 30, 3)
+
+
+def test_what_record_makes_by_default_every_preset_can_train_on(tmp_path):
+    recorded = cli.build_parser().parse_args(["record", "--out", str(tmp_path)])
+    size, frames = recorded.size, recorded.frames
+    record_files(tmp_path, 4, frames, size=size, seed=0, preview=True)
+    assert cli.build_parser().parse_args(["train", "--out", "x"]).preset in TRAINING_PRESETS
+    for preset, config in TRAINING_PRESETS.items():
+        image_size = PRESETS[preset]().tokenizer.image_size
+        videos = VideoFolder(tmp_path, image_size)
+        assert len(videos.recordings) == 4 and not videos.skipped
+        assert videos.batch(2, config.num_frames, [0]).shape[2:4] == image_size
+    small, _ = record(4, frames, size=32, seed=[0, 0])
+    fitted = np.stack(VideoFolder(tmp_path, 32).recordings)
+    assert np.abs(fitted / 255 - small).max() < 0.005, "as if recorded at that size"
+
+
+# clips
 
 
 def test_clips_are_cut_whole_from_one_recording_and_from_all_of_it(tmp_path):
@@ -119,6 +90,9 @@ def test_the_same_key_gives_the_same_clips(tmp_path, kind):
     assert not torch.equal(first, videos.batch(4, 3, [0, 1, 3]))
 
 
+# errors
+
+
 def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(ValueError, match="nowhere does not exist"):
         VideoFolder(tmp_path / "nowhere", 16)
@@ -130,15 +104,47 @@ def test_missing_and_empty_folders(tmp_path):
 @pytest.mark.parametrize(
     "array",
     [
-        np.zeros((5, 16, 20, 3), dtype=np.uint8),
-        np.zeros((5, 32, 32, 3), dtype=np.uint8),
         np.zeros((16, 16, 3), dtype=np.uint8),
+        np.zeros((5, 16, 16, 4), dtype=np.uint8),
+        np.zeros((2, 2, 5, 16, 16, 3), dtype=np.uint8),
         np.zeros((5, 16, 16, 3), dtype=np.float32),
+        np.zeros((5, 16, 16, 3), dtype=np.int8),
     ],
 )
 def test_arrays_of_a_wrong_shape_or_type(tmp_path, array):
     np.save(tmp_path / "wrong.npy", array)
     with pytest.raises(ValueError, match=r"wrong\.npy must hold bytes of shape"):
+        VideoFolder(tmp_path, 16)
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 16, 16, 3), (0, 4, 16, 16, 3), (4, 0, 16, 16, 3), (4, 0, 16, 3), (4, 0, 0, 3)]
+)
+def test_arrays_without_frames(tmp_path, shape):
+    np.save(tmp_path / "none.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(GenieError, match=r"none\.npy holds no frames: its shape is \("):
+        VideoFolder(tmp_path, 16)
+
+
+def test_damaged_headers_of_arrays(tmp_path):
+    np.save(tmp_path / "clips.npy", grey_frames())
+    content = (tmp_path / "clips.npy").read_bytes()
+    shape = b"(20, 16, 16, 3)"
+    for other in (
+        b"(20, 16, 16, -3", b"(20, 16, 16, 3", b"(9e9, 16, 16, 3", b"(" * 14, b"(None, 1, 1, 3)",
+        b"(99999999999999", b"(9999999, 6, 3)", b"\xff" * 15, b"{}[]()lambda:0 ",
+    ):  # fmt: skip
+        (tmp_path / "clips.npy").write_bytes(content.replace(shape, other.ljust(len(shape))))
+        with pytest.raises(GenieError, match=r"clips\.npy cannot be read"):
+            VideoFolder(tmp_path / "clips.npy", 16)
+
+
+def test_arrays_of_too_many_pixels(tmp_path):
+    header = {"descr": "|u1", "fortran_order": False, "shape": (1, 10_000, 10_000, 3)}
+    with open(tmp_path / "large.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(300_000_128)  # takes no room on most disks
+    with pytest.raises(GenieError, match=r"large\.npy has 10000x10000 pixels"):
         VideoFolder(tmp_path, 16)
 
 
@@ -156,7 +162,7 @@ def damaged(tmp_path, kind):
         if path.suffix == ".npy":
             np.save(path, grey_frames())
         else:
-            write_mp4(path, grey_frames(height=64, width=64), 10)
+            write_video(path, grey_frames(height=64, width=64))
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     elif kind.startswith("empty"):
         path.write_bytes(b"")
@@ -190,24 +196,6 @@ def test_files_that_cannot_be_read_are_named(tmp_path, kind):
     path = damaged(tmp_path, kind)
     with pytest.raises(ValueError, match=path.name.replace(".", r"\.")):
         VideoFolder(tmp_path, 16)
-
-
-def test_a_picture_becomes_a_prompt(tmp_path):
-    picture = np.zeros((40, 60, 3), dtype=np.uint8)
-    picture[:, 10:50] = (255, 0, 51)
-    Image.fromarray(picture).save(tmp_path / "prompt.png")
-    prompt = read_picture(tmp_path / "prompt.png", 16)
-    assert prompt.shape == (16, 16, 3) and prompt.dtype == torch.float32
-    torch.testing.assert_close(prompt, torch.tensor([1, 0, 0.2]).expand(16, 16, 3))
-
-
-@pytest.mark.parametrize("content", [None, b"", b"this is not a picture"])
-def test_pictures_that_cannot_be_read_are_named(tmp_path, content):
-    path = tmp_path / "prompt.png"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"prompt\.png"):
-        read_picture(path, 16)
 
 
 def test_returning_players_walk_their_way_back():

@@ -38,13 +38,16 @@ class Canvas:
         fit: one of `FITS`.
 
     Raises:
-        GenieError: the fit is none of them.
+        GenieError: the fit is none of them, or the size is no size.
     """
 
     def __init__(self, size: int | tuple[int, int], fit: str = "crop"):
         if fit not in FITS:
             raise GenieError(f"fit must be one of {', '.join(FITS)}, got {fit!r}")
-        self.height, self.width = (size, size) if isinstance(size, int) else size
+        sides = (size, size) if isinstance(size, int) else tuple(size)
+        if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+            raise GenieError(f"size must be a height and a width from 1 up, pixels, got {size!r}")
+        self.height, self.width = sides
         self.fit = fit
 
     def draw(self, picture: Image.Image, pixel_aspect: float = 1.0) -> np.ndarray:

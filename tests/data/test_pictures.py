@@ -233,6 +233,12 @@ def test_other_fits_are_refused():
         Canvas(16, "cover")
 
 
+@pytest.mark.parametrize("size", [0, -4, (16,), (16, 0), (8, 8, 3), (8.0, 8.0)])
+def test_sizes_that_are_none_are_refused(size):
+    with pytest.raises(GenieError, match="size must be a height and a width from 1 up"):
+        Canvas(size)
+
+
 def test_a_picture_prompts_a_genie_of_any_shape(tmp_path):
     Image.fromarray(enlarged(QUARTERS)).save(tmp_path / "prompt.png")
     prompt = as_prompt(tmp_path / "prompt.png", (4, 8))

@@ -1,4 +1,4 @@
-"""Small pictures, and small films of any kind, for the tests to read."""
+"""Small pictures, and small films of any kind: written, and read back."""
 
 import struct
 import zlib
@@ -6,9 +6,13 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from PIL import Image, features
+
+from genie_mini.data.video_files import VideoFolder
 
 RED, BLUE, WHITE, BLACK = (255, 0, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
 GREYS = [12 * index for index in range(20)]
+ANIMATIONS = ["gif", "png", "apng", "webp"] + (["avif"] if features.check("avif") else [])
 QUARTERS = np.array([[[250, 0, 0], [0, 250, 0]], [[0, 0, 250], [250, 250, 0]]], np.uint8)
 
 
@@ -78,3 +82,19 @@ def png(width, height, data, *, bits=8, color_type=2, **chunks):
     before = b"".join(chunk(kind.encode(), content) for kind, content in chunks.items())
     pixels = chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + before + pixels
+
+
+def read(path, size=16, fit="crop"):
+    return VideoFolder(path, size, fit).recordings
+
+
+def seen(path):
+    """Which entries of GREYS the recordings of a file show."""
+    return [numbers(recording) for recording in read(path)]
+
+
+def write_animation(path, durations, values=GREYS):
+    first, *rest = [Image.fromarray(frame) for frame in grey_frames(values[: len(durations)])]
+    kind = {"apng": "PNG"}.get(path.suffix[1:], path.suffix[1:].upper())
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    first.save(path, kind, save_all=True, append_images=rest, duration=durations, **lossless)

@@ -153,9 +153,8 @@ def read_video(file: Path, canvas: Canvas) -> list[np.ndarray]:
     # With the protocol, or ffmpeg takes what stands before a colon in the name for one.
     with av.open(f"file:{file}", container_options=allowed, metadata_errors="replace") as container:
         stream = container.streams.best("video")
-        if (
-            not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic
-        ):  # a song's cover
+        cover = Disposition.attached_pic  # of a song
+        if not isinstance(stream, VideoStream) or stream.disposition & cover:
             raise GenieError("has no moving pictures")
         if stream.codec_context is None:
             raise GenieError("has no codec that is known")

@@ -200,7 +200,7 @@ def read_picture(path: str | Path, size: int | tuple[int, int], fit: str = "crop
         with open_picture(Path(path)) as opened:
             picture, _ = next(moving_pictures(opened))
     except GenieError as error:
-        raise GenieError(f"{path} {error}") from error
+        raise GenieError(f"{path} is not a picture that can be used: it {error}") from error
     return torch.from_numpy(canvas.draw(picture)).float() / 255
 
 

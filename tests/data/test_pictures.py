@@ -109,9 +109,7 @@ def test_colors_of_16_bits_are_scaled(tmp_path):
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_pixels_of_32_bits_are_refused(tmp_path, mode):
     Image.new(mode, (8, 8), 1).save(tmp_path / "deep.tif")
-    with pytest.raises(
-        GenieError, match=r"deep\.tif .*: it has pixels of 32 bits; those of 8 and 16"
-    ):
+    with pytest.raises(GenieError, match=r"deep\.tif .*: it has pixels of 32 bits"):
         read_picture(tmp_path / "deep.tif", 8)
 
 

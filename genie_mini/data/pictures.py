@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, features
 from torch import Tensor
 
 from genie_mini.errors import GenieError
@@ -21,12 +21,8 @@ FITS = ("crop", "pad", "stretch")
 are added, or it is stretched."""
 
 # Left to itself Pillow goes by the content and would hand PostScript to an interpreter.
-Image.init()
-_FORMATS: list[str] = [
-    name
-    for name in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-    if name in Image.OPEN  # AVIF is missing from older Pillows
-]
+_FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
+_FORMATS += ["AVIF"] if features.check("avif") else []  # older Pillows lack it
 MOST_PIXELS = 2**26  # of a picture or a film's frame: phones make 50 million, few screens 33
 
 
@@ -200,7 +196,7 @@ def read_picture(path: str | Path, size: int | tuple[int, int], fit: str = "crop
         with open_picture(Path(path)) as opened:
             picture, _ = next(moving_pictures(opened))
     except GenieError as error:
-        raise GenieError(f"{path} {error}") from error
+        raise GenieError(f"{path} is not a picture that can be used: it {error}") from error
     return torch.from_numpy(canvas.draw(picture)).float() / 255
 
 

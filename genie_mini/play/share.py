@@ -116,6 +116,8 @@ def share(
         raise GenieError(f"a page is a file whose name ends in .html, got {path}")
     if not title.strip():
         raise GenieError("a page's title is a line of text, got an empty one")
+    if not prompts:
+        raise GenieError("a world begins from pictures, one at least")
     runtime = find_onnxruntime_web(onnxruntime)
     options = player_options(genie, prompts=list(prompts), action_names=action_names)
     options["assets"] = None  # the page itself has them

@@ -5,25 +5,44 @@ is.
 import hashlib
 import json
 import os
+import re
+import shlex
+from collections.abc import Iterable
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from genie_mini.errors import GenieError
 
 WEIGHTS = Path(__file__).parent / "weights"
 PARTS = ("tokenizer", "latent_action_model", "dynamics")  # the files of weights in a Genie's folder
+SUMS = "SHA256SUMS"  # of the files that were saved together, as `sha256sum --check` reads it
+
+
+def shipped_weights() -> list[str]:
+    """The names of the weights that ship."""
+    return sorted(path.parent.name for path in WEIGHTS.glob("*/config.json"))
 
 
 def weights_folder(name_or_folder: str | Path) -> Path:
     """The folder of weights that ship under this name, or else the folder itself, whether there is
     one or not.
+
+    A name is a bare word such as mini; ./mini, mini/ and every `Path` are folders.
     """
-    shipped = WEIGHTS / name_or_folder
-    return shipped if shipped.is_dir() else Path(name_or_folder)
+    is_name = isinstance(name_or_folder, str) and name_or_folder in shipped_weights()
+    return WEIGHTS / name_or_folder if is_name else Path(name_or_folder)
+
+
+def as_weights(folder: Path) -> str:
+    """How to name a folder on the command line so that it is taken for this folder: not for weights
+    that ship, and not for an option.
+    """
+    name = str(folder)
+    return f".{os.sep}{name}" if name in shipped_weights() or name.startswith("-") else name
 
 
 def part_files(folder: Path) -> dict[str, Path]:
@@ -57,26 +76,80 @@ def sha256(file: Path) -> str:
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a reader finds the old one or the new one, never half of it."""
-    partial = path.with_name(path.name + ".partial")
+    write_together([(path, content)])
+
+
+def write_together(contents: Iterable[tuple[Path, bytes]]) -> None:
+    """Write files of which none takes the place of an old one before all are on the disk: if there
+    is no room for them, nothing has changed.
+    """
+    partials: dict[Path, Path] = {}
     try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
+        for path, content in contents:
+            partials[path] = path.with_name(path.name + ".partial")
+            with partials[path].open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut may leave the new name on no content
+        for path, partial in partials.items():
+            os.replace(partial, path)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        for partial in partials.values():
+            partial.unlink(missing_ok=True)
         raise
 
 
-def save_weights(module: nn.Module, path: Path, dtype: torch.dtype) -> None:
-    """Write a network as safetensors; floating-point tensors in this dtype."""
+def save_together(
+    folder: Path, config: bytes, modules: dict[str, nn.Module], dtype: torch.dtype
+) -> None:
+    """Write a Genie's config.json and the weights of its parts, with the hashes of all of them.
+
+    By the hashes `check_saved_together` knows a folder in which parts of two Genies lie, as when
+    the power goes between two files.
+    """
+    contents = {folder / "config.json": config}
+    for part, module in modules.items():
+        contents[folder / f"{part}.safetensors"] = _as_safetensors(module, dtype)
+    sums = "".join(
+        f"{hashlib.sha256(content).hexdigest()}  {path.name}\n"
+        for path, content in contents.items()
+    )
+    # The hashes first: then a folder that had none, too, is known for mixed.
+    write_together([(folder / SUMS, sums.encode()), *contents.items()])
+
+
+def _as_safetensors(module, dtype):
+    """A network as the bytes of a safetensors file; floating-point tensors in this dtype."""
     tensors = {
         name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).contiguous()
         for name, tensor in module.state_dict().items()
     }
-    write_atomic(path, safetensors.torch.save(tensors))
+    return safetensors.torch.save(tensors)
+
+
+def check_saved_together(folder: Path) -> None:
+    """Make sure that the files of a trained Genie were saved with each other, where their hashes
+    were kept.
+
+    Raises:
+        GenieError: one of them is of another time.
+    """
+    sums = folder / SUMS
+    if not sums.exists():  # as beside the weights that ship, whose hashes stand in their card
+        return
+    text = sums.read_text(encoding="utf-8", errors="replace")
+    expected = {name: sum for sum, name in re.findall(r"^([0-9a-f]{64}) [ *](.+)$", text, re.M)}
+    for file in (folder / "config.json", *part_files(folder).values()):
+        if sha256(file) != expected.get(file.name, sha256(file)):
+            raise GenieError(
+                f"{file} was not saved with the other files of {folder}, as {sums.name} there says:"
+                " saving was stopped, or a file replaced. Save the Genie again; after a training, "
+                "the same command does"
+            )
 
 
 def load_weights(module: nn.Module, path: Path) -> None:
-    """Fill a network from a safetensors file, or raise a ValueError that says what is wrong with
+    """Fill a network from a safetensors file, or raise a GenieError that says what is wrong with
     the file.
     """
     try:
@@ -87,15 +160,42 @@ def load_weights(module: nn.Module, path: Path) -> None:
         ) from None
     except (safetensors.SafetensorError, OSError) as error:
         raise GenieError(f"{path} is not a whole safetensors file: {error}") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if expected != found:
-        name = min(set(expected.items()) ^ set(found.items()))[0]
-        raise GenieError(
-            f"{path} belongs to another network: {name} is {found.get(name, 'absent')} in the file "
-            f"and {expected.get(name, 'absent')} in the configuration"
-        )
+    check_tensors(module, tensors, path)
     module.load_state_dict(tensors)
+
+
+def check_tensors(module: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Make sure that tensors are the weights of a network of this shape, and all of them numbers.
+
+    Raises:
+        GenieError: they are not; it names the file at `path`.
+    """
+
+    def kinds(tensors):
+        return {
+            name: (tuple(tensor.shape), "float" if tensor.is_floating_point() else tensor.dtype)
+            for name, tensor in tensors.items()
+        }
+
+    expected, found = kinds(module.state_dict()), kinds(tensors)
+    if expected != found:
+        name = min(name for name, _ in set(expected.items()) ^ set(found.items()))
+        told = [
+            "absent" if kind is None else kind[0] if kind[1] == "float" else f"{kind[0]} {kind[1]}"
+            for kind in (found.get(name), expected.get(name))
+        ]
+        raise GenieError(
+            f"{path} belongs to another network: {name} is {told[0]} in the file "
+            f"and {told[1]} in the configuration"
+        )
+    check_finite(tensors, path)
+
+
+def check_finite(tensors: dict[str, Tensor], path: Path) -> None:
+    """Make sure that all tensors hold numbers; a GenieError names the first that does not."""
+    for name, tensor in tensors.items():
+        if not tensor.float().isfinite().all():
+            raise GenieError(f"{path}: {name} holds NaN or infinity, with which nothing is drawn")
 
 
 def save_table(path: Path, rows: list[dict], command: str, seed: int, weights: str | Path) -> None:
@@ -121,7 +221,7 @@ def table_weights(command: str, root: Path) -> Path:
     """The folder of the weights that the command of a saved table names (`mini` where it names
     none), run from `root`.
     """
-    words = command.split()
+    words = shlex.split(command)
     name = words[words.index("--weights") + 1] if "--weights" in words else "mini"
     # shipped weights have an absolute path, which stays as it is
     return root / weights_folder(name)

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from genie_mini.errors import GenieError
 from genie_mini.files import (
     PARTS,
-    WEIGHTS,
+    check_saved_together,
     load_weights,
     part_files,
-    save_weights,
+    save_together,
+    shipped_weights,
     weights_folder,
-    write_atomic,
 )
 from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
 from genie_mini.models.latent_action import LatentActionConfig, LatentActionModel
@@ -72,10 +72,9 @@ class Genie(nn.Module):
         """
         folder = weights_folder(name_or_folder)
         if not folder.is_dir():
-            shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
             raise GenieError(
-                f"no weights called {str(name_or_folder)!r}: give one of {shipped}, or a folder "
-                "of trained weights"
+                f"no weights called {str(name_or_folder)!r}: give one of "
+                f"{', '.join(shipped_weights())}, or a folder of trained weights"
             )
         config = load_config(folder / "config.json")
         try:
@@ -86,17 +85,17 @@ class Genie(nn.Module):
             ) from error
         for part, file in part_files(folder).items():
             load_weights(getattr(genie, part), file)
+        check_saved_together(folder)
         return genie.eval()
 
     def save(self, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
-        """Write configuration and weights into a folder; each file whole or not at all."""
+        """Write configuration and weights into a folder; each file whole or not at all. Where it
+        was stopped between two files, `from_pretrained` says so.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomic(
-            folder / "config.json", json.dumps(asdict(self.config), indent=1).encode() + b"\n"
-        )
-        for part in PARTS:
-            save_weights(getattr(self, part), folder / f"{part}.safetensors", dtype)
+        config = json.dumps(asdict(self.config), indent=1).encode() + b"\n"
+        save_together(folder, config, {part: getattr(self, part) for part in PARTS}, dtype)
         (folder / "shared.json").unlink(missing_ok=True)  # all parts are its own now
 
     def with_lookback(self, lookback: str) -> "Genie":

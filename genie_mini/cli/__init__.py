@@ -6,9 +6,14 @@ another room.
 """
 
 import argparse
+import io
+import os
 import sys
 
+import torch
+
 from genie_mini.cli import evaluate, export, memory, play, record, train
+from genie_mini.errors import GenieError
 from genie_mini.training.trainer import Interrupted
 
 
@@ -29,15 +34,55 @@ def build_parser() -> argparse.ArgumentParser:
 def main(words: list[str] | None = None) -> int:
     """Run the command with these words (the process's own without) and return its exit code.
 
-    0: done. 2: what was asked for cannot be done, said in one line. 130: stopped by Ctrl-C.
+    0: done. 2: what was asked for cannot be done, said in one line. 130: stopped by Ctrl-C. 141:
+    whoever read the output has gone, as `head` does; results that go into files lie there.
     """
-    arguments = build_parser().parse_args(words)
+    _open_streams()
     try:
+        arguments = build_parser().parse_args(words)
         arguments.function(arguments)
-    except (ValueError, OSError) as error:
-        print(f"genie-mini: {error}", file=sys.stderr)
-        return 2
+    except (GenieError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+        if isinstance(error, BrokenPipeError):
+            return _close_output(141)
+        print(f"genie-mini: {_in_words(error)}", file=sys.stderr)
+        return _close_output(2)
     except (Interrupted, KeyboardInterrupt) as stop:
         print(f"genie-mini: {str(stop) or 'stopped'}", file=sys.stderr)
-        return 130
-    return 0
+        return _close_output(130)
+    except SystemExit:  # argparse has said what it has to
+        _close_output(0)
+        raise
+    return _close_output(0)
+
+
+def _open_streams():
+    """Make sure that there is something to print to: a parent may have closed it, or have given it
+    an encoding that lacks a letter of a file's name.
+    """
+    sys.stdout = sys.stdout or open(os.devnull, "w")
+    sys.stderr = sys.stderr or open(os.devnull, "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _in_words(error):
+    """What went wrong, without Python's own numbers."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return f"the memory does not suffice: {error}".splitlines()[0]
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
+def _close_output(code):
+    """Write out what was printed, now, while a failure can be told; return the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python would try once more when it ends, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return code or 141
+        print(f"genie-mini: the output could not be written: {error.strerror}", file=sys.stderr)
+        return 2
+    return code

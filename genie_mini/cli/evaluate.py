@@ -13,6 +13,7 @@ from genie_mini.cli.options import (
 from genie_mini.device import choose_device
 from genie_mini.evaluation.scores import evaluate, format_scores, save_scores
 from genie_mini.genie import Genie
+from genie_mini.outputs import prepare_file
 
 FEWEST_CLIPS = 64  # with fewer, too few labelled transitions are left to test the action map on
 
@@ -43,9 +44,11 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
+    prepare_file(arguments.out, {"scores", "latent_to_real"})
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)  # before the minutes of work
     scores, names = evaluate(genie, arguments.clips)
-    print(format_scores(scores))
-    save_scores(arguments.out, scores, names)
+    try:
+        save_scores(arguments.out, scores, names)
+    finally:  # they have taken minutes: told even where they cannot be kept
+        print(format_scores(scores))
     print(f"saved to {arguments.out}")

@@ -9,6 +9,7 @@ from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import read_action_names
 from genie_mini.export.write import VARIANTS, export
 from genie_mini.genie import Genie
+from genie_mini.outputs import prepare_file, sole_writer
 from genie_mini.play.share import TITLE, read_model_card, share, shared_prompts
 
 _OPTIONS_OF_A_PAGE = ("title", "prompt", "onnxruntime", "variant")
@@ -62,22 +63,33 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     options = {name: getattr(arguments, name) for name in _OPTIONS_OF_A_PAGE}
     options = {name: value for name, value in options.items() if value is not None}
-    if options and arguments.page is None:
+    if arguments.page is not None:
+        differences = _write_page(arguments, options)
+        print(f"{arguments.page}: {arguments.page.stat().st_size / 1e6:.1f} MB")
+    elif options:
         raise GenieError(f"--{next(iter(options))} is an option of a page, with --page")
-    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
-    names = read_action_names(arguments.weights)
-    if arguments.page is None:
-        differences = export(genie, arguments.out, action_names=names)
     else:
-        size = genie.config.tokenizer.image_size
-        differences = share(
-            genie,
-            arguments.page,
-            shared_prompts(arguments.weights, size, options.pop("prompt", [])),
-            action_names=names,
-            model_card=read_model_card(arguments.weights),
-            **options,
-        )
-        print(f"{arguments.page}: {arguments.page.stat().st_size / 1e6:.1f} MB, opens anywhere")
+        differences = _write_files(arguments)
     for variant, difference in differences.items():
         print(f"{variant}: logits differ from PyTorch's by {difference:.2g} at most")
+
+
+def _write_files(arguments):
+    prepare_file(arguments.out / "world.json", {"imageSize", "numCodes"})
+    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
+    names = read_action_names(arguments.weights)
+    with sole_writer(arguments.out):
+        return export(genie, arguments.out, action_names=names)
+
+
+def _write_page(arguments, options):
+    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
+    size = genie.config.tokenizer.image_size
+    return share(
+        genie,
+        arguments.page,
+        shared_prompts(arguments.weights, size, options.pop("prompt", [])),
+        action_names=read_action_names(arguments.weights),
+        model_card=read_model_card(arguments.weights),
+        **options,
+    )

@@ -13,9 +13,11 @@ from genie_mini.cli.options import (
     at_least,
 )
 from genie_mini.device import choose_device
+from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import read_action_names
 from genie_mini.files import save_table
 from genie_mini.genie import Genie
+from genie_mini.outputs import prepare_file
 from genie_mini.studies.tables import EXPERIMENTS, format_rows, run_experiment
 
 
@@ -46,20 +48,17 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)  # before the minutes of work
-    names = read_action_names(arguments.weights)
-    rows = run_experiment(genie, arguments.experiment, names, arguments.cases, arguments.seed)
-    words = [
-        "genie-mini",
-        "memory",
-        arguments.experiment,
-        "--weights",
-        arguments.weights,
-        "--seed",
-        str(arguments.seed),
-    ]
+    name, weights, seed = arguments.experiment, arguments.weights, arguments.seed
+    for option in ("cases", "seed"):
+        if getattr(arguments, option) and option not in EXPERIMENTS[name].takes:
+            raise GenieError(f"{name} takes no --{option}: leave it out")
+    prepare_file(arguments.out, {"command", "rows"})
+    genie = Genie.from_pretrained(weights).to(choose_device(arguments.device))
+    rows = run_experiment(genie, name, read_action_names(weights), arguments.cases, seed)
+    words = ["genie-mini", "memory", name, "--weights", weights, "--seed", str(seed)]
     words += ["--cases", str(arguments.cases)] if arguments.cases else []
-    print(format_rows(rows))
-    save_table(arguments.out, rows, shlex.join(words), arguments.seed, arguments.weights)
+    try:
+        save_table(arguments.out, rows, shlex.join(words), seed, weights)
+    finally:  # they have taken minutes: told even where they cannot be kept
+        print(format_rows(rows))
     print(f"saved to {arguments.out}")

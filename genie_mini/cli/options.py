@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genie_mini.device import DEVICES, PRECISIONS
+from genie_mini.training.config import LAST_SEED, MOST
 
 Commands = argparse._SubParsersAction  # argparse has no public word for it
 
@@ -38,12 +39,14 @@ def add_command(
     return added
 
 
-def at_least(lowest: int) -> Callable[[str], int]:
-    """A converter for argparse: integers from `lowest` up."""
+def at_least(lowest: int, highest: int = MOST) -> Callable[[str], int]:
+    """A converter for argparse: integers from `lowest` up to `highest`."""
 
     def integer(text: str) -> int:
         if int(text) < lowest:
             raise argparse.ArgumentTypeError(f"must be {lowest} or more, got {text}")
+        if int(text) > highest:
+            raise argparse.ArgumentTypeError(f"must be {highest} or less, got {text}")
         return int(text)
 
     return integer
@@ -81,7 +84,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 def add_seed(parser: argparse.ArgumentParser, what: str) -> None:
     """--seed: of all chance in the command, which `what` names."""
     parser.add_argument(
-        "--seed", type=at_least(0), default=0, help=f"of {what} (default: %(default)s)"
+        "--seed", type=at_least(0, LAST_SEED), default=0, help=f"of {what} (default: %(default)s)"
     )
 
 

@@ -9,6 +9,7 @@ from genie_mini.device import PLAY_THREADS, choose_device, threads
 from genie_mini.evaluation.action_names import read_action_names
 from genie_mini.genie import Genie
 from genie_mini.play.server import PlayServer
+from genie_mini.training.config import LAST_SEED
 
 
 def add(commands: Commands) -> None:
@@ -30,7 +31,7 @@ def add(commands: Commands) -> None:
         "--prompt", type=Path, metavar="IMAGE", help="begin from a picture, cut to a square"
     )
     start.add_argument(
-        "--level", type=at_least(0), metavar="SEED", help="begin from a platformer level"
+        "--level", type=at_least(0, LAST_SEED), metavar="SEED", help="begin from a platformer level"
     )
     parser.add_argument(
         "--port",

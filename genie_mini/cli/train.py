@@ -1,6 +1,7 @@
 """`genie-mini train`: train a Genie on videos."""
 
 import argparse
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,14 @@ from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.data.video_files import VideoFolder
 from genie_mini.data.videos import Videos
 from genie_mini.device import choose_device
+from genie_mini.errors import GenieError
+from genie_mini.files import as_weights, weights_folder, weights_hashes
 from genie_mini.genie import Genie
 from genie_mini.models.lookback import LOOKBACKS
+from genie_mini.outputs import prepare_folder
 from genie_mini.training.config import LOOKBACK_TRAINING, TRAINING_PRESETS, training_config
+from genie_mini.training.folder import claim
+from genie_mini.training.request import Request
 from genie_mini.training.trainer import train
 
 
@@ -34,8 +40,9 @@ def add(commands: Commands) -> None:
         "train a Genie on videos",
         "Train all three networks in two phases: the tokenizer; then the latent action\n"
         "model and the dynamics model. Ctrl-C saves the state and stops; the same command\n"
-        "goes on from there. The folder receives the trained Genie (config.json and three\n"
-        ".safetensors files) and the losses of each step (tokenizer.csv, world.csv).",
+        "goes on from there, and with more --steps it learns on. The folder receives the\n"
+        "trained Genie (config.json and three .safetensors files) and the losses of each\n"
+        "step (tokenizer.csv, world.csv).",
         "  genie-mini train --preset pocket --out runs/pocket\n"
         "  genie-mini train --data my_videos --steps 2000 --out runs/mine\n"
         "  genie-mini train --lookback sparse --from mini --out runs/sparse\n"
@@ -56,8 +63,7 @@ def _add_what(parser):
     parser.add_argument(
         "--preset",
         choices=list(TRAINING_PRESETS),
-        default="pocket",
-        help="sizes of the networks (default: %(default)s)",
+        help="sizes of the networks (default: pocket)",
     )
     parser.add_argument(
         "--data",
@@ -84,31 +90,57 @@ def _add_lookback(parser):
     parser.add_argument(
         "--from",
         dest="trained",
-        default="mini",
         metavar="NAME|DIR",
-        help="the Genie that --lookback goes on from (default: %(default)s)",
+        help="the Genie that --lookback goes on from (default: mini)",
     )
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    options = {"seed": arguments.seed, "compile": arguments.compile}
-    if arguments.precision:
-        options["precision"] = arguments.precision
+    _check_pairs(arguments)
+    prepare_folder(arguments.out)
     device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)
-    if arguments.lookback is None:
-        config = training_config(arguments.preset, arguments.steps, **options)
-        genie = Genie.from_preset(arguments.preset)
-    else:
-        genie = Genie.from_pretrained(arguments.trained).with_lookback(arguments.lookback)
-        steps = arguments.steps or LOOKBACK_TRAINING.dynamics_steps
-        config = replace(LOOKBACK_TRAINING, dynamics_steps=steps, **options)
+    genie, config, origin = _what_to_train(arguments)
+    # The videos may take minutes to read; a folder that is another run's is told before.
+    claim(arguments.out, Request.of(genie, config, None, origin))
     size = genie.config.tokenizer.image_size[0]
     videos: Videos
     if arguments.data is None:
         videos = PlatformerVideos(size, returning=arguments.lookback is not None)
     else:
         videos = VideoFolder(arguments.data, size)
-    train(genie.to(device), videos, config, arguments.out)
-    print(f"trained; play it with `genie-mini play --weights {arguments.out}`")
+    train(genie.to(device), videos, config, arguments.out, origin=origin)
+    command = shlex.join(["genie-mini", "play", "--weights", as_weights(arguments.out)])
+    print(f"trained; play it with `{command}`")
+
+
+def _check_pairs(arguments):
+    """Refuse an option that another leaves nothing to do for."""
+    if arguments.lookback is None and arguments.trained is not None:
+        raise GenieError(
+            "--from names the Genie that --lookback goes on from: give --lookback too, or leave "
+            "--from out"
+        )
+    if arguments.lookback is not None and arguments.preset is not None:
+        raise GenieError(
+            "--preset gives sizes to new networks, --lookback goes on from a Genie that has its "
+            "own (--from): leave one of them out"
+        )
+
+
+def _what_to_train(arguments):
+    """The Genie, its schedule, and what it begins as."""
+    options = {"seed": arguments.seed, "compile": arguments.compile}
+    if arguments.precision:
+        options["precision"] = arguments.precision
+    if arguments.lookback is None:
+        preset = arguments.preset or "pocket"
+        config = training_config(preset, arguments.steps, **options)
+        return Genie.from_preset(preset), config, f"preset {preset}"
+    trained = arguments.trained or "mini"
+    genie = Genie.from_pretrained(trained).with_lookback(arguments.lookback)
+    steps = arguments.steps or LOOKBACK_TRAINING.dynamics_steps
+    config = replace(LOOKBACK_TRAINING, dynamics_steps=steps, **options)
+    hashes = weights_hashes(weights_folder(trained))
+    return genie, config, f"weights of SHA-256 {', '.join(value[:8] for value in hashes.values())}"

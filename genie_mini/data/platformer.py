@@ -19,6 +19,8 @@ class PlatformerVideos:
 
     def __init__(self, size: int, returning: bool = False):
         self.size, self.returning = size, returning
+        self.description = f"the platformer at {size} pixels{', returning' if returning else ''}"
+        self.longest = None
 
     def batch(self, num_clips: int, num_frames: int, key: list[int]) -> Tensor:
         """Film a batch; see `Videos.batch`."""

@@ -1,5 +1,6 @@
 """Clips cut from recordings: video files, and arrays of frames."""
 
+import hashlib
 from pathlib import Path
 
 import av
@@ -56,6 +57,21 @@ class VideoFolder:
             for index in chosen
         ]
         return torch.from_numpy(np.stack(cut)).float() / 255
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest recording."""
+        return max(map(len, self.recordings))
+
+    @property
+    def description(self) -> str:
+        """What tells these recordings from others: a hash of all their lengths, and of some frames
+        of some of them.
+        """
+        digest = hashlib.sha256(str([frames.shape for frames in self.recordings]).encode())
+        for frames in self.recordings[:: 1 + len(self.recordings) // 64]:
+            digest.update(np.ascontiguousarray(frames[:: 1 + len(frames) // 4]).data)
+        return f"{len(self.recordings)} recordings {digest.hexdigest()[:16]}"
 
 
 def read_recordings(file: Path, size: int) -> list[np.ndarray]:

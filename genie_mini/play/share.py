@@ -19,6 +19,7 @@ from genie_mini.export.page import (
 from genie_mini.export.write import export
 from genie_mini.files import weights_folder, write_atomic
 from genie_mini.genie import Genie
+from genie_mini.outputs import prepare_folder
 from genie_mini.play.about import card_section, facts_section, licences_section
 from genie_mini.play.prompts import as_prompt, saved_prompts
 from genie_mini.play.widget import (
@@ -95,8 +96,8 @@ def share(
 
     Args:
         genie: the trained networks, on any device.
-        path: of the page, NAME.html; its folder is made if need be. It is written whole or not at
-            all.
+        path: of the page, NAME.html; its folder is made if need be, and an older page replaced. It
+            is written whole or not at all.
         prompts: pictures to begin from, one at least, each as `prompts.as_prompt` takes it.
         title: plain text, which stands above the world.
         action_names: what each latent action means; None if unknown.
@@ -108,31 +109,29 @@ def share(
         For float32 and for the variant the largest difference of its logits from PyTorch's.
 
     Raises:
-        GenieError: something cannot be used or exported, onnxruntime-web is not there, or the page
-            would be larger than `LARGEST_PAGE`.
+        GenieError: something cannot be used or exported, onnxruntime-web is not there, another
+            file is, or the page would be larger than `LARGEST_PAGE`.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".html", ".htm") or path.is_dir():
-        raise GenieError(f"a page is a file whose name ends in .html, got {path}")
     if not title.strip():
         raise GenieError("a page's title is a line of text, got an empty one")
     if not prompts:
         raise GenieError("a world begins from pictures, one at least")
-    runtime = find_onnxruntime_web(onnxruntime)
     options = player_options(genie, prompts=list(prompts), action_names=action_names)
     options["assets"] = None  # the page itself has them
+    runtime = find_onnxruntime_web(onnxruntime)
     card = "" if model_card is None else card_section(model_card)
+    _prepare_page(path)
     with tempfile.TemporaryDirectory() as folder:
         # float32 too: its logits show whether the graphs compute what PyTorch does
         differences = export(genie, folder, sorted({"fp32", variant}), action_names)
         scripts = as_scripts(player_files(Path(folder), variant, runtime))
-    size = genie.config.tokenizer.image_size
-    pictures = torch.stack([as_prompt(prompt, size) for prompt in prompts])
+    names, difference = options["world"]["actionNames"], differences[variant]
     page = whole_page(
-        page_player(options, pictures, "Pictures from which this world can begin").data,
+        _player(options, prompts, genie.config.tokenizer.image_size),
         title,
         policy=_policy([*scripts.values(), MODULE]),
-        about=facts_section(genie, options["world"]["actionNames"], variant, differences[variant])
+        about=facts_section(genie, names, variant, difference)
         + card
         + licences_section(model_card, licences(runtime)),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts.values()),
@@ -142,9 +141,29 @@ def share(
             f"the page would hold {len(page) / 1e6:.1f} MB, and {LARGEST_PAGE / 1e6:.0f} are the "
             "most: share a smaller Genie, or its weights as int8"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, page)
     return differences
+
+
+def _prepare_page(path):
+    """Make sure that a page can be written, before the work that is to end there; what lies there
+    and is no page of this kind is not replaced.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise GenieError(f"a page is a file whose name ends in .html, got {path}")
+    prepare_folder(path.parent)
+    if path.exists() and not (path.is_file() and _is_page(path.read_bytes())):
+        raise GenieError(f"{path} is there and holds something else: give another name")
+
+
+def _is_page(content):
+    return not content or b"<genie-player>" in content
+
+
+def _player(options, prompts, image_size):
+    """The element; where there is no JavaScript, its pictures."""
+    pictures = torch.stack([as_prompt(prompt, image_size) for prompt in prompts])
+    return page_player(options, pictures, "Pictures from which this world can begin").data
 
 
 def _policy(scripts):

@@ -1,6 +1,4 @@
-"""What a training run writes down: the losses of each step, and all it needs to go on after
-a stop.
-"""
+"""All that a training run needs to go on after a stop, as one safetensors file."""
 
 from pathlib import Path
 
@@ -10,13 +8,24 @@ import torch
 from torch import Tensor
 
 from genie_mini.errors import GenieError
-from genie_mini.files import write_atomic
+from genie_mini.files import check_finite, check_tensors, write_atomic
 from genie_mini.genie import Genie
+from genie_mini.training.request import Request
 
 
-def write_checkpoint(path: Path, genie: Genie, optimizer, phase: int, step: int) -> None:
-    """Save all that is needed to go on: weights, the optimiser's averages, and where in which phase
-    we are.
+def write_checkpoint(
+    path: Path,
+    genie: Genie,
+    optimizer: torch.optim.Optimizer | None,
+    phase: int,
+    step: int,
+    request: Request,
+) -> None:
+    """Save all that is needed to go on: weights, the optimizer's averages, where in which phase we
+    are, and what the run was asked for.
+
+    Raises:
+        GenieError: a tensor holds NaN or infinity; the file stays as it was.
     """
     tensors = {f"model.{name}": tensor.contiguous() for name, tensor in genie.state_dict().items()}
     if optimizer is not None:
@@ -24,42 +33,92 @@ def write_checkpoint(path: Path, genie: Genie, optimizer, phase: int, step: int)
             tensors |= {
                 f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()
             }
-    write_atomic(path, safetensors.torch.save(tensors, {"phase": str(phase), "step": str(step)}))
+    check_finite(tensors, path)
+    notes = {"phase": str(phase), "step": str(step), "request": request.to_json()}
+    write_atomic(path, safetensors.torch.save(tensors, notes))
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
-    """The tensors of a checkpoint, and its phase and step."""
+    """The tensors of a checkpoint, and its phase and step. The file is closed again: a mapped one
+    could not be replaced on Windows.
+
+    Raises:
+        GenieError: it is no whole checkpoint, or holds NaN or infinity.
+    """
+    _, where = read_notes(path)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            where = {name: int((file.metadata() or {})[name]) for name in ("phase", "step")}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
-        raise GenieError(
-            f"{path} is not a whole checkpoint ({error}); move it away to train from the beginning"
-        ) from error
+        tensors = safetensors.torch.load(path.read_bytes())
+    except (safetensors.SafetensorError, OSError) as error:
+        raise _broken(path, error) from error
+    check_finite(tensors, path)
     return tensors, where
 
 
-def restore(genie: Genie, optimizer, tensors: dict[str, Tensor], path: Path) -> None:
-    """Bring networks and optimiser back to the state of a checkpoint."""
+def read_notes(path: Path) -> tuple[Request, dict[str, int]]:
+    """What the run of a checkpoint was asked for, and the phase and step that it had come to.
+
+    Raises:
+        GenieError: it is no whole checkpoint.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            notes = file.metadata() or {}
+        where = {name: int(notes[name]) for name in ("phase", "step")}
+        if min(where.values()) < 0:
+            raise ValueError(f"{where} is nowhere")
+        return Request.from_json(notes["request"]), where
+    except (
+        *(safetensors.SafetensorError, OSError),
+        *(ValueError, TypeError, KeyError, RecursionError),
+    ) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path, error):
+    return GenieError(
+        f"{path} is not a whole checkpoint ({error}); move it away, with the logs beside it, to "
+        "train from the beginning"
+    )
+
+
+def restore(
+    genie: Genie,
+    optimizer: torch.optim.Optimizer | None,
+    tensors: dict[str, Tensor],
+    path: Path,
+) -> None:
+    """Bring networks and optimizer back to the state of a checkpoint.
+
+    Raises:
+        GenieError: its tensors are those of other networks.
+    """
     weights = {
         name.removeprefix("model."): tensor
         for name, tensor in tensors.items()
         if name.startswith("model.")
     }
-    try:
-        genie.load_state_dict(weights)
-    except RuntimeError as error:
-        raise GenieError(
-            f"{path} belongs to a Genie of another shape: give another folder, or the preset it had"
-        ) from error
+    check_tensors(genie, weights, path)
+    genie.load_state_dict(weights)
     if optimizer is None:
         return
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = tensor
     content = optimizer.state_dict()
-    content["state"] = state
+    content["state"] = _averages(optimizer, tensors, path)
     optimizer.load_state_dict(content)
+
+
+def _averages(optimizer, tensors, path):
+    """The state of the optimizer by the number of each weight, as its `load_state_dict` takes
+    it.
+    """
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    state = {}
+    for index, weight in enumerate(weights):
+        shapes = {"step": (), "exp_avg": weight.shape, "exp_avg_sq": weight.shape}
+        found = {key: tensors.get(f"optimizer.{index}.{key}") for key in shapes}
+        if all(average is None for average in found.values()):
+            continue  # a weight that has not learnt yet
+        for key, average in found.items():
+            if average is None or average.shape != shapes[key]:
+                raise GenieError(f"{path} holds averages of other weights: optimizer.{index}.{key}")
+        state[index] = found
+    return state

@@ -4,9 +4,13 @@ rate at each step.
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
+from genie_mini.device import PRECISIONS
 from genie_mini.errors import GenieError
+
+MOST = 10**9  # steps, clips, frames: more than anybody can wait for
+LAST_SEED = 2**63 - 1  # torch and NumPy take no greater ones alike
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,11 @@ class TrainingConfig:
     checkpoint_seconds: float = 60.0
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        self._check_counts()
+        self._check_shares()
+        if self.precision not in PRECISIONS:
+            raise GenieError(f"precision is one of {', '.join(PRECISIONS)}, got {self.precision!r}")
         if self.latent_action_pretraining_steps > self.latent_action_steps:
             raise GenieError(
                 f"latent_action_pretraining_steps ({self.latent_action_pretraining_steps}) must "
@@ -77,6 +85,29 @@ class TrainingConfig:
                 "the shares of latent_action_restarts must sum to 1, got "
                 f"{self.latent_action_restarts}"
             )
+
+    def _check_counts(self):
+        lowest = {"batch_size": 1, "num_frames": 2, "short_frames": 1, "latent_action_frames": 2}
+        for field in fields(self):
+            if field.type is not int:
+                continue
+            value = getattr(self, field.name)
+            least, most = lowest.get(field.name, 0), LAST_SEED if field.name == "seed" else MOST
+            if type(value) is not int or not least <= value <= most:
+                raise GenieError(
+                    f"{field.name} is an integer from {least} to {most}, got {value!r}"
+                )
+
+    def _check_shares(self):
+        for field in fields(self):
+            if field.type is not float:
+                continue
+            value = getattr(self, field.name)
+            most = 1.0 if field.name == "short_share" else math.inf
+            if not 0 <= value <= most or math.isnan(value):
+                raise GenieError(f"{field.name} is a number from 0 to {most}, got {value!r}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise GenieError(f"betas are two numbers from 0 up and below 1, got {self.betas}")
 
     @property
     def restart_steps(self) -> list[int]:

@@ -308,9 +308,9 @@ def test_a_model_card_is_read_as_text(tmp_path):
 def old(tmp_path):
     """A page that was there before."""
     path = tmp_path / "world.html"
-    path.write_text("the old page")
+    path.write_text("<genie-player>the old page")
     yield path
-    assert path.read_text() == "the old page"
+    assert path.read_text() == "<genie-player>the old page"
     assert [file.name for file in tmp_path.iterdir()] == ["world.html"]
 
 
@@ -337,12 +337,23 @@ def test_without_onnxruntime_web_nothing_is_exported(old, monkeypatch):
         share(tiny_genie(), old, pictures())
 
 
-@pytest.mark.parametrize("name", ["world", "world.onnx", "", "page.html"])
+@pytest.mark.parametrize("name", ["world", "world.onnx", ""])
 def test_another_name_than_a_pages_is_refused(tmp_path, name):
-    (tmp_path / "page.html").mkdir()
     with pytest.raises(ValueError, match="a page is a file whose name ends in .html"):
         share(tiny_genie(), tmp_path / name, pictures())
-    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_lies_there_and_is_no_such_page_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(share_module, "export", None)
+    (tmp_path / "diary.html").write_text("<p>Dear diary")
+    (tmp_path / "folder.html").mkdir()
+    for name in ("diary.html", "folder.html"):
+        with pytest.raises(GenieError, match=f"{name} is there and holds something else"):
+            share(tiny_genie(), tmp_path / name, pictures())
+    with pytest.raises(GenieError, match="diary.html is no folder to write into"):
+        share(tiny_genie(), tmp_path / "diary.html" / "world.html", pictures())
+    assert (tmp_path / "diary.html").read_text() == "<p>Dear diary"
 
 
 @pytest.mark.parametrize("failure", ["export", "size", "disk"])

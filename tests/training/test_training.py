@@ -2,91 +2,21 @@
 it stopped.
 """
 
-import csv
 import math
 import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-import safetensors.torch
 import torch
+from short_runs import CONFIG, STEPS, Killed, Noise, kill, logs, same, weights
 
 from genie_mini.files import PARTS
 from genie_mini.genie import Genie
 from genie_mini.training import trainer
-from genie_mini.training.config import TrainingConfig
 from genie_mini.training.learning_rate import learning_rate
 from genie_mini.training.phases import build_phases
-from genie_mini.training.trainer import Interrupted, train
-
-CONFIG = TrainingConfig(
-    tokenizer_steps=4,
-    latent_action_steps=4,
-    latent_action_pretraining_steps=2,
-    dynamics_steps=4,
-    batch_size=2,
-    num_frames=4,
-    short_frames=2,
-    warmup_steps=2,
-    tokenizer_lr=3e-3,
-    latent_action_lr=3e-3,
-    dynamics_lr=3e-3,
-    checkpoint_seconds=1e9,
-)
-STEPS = 4 + 6  # of both phases
-
-
-class Noise:
-    """Clips that follow from their key; something may happen before the clips of a given step are
-    dealt.
-    """
-
-    def __init__(self, at=None, event=None, size=16):
-        self.at, self.event, self.size, self.keys = at, event, size, []
-
-    def batch(self, num_clips, num_frames, key):
-        if len(self.keys) == self.at:
-            self.event()
-        self.keys.append(list(key))
-        generator = torch.Generator().manual_seed(hash(tuple(key)) % 2**31)
-        clips = torch.rand(num_clips, num_frames, self.size, self.size, 3, generator=generator)
-        clips[:, :, : self.size // 2] = clips[:, :1, : self.size // 2]
-        return clips
-
-
-def logs(folder):
-    """All logged figures but the seconds, by file."""
-    result = {}
-    for name in ("tokenizer", "world"):
-        with (folder / f"{name}.csv").open(newline="") as file:
-            result[name] = [
-                {key: row[key] for key in row if key != "seconds"} for row in csv.DictReader(file)
-            ]
-    return result
-
-
-def weights(genie, part=None):
-    genie = genie if part is None else getattr(genie, part)
-    return {name: tensor.clone() for name, tensor in genie.state_dict().items()}
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(
-        torch.equal(first[name], second[name]) for name in first
-    )
-
-
-@pytest.fixture
-def trained(make_genie, tmp_path):
-    """Train a fresh Genie: (folder name, config changes, videos) -> the Genie and its folder."""
-
-    def run(name="run", videos=None, genie=None, **changes):
-        genie = make_genie() if genie is None else genie
-        train(genie, videos or Noise(), replace(CONFIG, **changes), tmp_path / name, progress=False)
-        return genie, tmp_path / name
-
-    return run
+from genie_mini.training.trainer import Interrupted
 
 
 def test_the_same_seed_gives_the_same_losses_and_weights(trained):
@@ -151,14 +81,6 @@ def test_ctrl_c_and_going_on_equals_not_stopping(trained, make_genie, at):
     )
     assert logs(two) == logs(one)
     assert same(weights(resumed), weights(whole))
-
-
-class Killed(Exception):
-    pass
-
-
-def kill():
-    raise Killed
 
 
 @pytest.mark.parametrize("at", [1, 3, 5, 8, 9])
@@ -231,28 +153,6 @@ def test_the_dynamics_loss_sends_no_gradient_into_the_other_networks(genie):
     latent.backward()
     assert any(p.grad is not None for p in genie.latent_action_model.parameters())
     assert all(p.grad is None for p in genie.tokenizer.parameters())
-
-
-@pytest.mark.parametrize(
-    "damage", ["empty", "truncated", "noise", "foreign", "foreign with notes", "another shape"]
-)
-def test_a_bad_checkpoint_is_named(trained, make_genie, tmp_path, damage):
-    with pytest.raises(Killed):
-        trained("run", Noise(2, kill), checkpoint_seconds=0)
-    path = tmp_path / "run" / "checkpoint.safetensors"
-    content = path.read_bytes()
-    notes = {"format": "pt"} if damage == "foreign with notes" else None
-    if damage == "empty":
-        path.write_bytes(b"")
-    elif damage == "truncated":
-        path.write_bytes(content[: len(content) // 2])
-    elif damage == "noise":
-        path.write_bytes(bytes(range(256)) * 20)
-    elif damage.startswith("foreign"):
-        safetensors.torch.save_file({"weight": torch.zeros(3)}, path, notes)
-    genie, size = (make_genie(size=32), 32) if damage == "another shape" else (make_genie(), 16)
-    with pytest.raises(ValueError, match=r"checkpoint\.safetensors"):
-        trained("run", Noise(size=size), genie)
 
 
 def test_learning_rates_have_known_values():

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_genie
 
 from genie_mini import cli
 from genie_mini.cli import build_parser, main
@@ -27,13 +26,6 @@ from genie_mini.training.trainer import Interrupted
 from genie_mini.world import Truth
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("weights")
-    tiny_genie().save(folder)
-    return folder
-
-
 @pytest.mark.parametrize("command", ["train", "play", "evaluate", "memory", "export", "record"])
 def test_help_of_every_command_has_a_text_and_examples_that_parse(command, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -46,30 +38,47 @@ def test_help_of_every_command_has_a_text_and_examples_that_parse(command, capsy
     assert max(map(len, text.splitlines())) <= 85
 
 
-def wrong(words, capsys):
-    """Run a command that must fail; return the one line it writes."""
-    assert main(words) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    (line,) = output.err.splitlines()
-    assert line.startswith("genie-mini: ")
-    return line
-
-
-def test_users_mistakes_are_told_in_one_line(tmp_path, weights, capsys):
-    out = str(tmp_path / "out")
-    assert "does not exist" in wrong(
-        ["train", "--data", str(tmp_path / "no"), "--out", out], capsys
+def test_users_mistakes_are_told_in_one_line(tmp_path, weights, wrong):
+    out = tmp_path / "out"
+    assert "does not exist" in wrong("train", "--data", tmp_path / "no", "--out", out)
+    assert "holds no recordings" in wrong("train", "--data", weights, "--out", out)
+    assert "config.json is missing" in wrong(
+        "evaluate", "--weights", tmp_path, "--out", tmp_path / "scores.json"
     )
-    assert "holds no recordings" in wrong(["train", "--data", str(weights), "--out", out], capsys)
-    assert "config.json is missing" in wrong(["evaluate", "--weights", str(tmp_path)], capsys)
-    words = ["play", "--weights", str(weights), "--no-browser"]
-    assert "is not a picture" in wrong([*words, "--prompt", str(weights / "config.json")], capsys)
-    assert "port 99999" in wrong([*words, "--port", "99999"], capsys)
+    words = ["play", "--weights", weights, "--no-browser"]
+    assert "is not a picture" in wrong(*words, "--prompt", weights / "config.json")
+    assert "port 99999" in wrong(*words, "--port", "99999")
 
 
 @pytest.mark.parametrize(
-    "words", [["record", "--out", "x", "--clips", "0"], ["evaluate", "--clips", "3"], []]
+    "words",
+    [
+        [],
+        ["evaluate", "--clips", "3"],
+        ["evaluate", "--clips", "1" + 30 * "0"],
+        ["memory", "leaks", "--cases", "1"],
+        ["memory", "leaks", "--seed", "-1"],
+        ["memory", "leaks", "--seed", str(2**63)],
+        ["play", "--level", "-1"],
+        ["play", "--level", str(2**63)],
+        ["play", "--level", "1", "--prompt", "x.png"],
+        ["play", "--port", "-1"],
+        ["record", "--out", "x", "--clips", "0"],
+        ["record", "--out", "x", "--clips", "1" + 30 * "0"],
+        ["record", "--out", "x", "--clips", 5000 * "9"],
+        ["record", "--out", "x", "--frames", "1"],
+        ["record", "--out", "x", "--frames", "1" + 30 * "0"],
+        ["record", "--out", "x", "--seed", str(2**63)],
+        ["record", "--out", "x", "--size", "16"],
+        ["train", "--out", "x", "--steps", "0"],
+        ["train", "--out", "x", "--steps", "1" + 30 * "0"],
+        ["train", "--out", "x", "--steps", "2.5"],
+        ["train", "--out", "x", "--seed", "-1"],
+        ["train", "--out", "x", "--seed", str(2**63)],
+        ["train", "--out", "x", "--preset", "paper"],
+        ["train", "--out", "x", "--lookback", "all"],
+    ],
+    ids=lambda words: " ".join(words)[:40],
 )
 def test_impossible_numbers_and_missing_words_are_refused(words, capsys):
     with pytest.raises(SystemExit) as stop:
@@ -108,14 +117,6 @@ def test_the_precision_is_the_presets_own_unless_one_is_named():
 def test_a_preset_without_a_schedule_says_so():
     with pytest.raises(ValueError, match="paper has no training schedule"):
         training_config("paper", 10, seed=0, compile=False)
-
-
-@pytest.fixture
-def small_training(monkeypatch):
-    monkeypatch.setattr(Genie, "from_preset", lambda name: tiny_genie(seed=1))
-    monkeypatch.setitem(
-        TRAINING_PRESETS, "pocket", replace(TRAINING_PRESETS["pocket"], batch_size=1, num_frames=4)
-    )
 
 
 def test_train_writes_a_genie_that_loads(tmp_path, small_training, capsys):
@@ -220,9 +221,9 @@ def test_export_writes_a_page_with_all_that_it_is_given(tmp_path, weights, monke
     assert "world.html: 1.2 MB" in capsys.readouterr().out
 
 
-def test_export_writes_files_or_a_page(tmp_path, weights, capsys):
+def test_export_writes_files_or_a_page(tmp_path, weights, wrong):
     words = ["export", "--weights", str(weights), "--out", str(tmp_path / "onnx")]
-    assert "--title is an option of a page" in wrong([*words, "--title", "Mine"], capsys)
+    assert "--title is an option of a page" in wrong(*words, "--title", "Mine")
     assert not list(tmp_path.iterdir())
     for words in (["export"], ["export", "--out", "x", "--page", "y.html"]):
         with pytest.raises(SystemExit) as stop:
@@ -231,7 +232,7 @@ def test_export_writes_files_or_a_page(tmp_path, weights, capsys):
 
 
 def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, small_training, monkeypatch, capsys):
-    def interrupted(*arguments):
+    def interrupted(*arguments, **options):
         raise Interrupted("run the same command again to go on")
 
     monkeypatch.setattr(cli.train, "train", interrupted)

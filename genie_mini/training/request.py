@@ -1,0 +1,124 @@
+"""What a training run was asked for: its checkpoint keeps it, so that the run goes on with the
+same, or with more steps of it, or not at all.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from genie_mini.data.videos import Source, Videos
+from genie_mini.errors import GenieError
+from genie_mini.genie import Genie
+from genie_mini.training.config import TrainingConfig
+
+LENGTHS = (
+    "tokenizer_steps",
+    "latent_action_steps",
+    "latent_action_pretraining_steps",
+    "dynamics_steps",
+)
+_MANNER = ("compile", "checkpoint_seconds")  # how a run does it, not what it comes to
+_NAMED = 6  # differences that an error lists
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked for.
+
+    Attributes:
+        what: all that its result follows from but the lengths, as JSON has it: the settings of the
+            training, the shapes of the networks, what the clips are, what the networks began as. A
+            text that is empty is not known.
+        lengths: the steps of each network (`LENGTHS`), those asked for first and then, each time
+            more was asked for, the new ones.
+    """
+
+    what: dict[str, Any]
+    lengths: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(
+        cls, genie: Genie, config: TrainingConfig, videos: Videos | None, origin: str
+    ) -> "Request":
+        """The request for a training; see `train`. Without videos, what they are is not known."""
+        settings = asdict(config)
+        lengths = tuple(settings.pop(name) for name in LENGTHS)
+        what = {
+            "began as": origin,
+            "data": videos.description if isinstance(videos, Source) else "",
+            "training": {name: settings[name] for name in settings if name not in _MANNER},
+            "networks": asdict(genie.config),
+        }
+        return cls(json.loads(json.dumps(what)), (lengths,))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Request":
+        """Read what `to_json` wrote; a ValueError or a TypeError if it did not."""
+        content = json.loads(text)
+        lengths = tuple(tuple(steps) for steps in content["lengths"])
+        if not lengths or not all(
+            len(steps) == len(LENGTHS) and all(type(count) is int for count in steps)
+            for steps in lengths
+        ):
+            raise ValueError(f"{content['lengths']} are no lengths")
+        return cls(dict(content["what"]), lengths)
+
+    def to_json(self) -> str:
+        """As the text that a checkpoint keeps."""
+        return json.dumps(asdict(self))
+
+    def goes_on_as(self, new: "Request", checkpoint: Path) -> "Request":
+        """The request of a run that was asked for this and is now asked for something new: the same
+        again, or more steps.
+
+        Args:
+            new: what is asked for now.
+            checkpoint: the file that holds this, for the message.
+
+        Raises:
+            GenieError: it is something else; the error says what differs.
+        """
+        told = _differences(self.what, new.what)
+        before, now = self.lengths[-1], new.lengths[-1]
+        fewer = any(one > other for one, other in zip(before, now, strict=True))
+        for name, one, other in zip(LENGTHS, before, now, strict=True):
+            if fewer and one != other:
+                told.append(f"{name} {one}, now {other} (of each, more can be asked for, not less)")
+        if told:
+            more = f"; and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+            raise GenieError(
+                f"{checkpoint} belongs to a run that was asked for something else: "
+                f"{'; '.join(told[:_NAMED])}{more}. Ask for the same to go on with it, or give "
+                "another folder"
+            )
+        return self if now == before else replace(self, lengths=(*self.lengths, now))
+
+    def legs(self, genie: Genie, config: TrainingConfig) -> list[TrainingConfig]:
+        """The settings of each leg of the run: the first, and one for each time more was asked for,
+        as long as what came on top.
+
+        A further leg is like the end of a training: long clips, latent actions that are decided,
+        and learning rates that rise and fall once more.
+        """
+        first: dict[str, Any] = dict(zip(LENGTHS, self.lengths[0], strict=True))
+        legs = [replace(config, **first)]
+        for before, after in zip(self.lengths, self.lengths[1:], strict=False):
+            steps = [new - old for old, new in zip(before, after, strict=True)]
+            more: dict[str, Any] = dict(zip(LENGTHS, steps, strict=True))
+            pretraining = "latent_action_pretraining_steps"
+            more[pretraining] = min(more[pretraining], more["latent_action_steps"])
+            more["latent_action_restarts"] = ((1.0, genie.config.latent_action.soft_share),)
+            legs.append(replace(config, short_share=0.0, **more))
+        return legs
+
+
+def _differences(before, now, name=""):
+    """What differs between two JSON values, a line each."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [
+            line
+            for key in sorted({*before, *now}, key=[*now, *before].index)
+            for line in _differences(before.get(key), now.get(key), f"{name} {key}".strip())
+        ]
+    return [] if before == now or "" in (before, now) else [f"{name} {before}, now {now}"]

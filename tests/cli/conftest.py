@@ -1,0 +1,41 @@
+"""What the tests of the commands share: a Genie in a folder, and a training of a few seconds."""
+
+from dataclasses import replace
+
+import pytest
+from tiny import tiny_genie
+
+from genie_mini.genie import Genie
+from genie_mini.training.config import TRAINING_PRESETS
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    tiny_genie().save(folder)
+    return folder
+
+
+@pytest.fixture
+def small_training(monkeypatch):
+    monkeypatch.setattr(Genie, "from_preset", lambda name: tiny_genie(seed=1))
+    monkeypatch.setitem(
+        TRAINING_PRESETS, "pocket", replace(TRAINING_PRESETS["pocket"], batch_size=1, num_frames=4)
+    )
+
+
+@pytest.fixture
+def wrong(capsys):
+    """Run a command that must fail; return the one line it writes."""
+    from genie_mini.cli import main
+
+    def run(*words):
+        capsys.readouterr()
+        assert main([str(word) for word in words]) == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        (line,) = output.err.splitlines()
+        assert line.startswith("genie-mini: ")
+        return line
+
+    return run

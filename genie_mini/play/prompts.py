@@ -8,7 +8,10 @@ from torch import Tensor
 
 from genie_mini.data.pictures import read_picture
 from genie_mini.errors import GenieError
+from genie_mini.files import weights_folder
 from genie_mini.world.simulation import SIZES, Simulation
+
+PROMPTS = "prompts"  # the folder of pictures beside a Genie's config.json
 
 
 def level_picture(level: int, image_size: tuple[int, int]) -> Tensor:
@@ -32,6 +35,26 @@ def level_picture(level: int, image_size: tuple[int, int]) -> Tensor:
             "give a prompt"
         )
     return torch.from_numpy(Simulation([level]).frames(image_size[0])[0]).float() / 255
+
+
+def saved_prompts(weights: str | Path, image_size: tuple[int, int]) -> list[Tensor]:
+    """The pictures that travel with trained weights to begin from: the PNG files in the folder
+    `prompts` beside config.json, in the order of their names.
+
+    Args:
+        weights: what `Genie.from_pretrained` takes: a name, or a folder.
+        image_size: (height, width) in pixels.
+
+    Returns:
+        Each (height, width, 3) float in [0, 1]; none if there is no such folder.
+
+    Raises:
+        GenieError: one of the files is no picture that can be read.
+    """
+    return [
+        as_prompt(path, image_size)
+        for path in sorted((weights_folder(weights) / PROMPTS).glob("*.png"))
+    ]
 
 
 def as_prompt(source, image_size: tuple[int, int]) -> Tensor:

@@ -6,32 +6,34 @@ what `Games.answer` takes, and after it the picture to begin from. The answer ha
 line of JSON, then the frame.
 """
 
-import base64
 import contextlib
-import hashlib
 import json
 import os
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.play.games import Games
 from genie_mini.play.prompts import as_prompt, level_picture
-from genie_mini.play.widget import MODULE, as_json, level_prompts, player_options
+from genie_mini.play.widget import (
+    MODULE,
+    level_prompts,
+    player_element,
+    player_options,
+    script_hash,
+    whole_page,
+)
 from genie_mini.world.simulation import SIZES
 
-_PAGE = Path(__file__).parent / "assets" / "player.html"
 LARGEST_REQUEST = 16 * 2**20  # bytes
-_MODULE_HASH = base64.b64encode(hashlib.sha256(MODULE.encode()).digest()).decode()
 # No script but the player's, no connection but to here. Styles lie within the page and the player,
 # prompts in data URIs; a person's own picture becomes a blob.
 _POLICY = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "connect-src 'self'; img-src data: blob:; style-src 'unsafe-inline'; "
-    f"script-src 'sha256-{_MODULE_HASH}'"
+    f"script-src {script_hash(MODULE)}"
 )
 
 
@@ -87,8 +89,7 @@ class PlayServer(ThreadingHTTPServer):
         pictures = starting_pictures(genie.config.tokenizer.image_size, prompt, level)
         self.options = player_options(genie, prompts=pictures, action_names=action_names)
         self.options["server"] = "/game"
-        page = _PAGE.read_text(encoding="utf-8").replace("{{ options }}", as_json(self.options))
-        self.page = page.replace("{{ module }}", MODULE).encode()
+        self.page = whole_page(player_element(self.options)).encode()
         self._games = Games(genie)
         # One thread for the requests of all connections: torch has one set of helpers.
         self._worker = ThreadPoolExecutor(max_workers=1)

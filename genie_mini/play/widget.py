@@ -7,6 +7,8 @@ anywidget, `Player`, and on the page of `genie-mini play` it asks `PlayServer`; 
 draws the frames.
 """
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -132,6 +134,17 @@ def as_json(options: dict) -> str:
     return json.dumps(options).replace("<", "\\u003c")
 
 
+def player_element(options: dict, fallback: str = "") -> str:
+    """The element, as HTML.
+
+    Args:
+        options: from `player_options`.
+        fallback: HTML to show where there is no JavaScript.
+    """
+    script = f'<script type="application/json">{as_json(options)}</script>'
+    return f"<genie-player>{fallback}{script}</genie-player>"
+
+
 def page_player(options: dict, fallback: Tensor, alt: str) -> HTML:
     """The player for a built page; the page's files come from the book's build.
 
@@ -142,11 +155,32 @@ def page_player(options: dict, fallback: Tensor, alt: str) -> HTML:
         alt: what there is to see in them.
     """
     strip = to_uint8(fallback.transpose(0, 1).flatten(1, 2))
-    return HTML(
-        f'<genie-player><img src="{data_uri(strip)}" alt="{html.escape(alt, quote=True)}" '
+    picture = (
+        f'<img src="{data_uri(strip)}" alt="{html.escape(alt, quote=True)}" '
         'style="image-rendering:pixelated">'
-        f'<script type="application/json">{as_json(options)}</script></genie-player>'
     )
+    return HTML(player_element(options, picture))
+
+
+def script_hash(script: str) -> str:
+    """A script of a page's, as the page's policy allows it."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def whole_page(player: str, title: str = "Genie mini", **more: str) -> str:
+    """A page of its own for a player.
+
+    Args:
+        player: the element, as HTML.
+        title: plain text.
+        more: HTML for other places of assets/player.html, which else are empty: `policy` in the
+            head, `about` below the player, `scripts` before the player's own.
+    """
+    template = (_ASSETS / "player.html").read_text(encoding="utf-8")
+    parts = {"policy": "", "about": "", "scripts": "", **more, "player": player, "module": MODULE}
+    parts["title"] = html.escape(title)
+    # in one pass, so that nothing in a part is taken for the name of another
+    return re.sub(r"\{\{ (\w+) \}\}", lambda name: parts[name[1]], template)
 
 
 class Player(anywidget.AnyWidget):

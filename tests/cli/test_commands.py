@@ -6,6 +6,7 @@ import http.client
 import json
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from genie_mini.evaluation.metrics import Score
 from genie_mini.genie import Genie
 from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import level_picture
+from genie_mini.play.widget import level_prompts
 from genie_mini.training.config import LOOKBACK_TRAINING, TRAINING_PRESETS, training_config
 from genie_mini.training.trainer import Interrupted
 from genie_mini.world import Truth
@@ -199,6 +201,38 @@ def test_export_writes_files_and_says_how_exact_they_are(tmp_path, weights, caps
     assert (tmp_path / "onnx" / "step.int8.onnx").exists() and (
         tmp_path / "onnx" / "world.json"
     ).exists()
+
+
+def test_export_writes_a_page_with_all_that_it_is_given(tmp_path, weights, monkeypatch, capsys):
+    asked = []
+
+    def share(genie, path, prompts, **options):
+        asked.append((len(prompts), options))
+        path.write_bytes(bytes(1_234_567))
+        return {"int8": 0.25}
+
+    monkeypatch.setattr(cli.export, "share", share)
+    Image.new("RGB", (9, 9)).save(tmp_path / "photo.png")
+    words = ["export", "--weights", str(weights), "--page", str(tmp_path / "world.html")]
+    assert main(words) == 0
+    photo = ["--prompt", str(tmp_path / "photo.png")]
+    more = [*photo, *photo, "--title", "Mine", "--onnxruntime", "ort", "--variant", "fp16"]
+    assert main([*words, *more]) == 0
+    usual = {"action_names": None, "model_card": None}
+    given = {"title": "Mine", "onnxruntime": Path("ort"), "variant": "fp16"}
+    levels = len(level_prompts((32, 32)))
+    assert asked == [(levels, usual), (2 + levels, {**usual, **given})]
+    assert "world.html: 1.2 MB" in capsys.readouterr().out
+
+
+def test_export_writes_files_or_a_page(tmp_path, weights, wrong):
+    words = ["export", "--weights", str(weights), "--out", str(tmp_path / "onnx")]
+    assert "--title is an option of a page" in wrong(*words, "--title", "Mine")
+    assert not list(tmp_path.iterdir())
+    for words in (["export"], ["export", "--out", "x", "--page", "y.html"]):
+        with pytest.raises(SystemExit) as stop:
+            main(words)
+        assert stop.value.code == 2
 
 
 def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, small_training, monkeypatch, capsys):

@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from genie_mini import Genie
+from genie_mini.export.page import find_onnxruntime_web
 from genie_mini.play.prompts import level_picture
+from genie_mini.play.share import player_files
 from genie_mini.play.widget import MODULE, PROMPT_LEVELS, page_player, player_options
 from genie_mini.world import HELD_OUT_SEED
 
@@ -299,10 +301,11 @@ def test_a_sketch_can_be_painted_by_keyboard_and_played(open_page, http_address)
 @pytest.fixture(scope="module")
 def exact_address(serve, tmp_path_factory):
     """A page that plays the float32 export."""
-    from genie_player import export_folder, pack, player_files
+    from genie_player import export_folder, place_scripts
 
     folder = tmp_path_factory.mktemp("site")
-    pack(player_files(export_folder(), "fp32"), folder / FILES.strip("/"))
+    files = player_files(export_folder(), "fp32", find_onnxruntime_web())
+    place_scripts(files, folder / FILES.strip("/"))
     player = page_player(
         player_options(Genie.from_pretrained("mini")), torch.zeros(1, 64, 64, 3), alt=""
     ).data

@@ -3,8 +3,9 @@
 // (`ServerEngine`), and JupyterLab through anywidget (`KernelEngine`); in these Python plays.
 //
 // It reads a JSON script inside it: {form, steps, assets, world, prompts, trace, server}; see
-// genie_mini/play/widget.py, which writes it. That module also joins this file with those that it
-// imports: an anywidget, and a page opened from disk, can each load one module only.
+// genie_mini/play/widget.py, which writes it. Where the page itself holds the world, `assets` is
+// null. That module also joins this file with those that it imports: an anywidget, and a page
+// opened from disk, can each load one module only.
 
 import { KernelEngine, PageEngine, ServerEngine } from "./player_engines.js";
 import { ABSENT, BODY, STYLE } from "./player_markup.js";
@@ -55,13 +56,15 @@ export class GeniePlayer extends HTMLElement {
     // The first pictures stand there from the beginning; nothing else is loaded before `begin`.
     this.screens.forEach(async (screen, index) => paint(screen, await this.promptPixels(index)));
     this.showPaused();
-    if (this.options.server) this.find(".cover").focus(); // the page is there for nothing else
+    const { server, assets } = this.options;
+    if (server || assets === null) this.find(".cover").focus(); // the page is there for nothing else
   }
 
   chooseEngine() {
     const { assets, server, world } = this.options;
     if (server) return new ServerEngine(server);
-    return new PageEngine(document.documentElement.dataset.content_root + assets, world);
+    const root = document.documentElement.dataset.content_root;
+    return new PageEngine(assets === null ? null : root + assets, world);
   }
 
   addScreens() {

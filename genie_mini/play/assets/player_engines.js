@@ -4,12 +4,13 @@
 // the tokens after each MaskGIT step.
 
 /**
- * Load a script of the site's that holds a file (see book/_ext/genie_player.py), and unpack it:
- * works from file:// too.
+ * Unpack a file that a script holds (see genie_mini/export/page.py), one of the page's own or else
+ * one from the folder, null if there is none: works from file:// too.
  */
 async function unpack(folder, name) {
   window.genieFiles ??= {};
   const store = window.genieFiles;
+  if (!(name in store) && folder === null) throw new Error(`this page has lost its file ${name}`);
   if (!(name in store)) {
     const script = Object.assign(document.createElement("script"), { src: `${folder}/${name}.js` });
     await new Promise((done, failed) => {
@@ -26,7 +27,7 @@ async function unpack(folder, name) {
     ).arrayBuffer();
   } catch {
     delete store[name];
-    throw new Error(`the file ${name} is damaged; build the book anew`);
+    throw new Error(`the file ${name} is damaged; make the page anew`);
   }
 }
 

@@ -190,6 +190,7 @@ def parse(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
         help="use this Python's environment instead of .venv",
     )
     parser = argparse.ArgumentParser(
+        prog="run.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[shared],

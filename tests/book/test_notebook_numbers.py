@@ -9,6 +9,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
 from notebook_numbers import align, align_outputs, units_apart
 
 
@@ -73,16 +75,75 @@ def test_outputs_of_every_kind_are_aligned_in_place():
     assert fresh == outputs(0.4)
 
 
-@pytest.mark.parametrize("committed, passes", [("0.124", True), ("0.127", False)])
-def test_nbval_passes_noise_and_fails_on_a_planted_digit(tmp_path, committed, passes):
+def write_notebook(folder, committed):
+    """A notebook of one cell that prints 0.125, with this number committed."""
     output = nbformat.v4.new_output("stream", name="stdout", text=f"share {committed}\n")
     cell = nbformat.v4.new_code_cell("print('share', 0.125)", execution_count=1, outputs=[output])
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "planted.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "planted.ipynb")
+    return folder / "planted.ipynb"
+
+
+def nbval(folder, *words):
     command = "-m pytest -q --nbval --nbval-current-env -p notebook_numbers planted.ipynb".split()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    result = subprocess.run(
-        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+    return subprocess.run(
+        [sys.executable, *command, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
+
+
+@pytest.mark.parametrize("committed, passes", [("0.124", True), ("0.127", False)])
+def test_nbval_passes_noise_and_fails_on_a_planted_digit(tmp_path, committed, passes):
+    write_notebook(tmp_path, committed)
+    result = nbval(tmp_path)
     assert (result.returncode == 0) is passes, result.stdout
     if passes:
         assert "planted.ipynb: 1 cells print other numbers" in result.stdout
+
+
+@pytest.fixture
+def executed(tmp_path):
+    """A cache in which the notebook of one cell has printed what is given, and the folder."""
+
+    def execute(*outputs, source="print('share', 0.125)"):
+        cell = nbformat.v4.new_code_cell(source, execution_count=1, outputs=list(outputs))
+        cache = get_cache(tmp_path / "caches" / "code")
+        bundle = CacheBundleIn(nbformat.v4.new_notebook(cells=[cell]), "planted.ipynb")
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+        return tmp_path
+
+    return execute
+
+
+def printed(number, name="stdout"):
+    return nbformat.v4.new_output("stream", name=name, text=f"share {number}\n")
+
+
+@pytest.mark.parametrize(
+    "outputs, passes",
+    [
+        ([printed(0.125)], True),
+        ([printed(0.126)], True),
+        ([printed(0.129)], False),
+        ([], False),
+        ([printed(0.125), printed("careful", name="stderr")], False),
+        ([printed(0.125), nbformat.v4.new_output("error", ename="ValueError")], False),
+        ([nbformat.v4.new_output("display_data", data={"text/plain": "share 0.125"})], False),
+    ],
+)
+def test_what_the_build_printed_is_compared_as_strictly(executed, outputs, passes):
+    folder = executed(*outputs)
+    write_notebook(folder, 0.125)
+    result = nbval(folder, "--executed", "caches")
+    assert (result.returncode == 0) is passes, result.stdout
+
+
+def test_a_notebook_that_the_build_did_not_execute_as_it_is_fails(executed):
+    folder = executed(printed(0.125), source="print('share', 1/8)")
+    write_notebook(folder, 0.125)
+    result = nbval(folder, "--executed", "caches")
+    assert result.returncode != 0
+    assert "has not executed" in result.stdout

@@ -68,12 +68,12 @@ def build(python: Path) -> None:
     has become a page. If nothing has changed since the last time, do nothing.
     """
     stamp, shown = ROOT / "_build" / "built.txt", SITE.relative_to(ROOT)
+    call(python, "figures/draw.py", problem="a figure could not be drawn.")
     sources = hash_of(*(ROOT / name for name in SITE_SOURCES))
     if stamp.exists() and stamp.read_text(encoding="utf-8") == sources and not missing_pages():
         print(f"Nothing has changed since {shown} was built", flush=True)
         return
     stamp.unlink(missing_ok=True)
-    call(python, "figures/draw.py", problem="a figure could not be drawn.")
     with step(f"Building the book into {shown}"):
         call(
             python,
@@ -83,7 +83,8 @@ def build(python: Path) -> None:
     # Exit code 0 alone proves nothing: a builder that finds no chapters may succeed too.
     if missing := missing_pages():
         sys.exit(f"run.py: the build left no HTML page for {', '.join(missing)}.")
-    stamp.write_text(hash_of(*(ROOT / name for name in SITE_SOURCES)), encoding="utf-8")
+    # The sources of before: what somebody changed while this ran is built the next time.
+    stamp.write_text(sources, encoding="utf-8")
 
 
 class SiteHandler(http.server.SimpleHTTPRequestHandler):
@@ -161,7 +162,7 @@ def test(python: Path) -> None:
     built = Check("nbval over what the build printed", python, *NBVAL, "--executed", str(EXECUTED))
     with step("Running the tests"):
         tests = subprocess.run(
-            [str(python), "-m", "pytest", "tests", "-n", AT_ONCE, "--dist", "loadfile"],
+            [str(python), "-m", "pytest", "tests", "-n", AT_ONCE, "--dist", "worksteal"],
             cwd=ROOT,
             env=environment_for(python),
         )

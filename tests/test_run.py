@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,3 +107,43 @@ def test_a_command_beside_the_others_is_waited_for_and_its_failure_told(capsys):
     bad = run.Check("bad", Path(sys.executable), "-c", "import sys; sys.exit('broken')")
     assert good.passed() and not bad.passed()
     assert "fine" in good.output and "broken" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "broken, told",
+    [
+        (None, None),
+        ("pytest tests", "tests"),
+        ("--executed", "nbval over what the build printed"),
+        ("loadfile", "every notebook with an older processor's kernels"),
+        ("get_cpu_capability", "the setting for an older processor"),
+    ],
+)
+def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
+    commands = []
+
+    class Check:
+        def __init__(self, what, python, *words, **variables):
+            self.what, self.words = what, " ".join(words)
+            commands.append(self.words)
+
+        def passed(self):
+            return broken is None or broken not in self.words
+
+    def tests(command, **options):
+        commands.append(" ".join(command))
+        return SimpleNamespace(returncode=int(broken is not None and broken in commands[-1]))
+
+    monkeypatch.setattr(run, "Check", Check)
+    monkeypatch.setattr(run, "build", lambda python: commands.append("build"))
+    monkeypatch.setattr(run.subprocess, "run", tests)
+    if broken is None:
+        run.test(Path("python"))
+    else:
+        with pytest.raises(SystemExit, match=told):
+            run.test(Path("python"))
+    order = [
+        next(i for i, words in enumerate(commands) if part in words)
+        for part in ("loadfile", "build", "--executed", "pytest tests")
+    ]
+    assert order == sorted(order), "older kernels run beside the build; its outputs come after it"

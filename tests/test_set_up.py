@@ -233,10 +233,21 @@ def test_a_link_to_another_venv_is_removed_and_the_other_stays(project):
     assert not project.venv.is_symlink()
 
 
-def test_the_python_that_runs_this_is_never_removed(project, tmp_path):
+def test_the_python_that_runs_this_is_never_removed(project, capsys):
     project.answers = {**GOOD, "has_pip": False}
-    other = tmp_path / "conda" / "python"
-    set_up.set_up(other)
+    with pytest.raises(SystemExit):
+        set_up.set_up(project.folder / "conda" / "python")
+    assert "has no pip" in capsys.readouterr().err
+    assert project.calls == []
+
+
+def test_another_environment_is_not_taken_for_the_one_that_was_set_up(project):
+    set_up.set_up(project.folder / "conda" / "python")
+    project.calls.clear()
+    set_up.set_up(project.folder / "conda" / "python")
+    assert project.calls == []
+    project.answers = {**GOOD, "packages": ["pip"]}
+    set_up.set_up(project.folder / "another" / "python")
     assert project.calls and not any("venv" in words for words in project.calls)
 
 

@@ -212,6 +212,16 @@ def ready_venv(stamp: Path) -> dict | None:
     return done if isinstance(done, dict) else None
 
 
+def ready_here(python: Path, stamp: Path) -> dict | None:
+    """What the last set-up of an environment that is not ours wrote, if that holds of this one."""
+    answer, done = probe(python), read_stamp(stamp)
+    if answer is None or not answer["has_pip"]:
+        stop(f"{python} has no pip.")
+    if isinstance(done, dict) and set(done["packages"]) <= set(answer["packages"]):
+        return done
+    return None
+
+
 def has_browser_code(stamp: Path, sources: str) -> bool:
     """Tell whether node_modules holds what package.json names, from these sources."""
     wanted = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
@@ -225,9 +235,9 @@ def set_up(python: Path) -> None:
     """
     own = python == venv_python()
     stamp = VENV / "set-up.txt" if own else ROOT / "_build" / "set-up.txt"
-    done = ready_venv(stamp) if own else read_stamp(stamp)
+    done = ready_venv(stamp) if own else ready_here(python, stamp)
     sources = hash_of(ROOT / "pyproject.toml", ROOT / "requirements.txt")
-    fresh = isinstance(done, dict) and done["sources"] == sources
+    fresh = done is not None and done["sources"] == sources
     npm_stamp = NODE_MODULES / "set-up.txt"
     npm_sources = hash_of(ROOT / "package.json", ROOT / "package-lock.json")
     npm_fresh = has_browser_code(npm_stamp, npm_sources)

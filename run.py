@@ -10,6 +10,7 @@ The environment is .venv beside this file; `--here` uses the Python that runs th
 """
 
 import argparse
+import atexit
 import http.server
 import os
 import re
@@ -28,17 +29,22 @@ if sys.version_info < MINIMUM_PYTHON:
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
-from set_up import call, environment_for, hash_of, set_up, step, venv_python  # noqa: E402
+from set_up import (  # noqa: E402
+    AT_ONCE,
+    ONE_THREAD,
+    call,
+    environment_for,
+    hash_of,
+    set_up,
+    step,
+    venv_python,
+)
 
 SITE = ROOT / "_build" / "html"
 EXECUTED = ROOT / "_build" / "executed"
 # All that a page is made of. The set-up's own sources stand for the installed packages.
 SITE_SOURCES = "_config.yml book figures genie_mini tools pyproject.toml requirements.txt".split()
 SITE_SOURCES += ["package.json", "package-lock.json"]
-# As many tests or notebooks at once as there are cores, with a thread each: with two each, on two
-# cores, every sum waits for the slower thread, and four notebooks took twelve minutes.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-AT_ONCE = str(min(os.cpu_count() or 1, 4))  # a notebook takes about a gigabyte
 # An older processor, as far as environment variables can make one: no AVX. Matrix libraries then
 # choose other kernels.
 OLDER_PROCESSOR = {
@@ -130,6 +136,7 @@ class Check:
             text=True,
             encoding="utf-8",
         )
+        atexit.register(self._process.terminate)  # if the build fails meanwhile
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -154,7 +161,7 @@ def test(python: Path) -> None:
         Check(
             "every notebook with an older processor's kernels",
             python,
-            *(*NBVAL, "-n", AT_ONCE, "--dist", "loadfile"),
+            *(*NBVAL, "-n", str(AT_ONCE), "--dist", "loadfile"),
             **OLDER_PROCESSOR,
         ),
     ]
@@ -162,7 +169,7 @@ def test(python: Path) -> None:
     built = Check("nbval over what the build printed", python, *NBVAL, "--executed", str(EXECUTED))
     with step("Running the tests"):
         tests = subprocess.run(
-            [str(python), "-m", "pytest", "tests", "-n", AT_ONCE, "--dist", "worksteal"],
+            [str(python), "-m", "pytest", "tests", "-n", str(AT_ONCE), "--dist", "worksteal"],
             cwd=ROOT,
             env=environment_for(python),
         )

@@ -1,9 +1,12 @@
 """run.py: its command line, JupyterLab's words, and a build that is done when something changed."""
 
+import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -147,3 +150,26 @@ def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
         for part in ("loadfile", "build", "--executed", "pytest tests")
     ]
     assert order == sorted(order), "older kernels run beside the build; its outputs come after it"
+
+
+def test_what_runs_beside_the_build_ends_when_the_build_fails(tmp_path):
+    beside = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(120)"
+    program = f"""if True:
+        import sys, time
+        from pathlib import Path
+        sys.path.insert(0, {str(ROOT)!r})
+        import run
+        run.ROOT = Path.cwd()
+        run.Check("slow", Path(sys.executable), "-c", {beside!r})
+        while not Path("pid").exists() or not Path("pid").read_text():
+            time.sleep(0.05)
+        sys.exit("the book did not build")
+    """
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, timeout=60)
+    assert done.returncode == 1
+    pid = int((tmp_path / "pid").read_text())
+    for _ in range(200):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return
+        time.sleep(0.05)
+    pytest.fail("it still runs")

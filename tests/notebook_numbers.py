@@ -7,11 +7,18 @@ letter. A cell may ask for more by metadata, and must say why:
 
     "numbers": {"units": 3, "reason": "..."}    so many units in the last place; whole numbers count
     too
+
+With `--executed CACHES` nothing is executed: nbval gets the outputs that the book's build left in
+its cache, and compares these.
 """
 
+import copy
+import functools
 import os
 import re
+from collections import deque
 from decimal import Decimal
+from pathlib import Path
 
 os.environ["GENIE_PAGE"] = "1"  # the notebooks run as the book's build runs them; see book/show.py
 
@@ -73,6 +80,64 @@ def align_outputs(references: list, fresh: list, units: float | None = None) -> 
     return apart
 
 
+class ExecutedNotebook:
+    """Stands where nbval has its kernel, and answers each cell with the outputs that it had when
+    the notebook was executed; all that nbval does with outputs stays its own.
+    """
+
+    def __init__(self, notebook):
+        self._cells = iter(notebook.cells)
+        self._messages = deque()
+
+    def is_alive(self):
+        return True
+
+    def execute_cell_input(self, source, allow_stdin=None):
+        cell = next(
+            cell for cell in self._cells if cell.cell_type == "code" and cell.source == source
+        )
+        if cell.execution_count is None and source.strip():
+            raise RuntimeError(f"the build did not execute this cell:\n{source}")
+        contents = [(output.output_type, copy.deepcopy(output)) for output in cell.outputs]
+        contents.append(("status", {"execution_state": "idle"}))
+        self._messages = deque(
+            {"msg_type": kind, "content": content, "parent_header": {"msg_id": id(cell)}}
+            for kind, content in contents
+        )
+        return id(cell)
+
+    def await_reply(self, msg_id, timeout=None):
+        pass
+
+    def await_idle(self, msg_id, timeout=None):
+        self._messages.clear()
+
+    def get_message(self, stream, timeout=None):
+        return self._messages.popleft()
+
+    def stop(self):
+        pass
+
+
+def pytest_addoption(parser):
+    """Add `--executed`."""
+    told = "compare what the build left in this folder of caches, instead of executing notebooks"
+    parser.addoption("--executed", type=Path, metavar="CACHES", help=told)
+
+
+def _read_executed(file):
+    """Give an nbval file, instead of a kernel, what was executed of it."""
+    from jupyter_cache import get_cache
+
+    (cache,) = file.config.option.executed.iterdir()  # the build keeps that of the present code
+    try:
+        _, notebook = get_cache(cache).merge_match_into_notebook(file.nb)
+    except KeyError:
+        raise RuntimeError(f"the build has not executed {file.path} as it is now") from None
+    file.kernel = ExecutedNotebook(notebook)
+    file.setup_sanitize_files()
+
+
 def pytest_report_header():
     """Tell which kernels compute."""
     import torch
@@ -81,13 +146,15 @@ def pytest_report_header():
     return f"torch computes with {kernels} kernels, {threads} threads"
 
 
-def pytest_collection_modifyitems(items):
-    """Make every nbval cell compare numbers as numbers."""
+def pytest_collection_modifyitems(config, items):
+    """Make every nbval cell compare numbers as numbers, and read outputs where it should."""
     from nbval.plugin import IPyNbCell
 
     for item in items:
         if isinstance(item, IPyNbCell):
             _compare_numbers(item)
+            if getattr(config.option, "executed", None):
+                item.parent.setup = functools.partial(_read_executed, item.parent)
 
 
 def _compare_numbers(cell):

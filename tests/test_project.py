@@ -4,12 +4,15 @@ other.
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -20,7 +23,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 def pins():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    lines = [line.split("#")[0].strip() for line in lines]
+    lines = [line.split("#")[0].split(" ; ")[0].strip() for line in lines]
     parsed = [re.fullmatch(r"([A-Za-z0-9._-]+)==(\S+)", line) or line for line in lines if line]
     wrong = [line for line in parsed if isinstance(line, str)]
     assert not wrong, f"not of the form name==version: {wrong}"
@@ -46,6 +49,30 @@ def test_constraints_serve_every_system():
         assert not re.match(r"nvidia|cuda|triton", name), (
             f"{name} exists only for machines with a CUDA GPU"
         )
+
+
+def hashed(name):
+    """{pin as written, with its marker: [hashes]} of a file for `pip --require-hashes`."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"^([^#\s].*?)((?: \\\n {4}--hash=\S+)*)\n", text, flags=re.MULTILINE)
+    return {pin: re.findall(r"--hash=(\S+)", hashes) for pin, hashes in blocks}
+
+
+def test_every_pin_names_the_files_that_it_may_be():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert list(hashed("requirements.txt")) == [line for line in lines if line[0] != "#"]
+    for name in ("requirements.txt", "requirements-cuda.txt"):
+        for pin, hashes in hashed(name).items():
+            assert hashes, f"{pin} has no hash: run tools/pin.py"
+            assert all(re.fullmatch("sha256:[0-9a-f]{64}", value) for value in hashes), pin
+            assert len(set(hashes)) == len(hashes), pin
+
+
+def test_what_cuda_needs_is_for_linux_alone_and_no_list_names_an_index():
+    for pin in hashed("requirements-cuda.txt"):
+        assert re.match(r"(nvidia|cuda|triton)\S*==\S+ ; .*sys_platform == 'linux'", pin), pin
+    for name in ("constraints.txt", "requirements.txt", "requirements-cuda.txt"):
+        assert not re.search(r"^--|://", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def test_installed_versions_are_the_pinned_ones():
@@ -96,6 +123,36 @@ def test_the_readme_ci_and_the_workflow_run_one_command():
     )
     steps = [step.get("run", "") for step in workflow["jobs"]["test"]["steps"]]
     assert any(step.endswith(command.split(maxsplit=1)[1]) for step in steps)
+
+
+def test_a_source_distribution_holds_what_a_clone_does(tmp_path):
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a clone")
+    clone, built = tmp_path / "clone", tmp_path / "built"
+    files = {name for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
+    for name in files:
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, clone / name)
+    program = "from setuptools import build_meta; build_meta.build_sdist('../built')"
+    built.mkdir()
+    subprocess.run([sys.executable, "-c", program], cwd=clone, check=True, capture_output=True)
+    (archive,) = built.iterdir()
+    with tarfile.open(archive) as packed:
+        inside = {name.split("/", 1)[1] for name in packed.getnames() if "/" in name}
+    assert files - inside == set()
+
+
+def test_the_workflow_looks_for_faults_in_both_languages():
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))["jobs"]
+    steps = [step.get("uses", "").split("@")[0] for step in jobs["codeql"]["steps"]]
+    assert steps == [
+        "actions/checkout",
+        "github/codeql-action/init",
+        "github/codeql-action/analyze",
+    ]
+    assert jobs["codeql"]["strategy"]["matrix"]["language"] == ["python", "javascript-typescript"]
+    assert jobs["codeql"]["permissions"] == {"contents": "read", "security-events": "write"}
 
 
 def test_the_readmes_map_is_the_tree():

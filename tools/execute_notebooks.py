@@ -3,27 +3,34 @@
     python tools/execute_notebooks.py                        # every chapter
     python tools/execute_notebooks.py book/NAME.ipynb ...    # some
 
-Pictures come from the book's build, so they are taken out here (with widget state and stderr); the
-text that stays is what `run.py test` compares with a fresh run.
+As many run at once as there are cores, with a thread each. Pictures come from the book's build, so
+they are taken out here (with widget state and stderr); the text that stays is what `run.py test`
+compares with a fresh run.
 """
 
 import argparse
 import os
 import re
 import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbformat import NotebookNode
+from set_up import AT_ONCE, ONE_THREAD
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 # the same in tests/nbval.cfg
 EMBEDDED_PICTURE = re.compile(r"data:[a-z]+/[\w.+-]+;base64,[A-Za-z0-9+/=\n]+")
 IMAGES = ("image/png", "image/jpeg", "image/gif")
+# Those of about two minutes begin first, so that none of them runs alone at the end.
+LONGEST = {"dynamics", "latent_actions", "measuring", "memory", "your_own_world"}
 
 
-def keep_text(notebook):
+def keep_text(notebook: NotebookNode) -> None:
     """Remove from an executed notebook what is not text or differs from run to run."""
     notebook.metadata.pop("widgets", None)
     # no Python version: it differs by machine
@@ -41,7 +48,8 @@ def keep_text(notebook):
                 data["text/html"] = EMBEDDED_PICTURE.sub("data:,removed", data["text/html"])
 
 
-def execute(path):
+def run(path: Path) -> tuple[NotebookNode, float]:
+    """Execute a notebook in its folder; returns it with its outputs, and the seconds it took."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
         notebook,
@@ -50,26 +58,54 @@ def execute(path):
         coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
     )
+    start = time.monotonic()
     client.execute()
-    keep_text(notebook)
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        nbformat.write(notebook, file)
+    return notebook, time.monotonic() - start
 
 
-def main():
+def run_all(paths: list[Path]) -> Iterator[tuple[Path, NotebookNode, float]]:
+    """Execute notebooks, several at once, and say of each when it is done.
+
+    Yields:
+        (path, executed notebook, seconds), in the order in which they end.
+
+    Raises:
+        RuntimeError: a notebook failed; it is named, and none is begun any more.
+    """
+    pool = ThreadPoolExecutor(AT_ONCE)
+    longest_first = sorted(paths, key=lambda path: path.stem not in LONGEST)
+    running = {pool.submit(run, path): path for path in longest_first}
+    try:
+        for number, future in enumerate(as_completed(running), start=1):
+            path = running[future]
+            try:
+                notebook, seconds = future.result()
+            except Exception as error:  # a cell's own, a time-out, a kernel that died
+                raise RuntimeError(f"{path} was not executed to its end:\n{error}") from error
+            told = f"executed {path.name} in {seconds:.0f} s ({number} of {len(paths)})"
+            print(told, flush=True)
+            yield path, notebook, seconds
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "notebooks", nargs="*", type=Path, help="default: every notebook of the book"
     )
-    os.environ["GENIE_PAGE"] = "1"  # as in the build; see book/show.py
-    for path in parser.parse_args().notebooks or sorted(BOOK.rglob("*.ipynb")):
-        try:
-            execute(path)
-        except CellExecutionError as error:
-            sys.exit(f"{path}: a cell failed, the file is unchanged\n{error}")
-        print(f"executed {path}")
+    notebooks = parser.parse_args().notebooks or sorted(BOOK.glob("*.ipynb"))
+    # as in the build; see book/show.py
+    os.environ.update(ONE_THREAD, GENIE_PAGE="1")
+    try:
+        for path, notebook, _ in run_all(notebooks):
+            keep_text(notebook)
+            with open(path, "w", encoding="utf-8", newline="\n") as file:
+                nbformat.write(notebook, file)
+    except RuntimeError as error:
+        sys.exit(f"{error}\nIts file is unchanged.")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,16 @@ import json
 import shutil
 from pathlib import Path
 
+import nbformat
+from execute_notebooks import run_all
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
 STYLE = ROOT / "figures" / "style.json"
 NODE_MODULES = ROOT / "node_modules"
+FONTS_LICENCE = Path(__file__).with_name("font_awesome_fonts.txt")
 CACHES = ROOT / "_build" / "executed"
 
 # From node_modules to _static/offline: the few files of each package that a page can ask for.
@@ -35,7 +40,7 @@ REQUIRE_PATHS = """window.require = {
 
 def code_hash(root=ROOT):
     """Hash what a notebook can import or read: the package with its weights, the book's own
-    modules, results and colours.
+    modules, results and colours, and the versions of what is installed.
     """
     digest = hashlib.sha256()
     files = [
@@ -43,6 +48,7 @@ def code_hash(root=ROOT):
         *(root / "book").rglob("*.py"),
         *(root / "book" / "results").rglob("*"),
         root / "figures" / "style.json",
+        root / "constraints.txt",
     ]
     for path in sorted(files):
         if path.is_file() and "__pycache__" not in path.parts:
@@ -61,6 +67,27 @@ def choose_cache(app, config):
         if old != current:
             shutil.rmtree(old, ignore_errors=True)
     config.nb_execution_cache_path = str(current)
+
+
+def execute_notebooks(app, env, names):
+    """Execute the notebooks that are about to be read, several at once, into the cache from which
+    they are then read; alone, Sphinx would run one after the other.
+    """
+    cache = get_cache(app.config.nb_execution_cache_path)
+    paths = [Path(env.doc2path(name)) for name in names]
+    missing = []
+    for path in paths:
+        if path.suffix == ".ipynb":
+            try:
+                cache.match_cache_notebook(nbformat.read(path, as_version=4))
+            except KeyError:
+                missing.append(path)
+    try:
+        for path, notebook, seconds in run_all(missing):
+            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    except RuntimeError as error:
+        raise ExtensionError(str(error)) from error
 
 
 def place_browser_code(app):
@@ -88,13 +115,20 @@ def place_browser_code(app):
         ]
         licences += [text.read_text(encoding="utf-8") + "\n" for text in sorted(texts)]
     # These npm packages carry no licence text; their Python siblings are the same projects under
-    # the same licences.
+    # the same licences, onnxruntime with the notices of what it is compiled from.
     for name, sibling in (
         ("@jupyter-widgets/html-manager", "ipywidgets"),
         ("onnxruntime-web", "onnxruntime"),
     ):
-        notices = [file for file in importlib.metadata.files(sibling) if file.name == "LICENSE"]
+        notices = [
+            file
+            for file in importlib.metadata.files(sibling)
+            if file.name in ("LICENSE", "ThirdPartyNotices.txt")
+        ]
         licences += [f"{name}\n"] + [notice.read_text(encoding="utf-8") for notice in notices]
+    # The widgets' fonts and icons are its version 5, those of the pages' theme its version 6.
+    notice = NODE_MODULES / "@fortawesome" / "fontawesome-free" / "LICENSE.txt"
+    licences += [text.read_text(encoding="utf-8") for text in (notice, FONTS_LICENCE)]
     (target / "LICENCES.txt").write_text("\n".join(licences), encoding="utf-8")
 
 
@@ -132,6 +166,7 @@ def drop_thebe(app, pagename, templatename, context, doctree):
 
 def setup(app):
     app.connect("config-inited", choose_cache)
+    app.connect("env-before-read-docs", execute_notebooks)
     app.connect("builder-inited", place_browser_code)
     app.connect("builder-inited", write_colours)
     app.connect("html-page-context", drop_thebe, priority=900)

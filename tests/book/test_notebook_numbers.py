@@ -3,12 +3,15 @@
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
 from notebook_numbers import align, align_outputs, units_apart
 
 
@@ -73,16 +76,73 @@ def test_outputs_of_every_kind_are_aligned_in_place():
     assert fresh == outputs(0.4)
 
 
-@pytest.mark.parametrize("committed, passes", [("0.124", True), ("0.127", False)])
-def test_nbval_passes_noise_and_fails_on_a_planted_digit(tmp_path, committed, passes):
+def write_notebook(folder, committed, name="planted.ipynb"):
+    """A notebook of one cell that prints 0.125, with this number committed."""
     output = nbformat.v4.new_output("stream", name="stdout", text=f"share {committed}\n")
     cell = nbformat.v4.new_code_cell("print('share', 0.125)", execution_count=1, outputs=[output])
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "planted.ipynb")
-    command = "-m pytest -q --nbval --nbval-current-env -p notebook_numbers planted.ipynb".split()
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / name)
+    return folder / name
+
+
+def nbval(folder, *words):
+    command = "-m pytest -q --nbval --nbval-current-env -p notebook_numbers".split()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    result = subprocess.run(
-        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+    return subprocess.run(
+        [sys.executable, *command, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
+
+
+@pytest.mark.parametrize("committed, passes", [("0.124", True), ("0.127", False)])
+def test_nbval_passes_noise_and_fails_on_a_planted_digit(tmp_path, committed, passes):
+    write_notebook(tmp_path, committed)
+    result = nbval(tmp_path)
     assert (result.returncode == 0) is passes, result.stdout
     if passes:
         assert "planted.ipynb: 1 cells print other numbers" in result.stdout
+
+
+def printed(number, name="stdout"):
+    return nbformat.v4.new_output("stream", name=name, text=f"share {number}\n")
+
+
+# What the build printed in a notebook's cell, for which 0.125 is committed, and whether it passes.
+EXECUTED = {
+    "the_same": ([printed(0.125)], True),
+    "noise": ([printed(0.126)], True),
+    "another_digit": ([printed(0.129)], False),
+    "nothing": ([], False),
+    "stderr_too": ([printed(0.125), printed("careful", name="stderr")], False),
+    "an_error": ([printed(0.125), nbformat.v4.new_output("error", ename="ValueError")], False),
+    "shown": ([nbformat.v4.new_output("display_data", data={"text/plain": "share 0.125"})], False),
+    "never_executed": (None, False),
+}
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """What nbval reports when it compares all of these."""
+    folder = tmp_path_factory.mktemp("executed")
+    cache = get_cache(folder / "caches" / "code")
+    for name, (outputs, _) in EXECUTED.items():
+        path = write_notebook(folder, 0.125, f"{name}.ipynb")
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells[0].source += f"  # {name}"
+        nbformat.write(notebook, path)
+        if outputs is not None:
+            notebook.cells[0].outputs = outputs
+            bundle = CacheBundleIn(notebook, str(path))
+            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    return nbval(folder, "--executed", "caches", "-rA", "--tb=short").stdout
+
+
+@pytest.mark.parametrize("name", EXECUTED)
+def test_what_the_build_printed_is_compared_as_strictly(compared, name):
+    assert (f"PASSED {name}.ipynb::Cell 0" in compared) is EXECUTED[name][1], compared
+
+
+def test_a_notebook_that_the_build_did_not_execute_as_it_is_is_named(compared):
+    assert re.search(r"the build has not executed \S*never_executed\.ipynb", compared), compared

@@ -5,6 +5,7 @@ missing or external.
 """
 
 import functools
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
@@ -36,6 +37,23 @@ PAGES = [f"{page}.html" for page in toc_pages()]
 @pytest.mark.parametrize("page", PAGES)
 def test_every_toc_entry_has_its_page(page):
     assert (SITE / page).exists(), "run `python3 run.py book --no-serve` to build the site"
+
+
+def test_what_others_made_comes_with_its_licence():
+    told = (SITE / "_static" / "offline" / "LICENCES.txt").read_text(encoding="utf-8")
+    packages = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    for name in packages:
+        assert f"\n{name}" in f"\n{told}"
+    for words in (
+        "Font Awesome Free License",
+        "Copyright (c) Fonticons, Inc.",
+        "SIL OPEN FONT LICENSE Version 1.1",
+        "THIRD PARTY SOFTWARE NOTICES AND INFORMATION",  # onnxruntime's
+    ):
+        assert words in told, words
+    fonts = {path for path in SITE.rglob("*") if path.suffix in (".woff", ".woff2", ".ttf", ".otf")}
+    known = {"html-manager", "fontawesome"}  # all of them Font Awesome's
+    assert fonts and {path for path in fonts if not known & set(path.parts)} == set()
 
 
 class Links(HTMLParser):

@@ -171,9 +171,21 @@ class Player(anywidget.AnyWidget):
 
     def _answer(self, _, message, buffers):
         """Do what the element asks for; the answer's buffer is the frame."""
+        number = message.get("id") if isinstance(message, dict) else None
         try:
-            answer, frame = self._games.answer(message, b"".join(map(bytes, buffers)))
+            answer, frame = self._games.answer(message, _joined(buffers))
         except GenieError as error:
-            self.send({"id": message.get("id"), "error": str(error)})
+            self.send({"id": number, "error": str(error)})
+        except Exception:
+            self.send({"id": number, "error": "genie-mini failed; the kernel's log says where"})
+            raise
         else:
-            self.send({"id": message["id"], **answer}, [frame])
+            self.send({"id": number, **answer}, [frame])
+
+
+def _joined(buffers):
+    """The bytes of a message's buffers."""
+    try:
+        return b"".join(memoryview(buffer).cast("B") for buffer in buffers or ())
+    except TypeError as error:
+        raise GenieError("a message's picture is bytes") from error

@@ -19,8 +19,13 @@ class GenieEnv(gymnasium.Env):
     """A world that a Genie dreams up, played with latent actions.
 
     Observations are (height, width, 3) uint8 pictures, actions are latent ones from 0. Rewards are
-    0 and an episode never ends by itself: nobody told the Genie what is good, or when a game is over.
-    `info["tokens"]` holds the picture's tokens, (N,) int64.
+    0 and an episode never ends by itself: nobody told the Genie what is good, or when a game is
+    over. `info["tokens"]` holds the picture's tokens, (N,) int64.
+
+    In a vector environment (`gymnasium.make_vec`) with `vectorization_mode="async"` each world has
+    a process of its own, which loads its own weights and computes on one thread. With
+    `vector_kwargs={"context": "spawn"}`, the only way on Windows, call it from a script below
+    `if __name__ == "__main__":`.
 
     Args:
         genie: a `Genie`, or what `Genie.from_pretrained` takes.

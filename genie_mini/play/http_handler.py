@@ -73,7 +73,8 @@ class Handler(BaseHTTPRequestHandler):
         self._incoming.allow(TRANSFER)
         if not super().parse_request():
             return False
-        self._unread = "Transfer-Encoding" in self.headers or "Content-Length" in self.headers
+        framed = "Transfer-Encoding" in self.headers or "Content-Length" in self.headers
+        self._unread = framed or self.command == "POST"
         refusal = self._refusal()
         if refusal:
             self._refuse(*refusal)

@@ -275,7 +275,8 @@ def test_processes_of_their_own_play_the_same_frames_on_several_threads(name, co
     script.write_text(f"import genie_mini\n{VECTORS}", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(script), name, context],
-        env=os.environ | {"PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "OMP_NUM_THREADS": "2"},
+        env=os.environ
+        | {"PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "OMP_NUM_THREADS": "2"},
         capture_output=True,
         text=True,
         timeout=180,

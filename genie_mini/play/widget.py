@@ -72,8 +72,8 @@ def player_options(
         recording: a game to replay, from `recorded_game`.
 
     Raises:
-        GenieError: the form is unknown, there is no prompt or one that cannot be used, the steps are
-            no integer from 1 up, or there is not one name for each action.
+        GenieError: the form is unknown, there is no prompt or one that cannot be used, the steps
+            are no integer from 1 up, or there is not one name for each action.
     """
     if form not in FORMS:
         raise GenieError(f"a player's form is one of {', '.join(FORMS)}, got {form!r}")

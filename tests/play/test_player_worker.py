@@ -77,8 +77,9 @@ def test_the_new_worker_begins_from_the_picture_that_was_played(page):
     file = io.BytesIO()
     Image.new("RGB", (90, 60), (200, 30, 90)).save(file, "PNG")
     picture = {"name": "photo.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    page.evaluate("genie.old = String(genie.pixels())")
     page.set_input_files("genie-player .file", picture)
-    page.wait_for_function("genie.count === 0 && genie.started")
+    page.wait_for_function("genie.count === 0 && String(genie.pixels()) !== genie.old")
     before = page.evaluate("genie.pixels()")
     page.locator("genie-player .worlds").focus()
     press(page, "Digit1")

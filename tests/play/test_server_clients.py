@@ -19,6 +19,7 @@ from tiny import tiny_genie
 
 from genie_mini.play import http_handler
 from genie_mini.play.games import MOST_GAMES
+from genie_mini.play.server import PlayServer
 
 # ---- many, slow and vanishing clients ----
 
@@ -40,8 +41,18 @@ def test_fifty_connections_at_once_are_all_answered(server):
     assert len(server._games._sessions) == MOST_GAMES
 
 
-def test_connections_wait_in_line_while_nobody_accepts(server):
-    assert server.request_queue_size >= 64, "fewer were reset when a page opened them together"
+def test_connections_wait_in_line_while_nobody_accepts():
+    with PlayServer(tiny_genie()) as server:
+        line = [socket.create_connection(("127.0.0.1", server.server_port), 2) for _ in range(60)]
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        for connection in line:
+            connection.settimeout(20)
+            connection.sendall(head("HEAD / HTTP/1.1", "Connection: close"))
+            assert received(connection).startswith(b"HTTP/1.1 200 ")
+            connection.close()
+        server.shutdown()
+        thread.join()
 
 
 def test_slow_clients_hold_nobody_up_and_are_let_go(server, monkeypatch):

@@ -22,7 +22,11 @@ export class GeniePlayer extends HTMLElement {
     if (this.shadowRoot) return;
     this.options ??= JSON.parse(this.querySelector('script[type="application/json"]').textContent);
     this.engine ??= this.chooseEngine();
-    this.engine.onlost = error => this.mend(error, error.message);
+    this.engine.onlost = async error => {
+      const { paused } = this;
+      await this.mend(error, error.message);
+      if (paused) this.setPaused(true);
+    };
     const root = this.attachShadow({ mode: "open" });
     root.innerHTML = `<style>${STYLE}</style>${BODY}`;
     this.find = selector => root.querySelector(selector);
@@ -184,9 +188,7 @@ export class GeniePlayer extends HTMLElement {
     if (error.lost && !this.mending) {
       this.mending = true;
       this.say(`${error.message}. Another one is being started.`, true);
-      const { paused } = this;
       await this.begin();
-      if (paused) this.setPaused(true);
       return;
     }
     this.mending = false;

@@ -7,7 +7,8 @@ Importing `genie_mini` registers it as `genie_mini/Genie-v0`.
 import gymnasium
 import numpy as np
 
-from genie_mini.errors import GenieError, as_integer
+from genie_mini.contract import check_integer, shown
+from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
@@ -64,11 +65,11 @@ class GenieEnv(gymnasium.Env):
         """
         options = {} if options is None else options
         if not isinstance(options, dict) or options.keys() - {"level", "prompt"}:
-            raise GenieError(f'options may hold "level" or "prompt", got {options!r}')
+            raise GenieError(f'options may hold "level" or "prompt", got {shown(options)}')
         if len(options) > 1:
             raise GenieError('options may hold "level" or "prompt", one of them, got both')
         if seed is not None:
-            seed = as_integer(seed, "a seed is an integer from 0 up")
+            seed = check_integer("seed", seed, 0, told="a seed is an integer from 0 up")
         super().reset(seed=seed)
         level = options.get("level", HELD_OUT_SEED + int(self.np_random.integers(HELD_OUT_SEED)))
         sampling_seed = int(self.np_random.integers(2**31))
@@ -87,7 +88,8 @@ class GenieEnv(gymnasium.Env):
             GenieError: there is no such action.
         """
         last = int(self.action_space.n) - 1
-        action = as_integer(action, f"latent actions are the integers from 0 to {last}", last + 1)
+        told = f"latent actions are the integers from 0 to {last}"
+        action = check_integer("action", action, 0, last, told)
         if self._session is None:
             raise gymnasium.error.ResetNeeded("call reset before the first step")
         self._session.step(action, self.maskgit_steps, self.temperature)

@@ -2,10 +2,9 @@
 of `genie-mini play`.
 """
 
-import reprlib
-
 import numpy as np
 
+from genie_mini.contract import shown
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import as_prompt
@@ -54,13 +53,11 @@ class Games:
         """
         self._go_on()
         if not isinstance(message, dict):
-            got = reprlib.repr(message)
-            raise GenieError(f"a message is an object with a type and a game, got {got}")
+            raise GenieError(f"a message is an object with a type and a game, got {shown(message)}")
         game = message.get("game")
         if not isinstance(game, str) or len(game) > LONGEST_NAME:
             raise GenieError(
-                f"a game's name is a string of at most {LONGEST_NAME} characters, got "
-                f"{reprlib.repr(game)}"
+                f"a game's name is a string of at most {LONGEST_NAME} characters, got {shown(game)}"
             )
         steps: list[list[int]] = []
         match message.get("type"):
@@ -69,7 +66,7 @@ class Games:
             case "step":
                 session = self._step(game, message, steps)
             case other:
-                raise GenieError(f"a message's type is begin or step, got {reprlib.repr(other)}")
+                raise GenieError(f"a message's type is begin or step, got {shown(other)}")
         self._keep(game, session)
         frame = session.frame.cpu().numpy().astype(np.float32)
         return {"tokens": session.tokens.tolist(), "steps": steps}, frame.tobytes()

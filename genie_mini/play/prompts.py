@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genie_mini.contract import check_integer
 from genie_mini.data.pictures import read_picture
-from genie_mini.errors import GenieError, as_integer
+from genie_mini.errors import GenieError
 from genie_mini.world.simulation import SIZES, Simulation
 
 
@@ -22,7 +23,7 @@ def level_picture(level: int, image_size: tuple[int, int]) -> Tensor:
     Raises:
         GenieError: the seed is no such integer, or the platformer is not drawn at this size.
     """
-    level = as_integer(level, "a level's seed is an integer from 0 up")
+    level = check_integer("level", level, 0, told="a level's seed is an integer from 0 up")
     if tuple(image_size) not in [(size, size) for size in SIZES]:
         sizes = " or ".join(map(str, SIZES))
         raise GenieError(

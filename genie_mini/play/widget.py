@@ -18,7 +18,8 @@ import traitlets
 from IPython.display import HTML
 from torch import Tensor
 
-from genie_mini.errors import GenieError, as_integer
+from genie_mini.contract import check_integer
+from genie_mini.errors import GenieError
 from genie_mini.export.runtime import describe
 from genie_mini.genie import Genie
 from genie_mini.play.games import Games
@@ -84,11 +85,10 @@ def player_options(
     if not pictures or any(picture.ndim != 3 for picture in pictures):
         raise GenieError("a player begins from pictures, one at least, each (height, width, 3)")
     rows, columns = genie.config.dynamics.grid
-    if as_integer(steps, "steps are an integer from 1 up") == 0:
-        raise GenieError("steps are an integer from 1 up, got 0")
+    steps = check_integer("steps", steps, 1, told="steps are an integer from 1 up")
     return {
         "form": form,
-        "steps": min(int(steps), rows * columns),
+        "steps": min(steps, rows * columns),
         "assets": PAGE_FILES,
         "world": describe(genie, action_names),
         "prompts": [
@@ -115,7 +115,7 @@ def recorded_game(actions: list[str], action_names: list[str], level: int, size:
     missing = sorted(set(actions) - (set(action_names) & set(ACTIONS)))
     if missing:
         raise GenieError(f"no latent action means {', '.join(missing)}")
-    level = as_integer(level, "a level's seed is an integer from 0 up")
+    level = check_integer("level", level, 0, told="a level's seed is an integer from 0 up")
     simulation = Simulation([level])
     frames = [simulation.frames(size)[0]]
     for name in actions:

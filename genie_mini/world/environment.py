@@ -3,7 +3,8 @@
 import gymnasium
 import numpy as np
 
-from genie_mini.errors import GenieError, as_integer
+from genie_mini.contract import check_integer
+from genie_mini.errors import GenieError
 from genie_mini.world.levels import LAST
 from genie_mini.world.simulation import ACTIONS, FRAMES_PER_SECOND, HELD_OUT_SEED, SIZES, Simulation
 from genie_mini.world.sprites import SCREEN, TILE
@@ -54,7 +55,7 @@ class Platformer(gymnasium.Env):
         if options:
             raise GenieError(f"the platformer has no options, got {options!r}")
         if seed is not None:
-            seed = as_integer(seed, "a seed is an integer from 0 up")
+            seed = check_integer("seed", seed, 0, told="a seed is an integer from 0 up")
         super().reset(seed=seed)
         level = seed if seed is not None else int(self.np_random.integers(HELD_OUT_SEED))
         self._simulation = Simulation([level])
@@ -67,7 +68,8 @@ class Platformer(gymnasium.Env):
             GenieError: there is no such action.
         """
         last = len(ACTIONS) - 1
-        action = as_integer(action, f"actions must be integers from 0 to {last}", last + 1)
+        told = f"actions must be integers from 0 to {last}"
+        action = check_integer("action", action, 0, last, told)
         if self._simulation is None:
             raise gymnasium.error.ResetNeeded("call reset() before the first step()")
         before = self._simulation.coins[0]

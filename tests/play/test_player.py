@@ -241,11 +241,11 @@ def test_a_sketch_can_be_painted_by_keyboard_and_played(open_page, http_address)
 # ---- the same world as PyTorch's ----
 
 
-def test_32_frames_of_the_same_seed_are_pytorchs(open_page, exact_address):
+def test_32_frames_of_the_same_seed_are_pytorchs(open_page, serve_export):
     """Past the end of the window. Token for token: a difference of logits near 1e-5 must not tip a
     draw.
     """
-    page = open_page(exact_address)
+    page = open_page(serve_export("fp32"))
     start(page)
     actions = [step % 8 for step in range(32)]
     theirs = page.evaluate(

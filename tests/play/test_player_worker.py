@@ -35,15 +35,21 @@ requests.throw = () => { setTimeout(() => { throw new Error("planted"); }); retu
 """
 
 
+@pytest.fixture(scope="module")
+def address(serve_export):
+    return serve_export("int8")
+
+
 @pytest.fixture
-def page(open_page, exact_address):
+def page(open_page, address):
     """A page whose world has been played for one frame; two more ways to go wrong are planted."""
     page = open_page(
-        exact_address,
+        address,
         script="const url = URL.createObjectURL;"
         "URL.createObjectURL = what => what.size < 100_000 && what.type === 'text/javascript'"
         f" ? url(new Blob([what, `{PLANTED}`], {{ type: what.type }})) : url(what);",
     )
+    page.set_default_timeout(60_000)
     start(page)
     press(page, "Digit1")
     page.evaluate(LISTEN)
@@ -51,9 +57,8 @@ def page(open_page, exact_address):
 
 
 def wait_for_another(page):
-    page.wait_for_function(
-        "/^Ready/.test(genie.status()) && genie.started && genie.count === 0", timeout=60_000
-    )
+    page.wait_for_function("/Another worker plays/.test(genie.status()) && genie.started")
+    assert page.evaluate("genie.count") == 0
 
 
 @pytest.mark.parametrize("way", GONE)
@@ -127,8 +132,8 @@ def test_a_player_that_is_moved_in_its_page_can_be_played_again(page):
     assert not page.problems
 
 
-def test_a_player_taken_away_while_it_loads_leaves_no_worker(open_page, exact_address):
-    page = open_page(exact_address)
+def test_a_player_taken_away_while_it_loads_leaves_no_worker(open_page, address):
+    page = open_page(address)
     page.evaluate("genie.begin(); genie.remove()")
     page.wait_for_timeout(1500)
     assert page.evaluate("genie.engine.worker ?? null") is None and not page.workers
@@ -170,7 +175,7 @@ def test_a_kernel_that_does_not_answer_is_spoken_of_and_may_answer_yet(browser):
     page.evaluate("genie.find('.clock').checked = false")
     page.locator("genie-player .cover").click()
     page.wait_for_function("sent.length === 1")
-    page.wait_for_function("/kernel has not answered yet/.test(genie.status())", timeout=15_000)
+    page.wait_for_function("/kernel has not answered yet/.test(genie.status())")
     page.evaluate("answer()")
     page.wait_for_function("genie.started && genie.status() === ''")
     page.evaluate("document.body.append(genie)")  # moved

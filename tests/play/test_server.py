@@ -177,6 +177,12 @@ def test_a_port_in_use_is_one_clear_error(server):
         PlayServer(tiny_genie(), port=server.server_port)
 
 
+@pytest.mark.parametrize("port", [-1, 70_000, "8000", 80.5, None])
+def test_what_is_no_port_is_one_clear_error(port):
+    with pytest.raises(GenieError, match=f"port {port} cannot be used"):
+        PlayServer(tiny_genie(), port=port)
+
+
 def test_names_come_from_the_scores_beside_the_weights(tmp_path):
     assert read_action_names(tmp_path) is None
     (tmp_path / "scores.json").write_text(json.dumps({"latent_to_real": NAMES}))

@@ -183,7 +183,9 @@ export class GeniePlayer extends HTMLElement {
    * picture; but not once more before that one has drawn a frame.
    */
   async mend(error, words) {
-    if (error === AWAY) return;
+    // Of one worker both a step and a new beginning may have been asked.
+    if (error === AWAY || error === this.mended) return;
+    this.mended = error;
     if (error.lost) Object.assign(this, { started: false, loaded: false });
     if (error.lost && !this.mending) {
       this.mending = true;

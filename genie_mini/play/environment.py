@@ -35,7 +35,7 @@ class GenieEnv(gymnasium.Env):
         render_mode: "rgb_array", or None.
 
     Raises:
-        GenieError: there are no such weights, or there is no such way to render.
+        GenieError: there are no such weights, not so many steps, or no such way to render.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
@@ -43,7 +43,9 @@ class GenieEnv(gymnasium.Env):
     def __init__(self, genie="mini", maskgit_steps=8, temperature=1.0, render_mode="rgb_array"):
         check_render_mode(self, render_mode)
         self.genie = (genie if isinstance(genie, Genie) else Genie.from_pretrained(genie)).eval()
-        self.maskgit_steps, self.temperature = maskgit_steps, temperature
+        rows, columns = self.genie.config.dynamics.grid
+        self.maskgit_steps = check_integer("maskgit_steps", maskgit_steps, 1, rows * columns)
+        self.temperature = temperature
         self.render_mode = render_mode
         self._image_size = self.genie.config.tokenizer.image_size
         self.observation_space = gymnasium.spaces.Box(0, 255, (*self._image_size, 3), np.uint8)

@@ -218,6 +218,12 @@ def test_what_was_never_begun_says_so_and_no_other_way_to_render_is_taken(name):
         type(environment)(**ARGUMENTS[name] | {"render_mode": "human"})
 
 
+@pytest.mark.parametrize("steps", [0, 17, 3.5, True, "8", None])
+def test_steps_that_a_frame_cannot_have_are_refused_before_the_game(steps):
+    with pytest.raises(GenieError, match=r"maskgit_steps must lie in \[1, 16\]"):
+        GenieEnv(tiny_genie(), maskgit_steps=steps)
+
+
 @pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
 def test_torchs_default_type_changes_no_frame(default):
     def play(genie):

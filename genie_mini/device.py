@@ -2,6 +2,7 @@
 measurement, and nowhere else.
 """
 
+import os
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -15,6 +16,11 @@ PRECISIONS = ("auto", "fp32", "bf16")
 # program two fell to 0.3, since each step waits for the slower of them (two AVX2 cores). So play
 # keeps to one.
 PLAY_THREADS = 1
+
+# A forked process (Gymnasium's asynchronous vector environments are such) has none of the threads
+# that torch's operations ran on, and would wait for them for ever. So it computes with its own.
+if hasattr(os, "register_at_fork"):  # on Windows nothing forks
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "genie_mini"
 # Each line may import from the lines above it; rooms on one line know nothing of each other, but
 # for the exceptions.
 LAYERS = (
-    ("errors", "files", "outputs", "device"),
+    ("errors", "contract", "files", "outputs", "device"),
     ("world", "models"),
     ("presets",),
     ("rollout",),
@@ -21,6 +21,7 @@ LAYERS = (
 EXCEPTIONS = {
     ("training", "data"),  # it asks a source for clips
     ("export", "evaluation"),  # an export holds the names of the latent actions
+    ("contract", "errors"),
     ("files", "errors"),
     ("outputs", "errors"),
     ("device", "errors"),

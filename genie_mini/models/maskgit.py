@@ -21,8 +21,8 @@ def sample_tokens(
         return logits.argmax(dim=-1)
     ends = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
     # Drawn on the CPU, then moved, so that a seed gives the same points on every device.
-    points = torch.rand(*logits.shape[:-1], 1, generator=generator).to(logits.device)
-    points = points * ends[..., -1:]
+    points = torch.rand(*logits.shape[:-1], 1, generator=generator, dtype=torch.float32)
+    points = points.to(logits.device) * ends[..., -1:]
     return torch.searchsorted(ends, points, right=True)[..., 0].clamp(max=logits.shape[-1] - 1)
 
 

@@ -2,16 +2,20 @@
 of `genie-mini play`.
 """
 
-import math
-
 import numpy as np
 
+from genie_mini.contract import shown
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import as_prompt
 from genie_mini.rollout import PlaySession
 
 MOST_GAMES = 16  # at once; a form shows four, and a page that is loaded again begins new ones
+LONGEST_NAME = 100  # characters of a game's
+
+
+class Stopped(Exception):
+    """The games have been ended; nothing more is drawn."""
 
 
 class Games:
@@ -24,13 +28,19 @@ class Games:
     def __init__(self, genie: Genie):
         self._genie = genie.eval()
         self._sessions: dict[str, PlaySession] = {}  # the one played latest comes last
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End them from another thread: what is being drawn ends with its present MaskGIT step."""
+        self._stopped = True
 
     def answer(self, message: dict, picture: bytes = b"") -> tuple[dict, bytes]:
         """Do what an engine of the player asks for (assets/player_engines.js).
 
         Args:
             message: `{"type": "begin", "game", "seed"}`, or `{"type": "step", "game", "action",
-                "maskgitSteps", "temperature"}`; "game" may be any name.
+                "maskgitSteps", "temperature"}`; "game" may be any name of up to `LONGEST_NAME`
+                characters.
             picture: what to begin from, (height * width * 3) float32 in [0, 1].
 
         Returns:
@@ -39,10 +49,16 @@ class Games:
 
         Raises:
             GenieError: something in the message is missing or cannot be done.
+            Stopped: `stop` was called.
         """
+        self._go_on()
         if not isinstance(message, dict):
-            raise GenieError(f"a message is an object with a type and a game, got {message!r}")
-        game = str(message.get("game"))
+            raise GenieError(f"a message is an object with a type and a game, got {shown(message)}")
+        game = message.get("game")
+        if not isinstance(game, str) or len(game) > LONGEST_NAME:
+            raise GenieError(
+                f"a game's name is a string of at most {LONGEST_NAME} characters, got {shown(game)}"
+            )
         steps: list[list[int]] = []
         match message.get("type"):
             case "begin":
@@ -50,10 +66,14 @@ class Games:
             case "step":
                 session = self._step(game, message, steps)
             case other:
-                raise GenieError(f"a message's type is begin or step, got {other!r}")
+                raise GenieError(f"a message's type is begin or step, got {shown(other)}")
         self._keep(game, session)
         frame = session.frame.cpu().numpy().astype(np.float32)
         return {"tokens": session.tokens.tolist(), "steps": steps}, frame.tobytes()
+
+    def _go_on(self):
+        if self._stopped:
+            raise Stopped
 
     def _begin(self, message, picture):
         (seed,) = _numbers(message, seed=int)
@@ -73,13 +93,13 @@ class Games:
         action, maskgit_steps, temperature = _numbers(
             message, action=int, maskgitSteps=int, temperature=float
         )
+
+        def on_step(tokens):
+            self._go_on()
+            steps.append(tokens[0].tolist())
+
         session = self._sessions[game]
-        session.step(
-            action,
-            maskgit_steps,
-            temperature,
-            lambda tokens: steps.append(tokens[0].tolist()),
-        )
+        session.step(action, maskgit_steps, temperature, on_step)
         return session
 
     def _keep(self, game, session):
@@ -90,11 +110,17 @@ class Games:
 
 
 def _numbers(message, **kinds):
-    """Those values of a message, each turned into its kind."""
-    try:
-        values = [kind(message[name]) for name, kind in kinds.items()]
-    except (KeyError, TypeError, ValueError, OverflowError):
-        values = [math.nan]
-    if not all(map(math.isfinite, values)):
-        raise GenieError(f"a {message['type']} needs {', '.join(kinds)}, all numbers")
+    """Those values of a message, each of its kind: int, or float, which may be an int too."""
+    values = [message.get(name) for name in kinds]
+    if not all(map(_is_number, values, kinds.values())):
+        raise GenieError(
+            f"a {message['type']} needs {', '.join(kinds)}, all numbers, and integers but for a "
+            "temperature"
+        )
     return values
+
+
+def _is_number(value, kind):
+    # A bool is an int to Python. JSON knows infinity, NaN, and integers of any size.
+    allowed = int if kind is int else (int, float)
+    return isinstance(value, allowed) and not isinstance(value, bool) and abs(value) < 2**63

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genie_mini.contract import check_integer
 from genie_mini.data.pictures import read_picture
 from genie_mini.errors import GenieError
 from genie_mini.files import weights_folder
@@ -23,10 +24,9 @@ def level_picture(level: int, image_size: tuple[int, int]) -> Tensor:
         image_size: (height, width) in pixels.
 
     Raises:
-        ValueError: the seed is negative, or the platformer is not drawn at this size.
+        GenieError: the seed is no such integer, or the platformer is not drawn at this size.
     """
-    if level < 0:
-        raise GenieError(f"a level's seed is an integer from 0 up, got {level}")
+    level = check_integer("level", level, 0, told="a level's seed is an integer from 0 up")
     if tuple(image_size) not in [(size, size) for size in SIZES]:
         sizes = " or ".join(map(str, SIZES))
         raise GenieError(
@@ -69,13 +69,20 @@ def as_prompt(source, image_size: tuple[int, int]) -> Tensor:
         (height, width, 3) or (T, height, width, 3).
 
     Raises:
-        ValueError: the file is no picture, or the array has another shape, type or range.
+        GenieError: the file is no picture, or the array has another shape, type or range.
     """
     if isinstance(source, str | Path):
         source = read_picture(source, image_size)
-    array = source.detach().cpu().numpy() if isinstance(source, Tensor) else np.asarray(source)
     height, width = image_size
     expected = f"a prompt must be ({height}, {width}, 3) or (T, {height}, {width}, 3)"
+    if isinstance(source, Tensor):
+        source = source.detach().cpu()
+        # NumPy has no bfloat16
+        source = (source.float() if source.is_floating_point() else source).numpy()
+    try:
+        array = np.asarray(source)
+    except ValueError as error:  # lists of several lengths
+        raise GenieError(f"{expected}: {error}") from error
     if array.ndim not in (3, 4) or array.shape[-3:] != (height, width, 3) or not array.shape[0]:
         raise GenieError(f"{expected}, got shape {array.shape}")
     if array.dtype == np.uint8:

@@ -6,16 +6,15 @@ what `Games.answer` takes, and after it the picture to begin from. The answer ha
 line of JSON, then the frame.
 """
 
-import contextlib
-import json
 import os
-import traceback
+import sys
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
-from genie_mini.play.games import Games
+from genie_mini.play.games import Games, Stopped
+from genie_mini.play.http_handler import LONGEST_LINE, Handler
 from genie_mini.play.prompts import as_prompt, level_picture
 from genie_mini.play.widget import (
     MODULE,
@@ -27,7 +26,6 @@ from genie_mini.play.widget import (
 )
 from genie_mini.world.simulation import SIZES
 
-LARGEST_REQUEST = 16 * 2**20  # bytes
 # No script but the player's, no connection but to here. Styles lie within the page and the player,
 # prompts in data URIs; a person's own picture becomes a blob.
 _POLICY = (
@@ -75,6 +73,8 @@ class PlayServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # connections that wait while others are being accepted
+    policy = _POLICY
     # on Windows it would let two programs share the port
     allow_reuse_address = os.name == "posix"
 
@@ -90,97 +90,38 @@ class PlayServer(ThreadingHTTPServer):
         self.options = player_options(genie, prompts=pictures, action_names=action_names)
         self.options["server"] = "/game"
         self.page = whole_page(player_element(self.options)).encode()
+        height, width = genie.config.tokenizer.image_size
+        self.largest_request = LONGEST_LINE + 1 + height * width * 3 * 4  # bytes
         self._games = Games(genie)
         # One thread for the requests of all connections: torch has one set of helpers.
         self._worker = ThreadPoolExecutor(max_workers=1)
         try:
-            super().__init__(("127.0.0.1", port), _Handler)
-        except (OSError, OverflowError) as error:
+            super().__init__(("127.0.0.1", port), Handler)
+        except (OSError, OverflowError, TypeError) as error:
             raise GenieError(
                 f"port {port} cannot be used ({error}); without a port a free one is taken"
             ) from error
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def ask(self, message: dict, picture: bytes) -> tuple[dict, bytes]:
-        """`Games.answer`, after all that was asked before."""
-        return self._worker.submit(self._games.answer, message, picture).result()
+        """`Games.answer`, after all that was asked before.
 
-    def server_close(self):
-        """Free the port."""
+        Raises:
+            Stopped: the server is closing.
+        """
+        try:
+            answer = self._worker.submit(self._games.answer, message, picture)
+        except RuntimeError as error:  # it takes nothing more
+            raise Stopped from error
+        return answer.result()
+
+    def server_close(self) -> None:
+        """Free the port, and end at once: what is being drawn or waits for it is not finished."""
+        self._games.stop()
         super().server_close()
         self._worker.shutdown()
 
-
-class _Handler(BaseHTTPRequestHandler):
-    """GET / is the page; POST /game begins a world or plays one step of it."""
-
-    protocol_version = "HTTP/1.1"  # keep the connection: ten requests a second
-    disable_nagle_algorithm = True  # or each answer would wait for the last one's acknowledgement
-
-    def handle(self):
-        """Answer until the connection closes; a page may be closed while it waits for a frame."""
-        with contextlib.suppress(ConnectionError):
-            super().handle()
-
-    def do_GET(self):
-        if not self._is_ours():
-            self._refuse(403, "this page belongs to another address")
-        elif self.path == "/":
-            self._send(200, "text/html; charset=utf-8", self.server.page)
-        else:
-            self._refuse(404, f"there is nothing at {self.path}")
-
-    def do_POST(self):
-        size = self.headers.get("Content-Length", "")
-        if not (size.isascii() and size.isdigit()) or int(size) > LARGEST_REQUEST:
-            self.close_connection = True
-            self._refuse(413, f"a request needs a length of {LARGEST_REQUEST >> 20} MB at most")
-            return
-        body = self.rfile.read(int(size))
-        if not self._is_ours():
-            self._refuse(403, "this page belongs to another address")
-        elif self.path != "/game":
-            self._refuse(404, f"there is nothing at {self.path}")
-        else:
-            self._play(body)
-
-    def _play(self, body):
-        line, _, picture = body.partition(b"\n")
-        try:
-            answer, frame = self.server.ask(_read(line), picture)
-        except GenieError as error:
-            self._refuse(400, str(error))
-        except Exception:
-            traceback.print_exc()
-            self._refuse(500, "genie-mini failed; the terminal says where")
-        else:
-            content = json.dumps(answer).encode() + b"\n" + frame
-            self._send(200, "application/octet-stream", content)
-
-    def _is_ours(self):
-        """Whether the request comes from our own page: any site could send one to this port."""
-        own = {f"{host}:{self.server.server_port}" for host in ("127.0.0.1", "localhost")}
-        origin = self.headers.get("Origin", "").removeprefix("http://")
-        return self.headers.get("Host") in own and (not origin or origin in own)
-
-    def _refuse(self, status, error):
-        self._send(status, "application/json", json.dumps({"error": error}).encode())
-
-    def _send(self, status, kind, content):
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Security-Policy", _POLICY)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *arguments):
-        """Stay silent: ten lines a second would bury the terminal."""
-
-
-def _read(line):
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise GenieError("a request begins with a line of JSON") from error
+    def handle_error(self, request, client_address) -> None:
+        """Pass over connections that broke: a page may be closed while it waits for a frame."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)

@@ -20,6 +20,7 @@ import traitlets
 from IPython.display import HTML
 from torch import Tensor
 
+from genie_mini.contract import check_integer
 from genie_mini.errors import GenieError
 from genie_mini.export.runtime import describe
 from genie_mini.genie import Genie
@@ -70,12 +71,12 @@ def player_options(
             pictures of `PROMPT_LEVELS`.
         action_names: what each latent action means, as `read_action_names` gives it; None
             if unknown.
-        steps: MaskGIT steps of a frame, at first.
+        steps: MaskGIT steps of a frame, at first; no more than a frame has tokens.
         recording: a game to replay, from `recorded_game`.
 
     Raises:
-        ValueError: the form is unknown, a prompt cannot be used, or there is not one name for each
-            action.
+        GenieError: the form is unknown, there is no prompt or one that cannot be used, the steps
+            are no integer from 1 up, or there is not one name for each action.
     """
     if form not in FORMS:
         raise GenieError(f"a player's form is one of {', '.join(FORMS)}, got {form!r}")
@@ -83,9 +84,13 @@ def player_options(
     if prompts is None:
         prompts = level_prompts(size)
     pictures = [to_uint8(as_prompt(prompt, size)) for prompt in prompts]
+    if not pictures or any(picture.ndim != 3 for picture in pictures):
+        raise GenieError("a player begins from pictures, one at least, each (height, width, 3)")
+    rows, columns = genie.config.dynamics.grid
+    steps = check_integer("steps", steps, 1, told="steps are an integer from 1 up")
     return {
         "form": form,
-        "steps": steps,
+        "steps": min(steps, rows * columns),
         "assets": PAGE_FILES,
         "world": describe(genie, action_names),
         "prompts": [
@@ -105,10 +110,14 @@ def recorded_game(actions: list[str], action_names: list[str], level: int, size:
         action_names: what each latent action means; every name in `actions` must be among them.
         level: seed of the platformer level.
         size: of the frames, 32 or 64 pixels.
+
+    Raises:
+        GenieError: there is no such action, level or size.
     """
-    missing = sorted(set(actions) - set(action_names))
+    missing = sorted(set(actions) - (set(action_names) & set(ACTIONS)))
     if missing:
         raise GenieError(f"no latent action means {', '.join(missing)}")
+    level = check_integer("level", level, 0, told="a level's seed is an integer from 0 up")
     simulation = Simulation([level])
     frames = [simulation.frames(size)[0]]
     for name in actions:
@@ -205,9 +214,21 @@ class Player(anywidget.AnyWidget):
 
     def _answer(self, _, message, buffers):
         """Do what the element asks for; the answer's buffer is the frame."""
+        number = message.get("id") if isinstance(message, dict) else None
         try:
-            answer, frame = self._games.answer(message, b"".join(map(bytes, buffers)))
+            answer, frame = self._games.answer(message, _joined(buffers))
         except GenieError as error:
-            self.send({"id": message.get("id"), "error": str(error)})
+            self.send({"id": number, "error": str(error)})
+        except Exception:
+            self.send({"id": number, "error": "genie-mini failed; the kernel's log says where"})
+            raise
         else:
-            self.send({"id": message["id"], **answer}, [frame])
+            self.send({"id": number, **answer}, [frame])
+
+
+def _joined(buffers):
+    """The bytes of a message's buffers."""
+    try:
+        return b"".join(memoryview(buffer).cast("B") for buffer in buffers or ())
+    except TypeError as error:
+        raise GenieError("a message's picture is bytes") from error

@@ -1,11 +1,20 @@
-"""What the tests of the server and of its page share."""
+"""What the tests of the server and of the players share."""
 
+import sys
 import threading
 
 import pytest
+import torch
+from driving import FILES, HELPERS, ROOT
 from tiny import NAMES, tiny_genie
 
+from genie_mini import Genie
+from genie_mini.export.page import find_onnxruntime_web
 from genie_mini.play.server import PlayServer
+from genie_mini.play.share import player_files
+from genie_mini.play.widget import MODULE, page_player, player_options
+
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 
 @pytest.fixture
@@ -16,3 +25,51 @@ def server():
         ).start()
         yield server
         server.shutdown()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Open a page with a player; `requests` lists what it asked for, `problems` what it complained
+    of.
+    """
+    contexts = []
+
+    def open_(address, script=None, **options):
+        context = browser.new_context(**options)
+        context.set_default_timeout(20_000)
+        contexts.append(context)
+        if script:
+            context.add_init_script(script)
+        page = context.new_page()
+        page.requests, page.problems = [], []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.goto(address)
+        if options.get("java_script_enabled", True):
+            page.wait_for_function("document.querySelector('genie-player')?.shadowRoot")
+            page.evaluate(HELPERS)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="session")
+def serve_export(serve, tmp_path_factory):
+    """Serve a page that plays the export in "fp32", "fp16" or "int8"; returns its address."""
+    from genie_player import export_folder, place_scripts
+
+    def start(variant):
+        folder = tmp_path_factory.mktemp("site")
+        files = player_files(export_folder(), variant, find_onnxruntime_web())
+        place_scripts(files, folder / FILES.strip("/"))
+        player = page_player(
+            player_options(Genie.from_pretrained("mini")), torch.zeros(1, 64, 64, 3), alt=""
+        ).data
+        page = '<!doctype html><html data-content_root="./">'
+        page += f'{player}<script type="module">{MODULE}</script></html>'
+        (folder / "index.html").write_text(page, encoding="utf-8")
+        return serve(folder) + "/index.html"
+
+    return start

@@ -5,76 +5,19 @@ keeps to itself.
 """
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from driving import FILES, ROOT, press, start
 
 from genie_mini import Genie
-from genie_mini.export.page import find_onnxruntime_web
 from genie_mini.play.prompts import level_picture
-from genie_mini.play.share import player_files
-from genie_mini.play.widget import MODULE, PROMPT_LEVELS, page_player, player_options
+from genie_mini.play.widget import PROMPT_LEVELS
 from genie_mini.world import HELD_OUT_SEED
 
-ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
-sys.path.insert(0, str(ROOT / "book" / "_ext"))
 PAGES = ["index.html", "dynamics.html", "latent_actions.html", "memory.html"]
-FILES = "/_static/player/"
-
-# What the tests ask of the element, by names that they add to it.
-HELPERS = """
-window.genie = document.querySelector("genie-player");
-genie.status = () => genie.find(".status").textContent;
-genie.pixels = () => [...genie.screens[0].getContext("2d").getImageData(0, 0, genie.screens[0].width, genie.screens[0].height).data];
-"""
-
-
-@pytest.fixture
-def open_page(browser):
-    """Open a page with a player; `requests` lists what it asked for, `problems` what it complained
-    of.
-    """
-    contexts = []
-
-    def open_(address, script=None, **options):
-        context = browser.new_context(**options)
-        context.set_default_timeout(20_000)
-        contexts.append(context)
-        if script:
-            context.add_init_script(script)
-        page = context.new_page()
-        page.requests, page.problems = [], []
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.goto(address)
-        if options.get("java_script_enabled", True):
-            page.wait_for_function("document.querySelector('genie-player')?.shadowRoot")
-            page.evaluate(HELPERS)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-
-
-def start(page):
-    """Press Play and wait for the world; time goes on only by keys from here on."""
-    page.evaluate("genie.find('.clock').checked = false")
-    page.locator("genie-player .cover").click()
-    page.wait_for_function("/^Ready/.test(genie.status()) && genie.started")
-
-
-def press(page, key, times=1):
-    """Press a key so often, each time waiting for the frame that it brings."""
-    for _ in range(times):
-        before = page.evaluate("genie.count")
-        page.keyboard.press(key)
-        page.wait_for_function(f"genie.count > {before} && !genie.running")
-        assert page.evaluate("genie.count") == before + 1
 
 
 def picture(page):
@@ -298,27 +241,11 @@ def test_a_sketch_can_be_painted_by_keyboard_and_played(open_page, http_address)
 # ---- the same world as PyTorch's ----
 
 
-@pytest.fixture(scope="module")
-def exact_address(serve, tmp_path_factory):
-    """A page that plays the float32 export."""
-    from genie_player import export_folder, place_scripts
-
-    folder = tmp_path_factory.mktemp("site")
-    files = player_files(export_folder(), "fp32", find_onnxruntime_web())
-    place_scripts(files, folder / FILES.strip("/"))
-    player = page_player(
-        player_options(Genie.from_pretrained("mini")), torch.zeros(1, 64, 64, 3), alt=""
-    ).data
-    page = f'<!doctype html><html data-content_root="./">{player}<script type="module">{MODULE}</script></html>'
-    (folder / "index.html").write_text(page, encoding="utf-8")
-    return serve(folder) + "/index.html"
-
-
-def test_32_frames_of_the_same_seed_are_pytorchs(open_page, exact_address):
+def test_32_frames_of_the_same_seed_are_pytorchs(open_page, serve_export):
     """Past the end of the window. Token for token: a difference of logits near 1e-5 must not tip a
     draw.
     """
-    page = open_page(exact_address)
+    page = open_page(serve_export("fp32"))
     start(page)
     actions = [step % 8 for step in range(32)]
     theirs = page.evaluate(

@@ -1,6 +1,5 @@
 """The server of `genie-mini play` (its page in a browser: test_server_page.py)."""
 
-import http.client
 import io
 import json
 import re
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from requests_of_players import BEGIN, PICTURE, STEP, ask, begin, post, step
 from tiny import NAMES, tiny_genie
 
 from genie_mini.errors import GenieError
@@ -21,39 +21,6 @@ from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import level_picture
 from genie_mini.play.server import PlayServer, starting_pictures
 from genie_mini.play.widget import level_prompts
-
-BEGIN = {"type": "begin", "game": "a", "seed": 0}
-STEP = {"type": "step", "game": "a", "action": 2, "maskgitSteps": 3, "temperature": 1.0}
-PICTURE = level_picture(5, (32, 32)).numpy()
-
-
-def ask(server, method, path, body=b"", **headers):
-    """Send one request; return the status, the headers, and the answer (an error's JSON read)."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    content = answer.read()
-    connection.close()
-    is_json = answer.headers["Content-Type"] == "application/json"
-    return answer.status, answer.headers, json.loads(content) if is_json else content
-
-
-def post(server, message, picture=b"", **headers):
-    """Ask of the games; return the status, what was said, and the frame."""
-    body = json.dumps(message).encode() + b"\n" + picture
-    status, _, content = ask(server, "POST", "/game", body, **headers)
-    if status != 200:
-        return status, content, None
-    line, _, frame = content.partition(b"\n")
-    return status, json.loads(line), np.frombuffer(frame, np.float32).reshape(32, 32, 3)
-
-
-def begin(server, **changes):
-    return post(server, BEGIN | changes, PICTURE.tobytes())
-
-
-def step(server, **changes):
-    return post(server, STEP | changes)
 
 
 def test_the_page_asks_nothing_of_other_hosts_and_runs_no_other_script(server):
@@ -208,6 +175,12 @@ def test_unknown_paths_and_huge_bodies_are_refused(server):
 def test_a_port_in_use_is_one_clear_error(server):
     with pytest.raises(GenieError, match=f"port {server.server_port} cannot be used"):
         PlayServer(tiny_genie(), port=server.server_port)
+
+
+@pytest.mark.parametrize("port", [-1, 70_000, "8000", 80.5, None])
+def test_what_is_no_port_is_one_clear_error(port):
+    with pytest.raises(GenieError, match=f"port {port} cannot be used"):
+        PlayServer(tiny_genie(), port=port)
 
 
 def test_names_come_from_the_scores_beside_the_weights(tmp_path):

@@ -180,3 +180,36 @@ def test_errors_of_the_server_are_shown_and_it_goes_on(page, server):
     page.get_by_role("button", name="Start again").click()
     wait(page, "genie.begun === 2 && genie.started")
     press(page, "Digit1")
+
+
+def test_what_is_no_answer_of_ours_is_said_to_be_none(page):
+    """As a tunnel answers whose other end is gone."""
+    page.route("**/game", lambda route: route.fulfill(status=502, body="<html>Bad gateway</html>"))
+    page.keyboard.press("Digit1")
+    wait(page, "/that is not genie-mini/.test(genie.status())")
+    page.unroute("**/game")
+    assert len(page.wrong) == 1, page.wrong  # the browser's own word on it
+    page.wrong.clear()
+    page.get_by_role("button", name="Start again").click()
+    wait(page, "genie.begun === 2 && genie.started")
+    press(page, "Digit1")
+
+
+def test_two_browsers_play_on_one_server_without_disturbing_each_other(page, browser, server):
+    other = browser.new_context().new_page()
+    other.goto(server.address)
+    wait(other, "document.querySelector('genie-player').shadowRoot")
+    other.evaluate(HELPERS)
+    other.keyboard.press("Enter")
+    wait(other, "genie.started && /^Ready/.test(genie.status())")
+    for one, another in ((1, 5), (2, 6), (3, 7)):
+        press(page, f"Digit{one}")
+        press(other, f"Digit{another}")
+    prompt = torch.from_numpy(to_uint8(level_prompts((32, 32))[0])).float() / 255
+    for played, numbers in ((page, (1, 2, 3)), (other, (5, 6, 7))):
+        shown = np.array(played.evaluate("genie.pixels()"), np.uint8).reshape(32, 32, 4)[..., :3]
+        session = tiny_genie().play(prompt, seed=0)
+        for number in numbers:
+            frame = session.step(number - 1)
+        assert np.array_equal(shown, to_uint8(frame))
+    other.context.close()

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from tiny import tiny_genie
 
+from genie_mini.errors import GenieError
 from genie_mini.play.widget import PROMPT_LEVELS, Player, page_player, player_options, recorded_game
 from genie_mini.world import ACTIONS, HELD_OUT_SEED, Simulation
 
@@ -28,7 +29,9 @@ def talk():
     def send(player, content, buffers=()):
         answers = []
         player.send = lambda answer, buffers=(): answers.append((answer, buffers))
-        player._answer(player, {"id": 1, "game": "a", **content}, list(buffers))
+        if isinstance(content, dict):
+            content = {"id": 1, "game": "a", **content}
+        player._answer(player, content, buffers)
         (answer, buffers), frame = answers[0], None
         if buffers:
             frame = torch.from_numpy(
@@ -44,6 +47,7 @@ def test_options_hold_pictures_of_held_out_levels_and_the_worlds_shape():
     first = Simulation([HELD_OUT_SEED + PROMPT_LEVELS[0]]).frames(32)[0]
     assert np.array_equal(picture(options["prompts"][0]["image"]), first)
     assert options["world"]["grid"] == [4, 4] and options["world"]["actionNames"] == NAMES
+    assert options["steps"] == 8 and player_options(tiny_genie(), steps=99)["steps"] == 16
     json.dumps(options)
 
 
@@ -99,12 +103,68 @@ def test_what_cannot_be_done_is_answered_with_a_reason(talk):
     assert "b" in answer["error"]
 
 
+START = memoryview(torch.rand(32, 32, 3).numpy().tobytes())
+
+
+@pytest.mark.parametrize(
+    "content, buffers",
+    [
+        (None, []),
+        ("begin", []),
+        ([], []),
+        (7, []),
+        ({}, []),
+        ({"type": None}, []),
+        ({"type": "begin"}, [START]),
+        ({"type": "begin", "seed": "zero"}, [START]),
+        ({"type": "begin", "seed": -1}, [START]),
+        ({"type": "begin", "seed": float("nan")}, [START]),
+        ({"type": "begin", "seed": 0}, []),
+        ({"type": "begin", "seed": 0}, None),
+        ({"type": "begin", "seed": 0}, 5),
+        ({"type": "begin", "seed": 0}, [5]),
+        ({"type": "begin", "seed": 0}, ["picture"]),
+        ({"type": "begin", "seed": 0}, [START, START]),
+        ({"type": "begin", "seed": 0}, [START[:100]]),
+        ({"type": "begin", "seed": 0, "game": ["a"]}, [START]),
+        ({"type": "step", "action": True, "maskgitSteps": 4, "temperature": 1.0}, []),
+        ({"type": "step", "action": 10**5000, "maskgitSteps": 4, "temperature": 1.0}, []),
+        ({"type": "step", "action": 1, "maskgitSteps": 4, "temperature": float("inf")}, []),
+        ({"type": "step", "action": 1, "maskgitSteps": 4, "temperature": None}, []),
+        ({"type": "step", "action": 1, "maskgitSteps": [4], "temperature": 1.0}, []),
+    ],
+)
+def test_a_message_of_the_wrong_types_is_answered_with_a_reason_and_the_game_goes_on(
+    talk, content, buffers
+):
+    player = Player(tiny_genie())
+    talk(player, {"type": "begin", "seed": 0}, [START])
+    answer, frame = talk(player, content, buffers)
+    assert answer["error"] and len(answer["error"]) < 300 and frame is None
+    assert answer["id"] == (1 if isinstance(content, dict) else None)
+    answer, _ = talk(player, {"type": "step", "action": 1, "maskgitSteps": 4, "temperature": 1.0})
+    assert "error" not in answer
+
+
+def test_a_failure_of_our_own_is_answered_too_and_goes_to_the_log(talk, monkeypatch):
+    player, answers = Player(tiny_genie()), []
+    monkeypatch.setattr(player, "_games", None)
+    player.send = lambda answer, buffers=(): answers.append(answer)
+    with pytest.raises(AttributeError):
+        player._answer(player, {"id": 4, "type": "begin"}, [])
+    assert answers == [{"id": 4, "error": "genie-mini failed; the kernel's log says where"}]
+
+
 @pytest.mark.parametrize(
     "options, problem",
     [
         ({"form": "memory palace"}, "a player's form is one of play, maskgit, actions, memory"),
         ({"action_names": ["left"]}, "8 latent actions, but 1 names"),
         ({"prompts": [torch.rand(8, 8, 3)]}, r"a prompt must be \(32, 32, 3\)"),
+        ({"prompts": [torch.rand(2, 32, 32, 3)]}, "begins from pictures"),
+        ({"prompts": []}, "begins from pictures, one at least"),
+        ({"steps": 0}, "steps are an integer from 1 up, got 0"),
+        ({"steps": 2.5}, "steps are an integer from 1 up, got 2.5"),
     ],
 )
 def test_bad_options_are_refused(options, problem):
@@ -115,6 +175,11 @@ def test_bad_options_are_refused(options, problem):
 def test_a_recording_needs_names_for_its_actions():
     with pytest.raises(ValueError, match="no latent action means jump"):
         recorded_game(["left", "jump"], ["left"], level=0)
+    with pytest.raises(ValueError, match="no latent action means fly"):
+        recorded_game(["fly"], ["fly"], level=0)
+    for level in (-1, 2.5, True):
+        with pytest.raises(GenieError, match="an integer from 0 up"):
+            recorded_game(["left"], ["left"], level=level)
 
 
 def test_a_player_is_shown_without_an_address_so_that_notebooks_stay_the_same():

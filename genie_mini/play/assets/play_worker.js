@@ -115,9 +115,18 @@ function numMasked(numTokens, step, maskgitSteps) {
   return Math.max(Math.floor((numTokens * left ** 2) / maskgitSteps ** 2), left);
 }
 
+/** A sign of life, for `PageEngine` in player_engines.js. */
+const live = () => self.postMessage({ alive: true });
+
 /** One pass of the dynamics model over a frame; the past stays as it is. */
-const pass = (game, tokens, action) =>
-  graphs.step.run({ tokens: integers(tokens), action: integers([action]), ...game.past.feed() });
+const pass = (game, tokens, action) => {
+  live();
+  return graphs.step.run({
+    tokens: integers(tokens),
+    action: integers([action]),
+    ...game.past.feed(),
+  });
+};
 
 /** Keep a finished frame in both pasts, and draw it: (height, width, 3) floats in [0, 1]. */
 async function finish(game, tokens, action) {
@@ -136,8 +145,10 @@ const requests = {
     // Threads need headers that a file or a plain web server does not send.
     ort.env.wasm.numThreads = 1;
     world = description;
-    for (const name of ["step", "decoder", "encoder"])
+    for (const name of ["step", "decoder", "encoder"]) {
+      live();
       graphs[name] = await ort.InferenceSession.create(models[name]);
+    }
   },
 
   /** Start a game from a picture, (height * width * 3) floats in [0, 1]. */
@@ -194,6 +205,7 @@ const requests = {
 // One after another: a graph cannot run twice at once.
 let last = Promise.resolve();
 self.onmessage = ({ data }) => {
+  live();
   last = last.then(async () => {
     try {
       self.postMessage({ id: data.id, ...(await requests[data.type](data)) });

@@ -7,13 +7,14 @@
 // null. That module also joins this file with those that it imports: an anywidget, and a page
 // opened from disk, can each load one module only.
 
-import { KernelEngine, PageEngine, ServerEngine } from "./player_engines.js";
+import { AWAY, KernelEngine, PageEngine, ServerEngine } from "./player_engines.js";
 import { ABSENT, BODY, STYLE } from "./player_markup.js";
 import { loadImage, paint, pixelsOf, Sketch } from "./player_sketch.js";
 
 const FRAME_TIME = 100; // milliseconds: ten frames a second, as in the videos
 const FORMS = { play: 1, maskgit: 1, actions: 4, memory: 1 }; // worlds side by side
 const SLOW = 350; // milliseconds a step in slow motion
+const LATE = 5000; // milliseconds after which a word is due of an answer that has not come
 
 const pause = milliseconds => new Promise(done => setTimeout(done, milliseconds));
 
@@ -22,6 +23,11 @@ export class GeniePlayer extends HTMLElement {
     if (this.shadowRoot) return;
     this.options ??= JSON.parse(this.querySelector('script[type="application/json"]').textContent);
     this.engine ??= this.chooseEngine();
+    this.engine.onlost = async error => {
+      const { paused } = this;
+      await this.mend(error, error.message);
+      if (paused) this.setPaused(true);
+    };
     const root = this.attachShadow({ mode: "open" });
     root.innerHTML = `<style>${STYLE}</style>${BODY}`;
     this.find = selector => root.querySelector(selector);
@@ -32,6 +38,8 @@ export class GeniePlayer extends HTMLElement {
       paused: true,
       running: false,
       started: false,
+      loaded: false,
+      mending: false, // another worker was started, and has drawn nothing yet
       seed: 0,
       shownAt: [],
       count: 0,
@@ -101,10 +109,12 @@ export class GeniePlayer extends HTMLElement {
     this.find(".replay").hidden = !this.options.trace;
   }
 
+  /** Put away, or moved within the page: then it can be played again from the beginning. */
   disconnectedCallback() {
-    this.paused = true;
-    this.started = false;
+    Object.assign(this, { paused: true, started: false, loaded: false });
     this.engine.stop();
+    this.find(".cover").hidden = false;
+    this.showPaused();
   }
 
   say(text, wrong = false) {
@@ -125,35 +135,70 @@ export class GeniePlayer extends HTMLElement {
     this.find(".real").hidden = true;
     this.picture = picture;
     try {
-      if (!this.loaded) {
-        this.say("Loading the world");
-        const began = performance.now();
-        this.loading ??= this.engine.load();
-        await this.loading;
-        this.loaded = true;
-        const seconds = ((performance.now() - began) / 1000).toFixed(1);
-        const wait = seconds > 0 ? ` after ${seconds} seconds` : "";
-        this.say(`Ready${wait}. Press a key, or hold a button.`);
-      }
+      if (!this.loaded) await this.load();
       await this.idle();
       const memory = this.find(".memory");
       memory.getContext("2d").clearRect(0, 0, memory.width, memory.height);
       this.count = 0;
       for (const [index, screen] of this.screens.entries()) {
         const start = picture && index === 0 ? picture : await this.promptPixels(index);
-        const shown = await this.engine.begin(this.name(index), start.slice(), this.seed);
+        const shown = await this.answer(
+          this.engine.begin(this.name(index), start.slice(), this.seed),
+        );
         paint(screen, shown.frame);
         if (index === 0) this.remember(shown);
       }
       this.started = true;
       this.paused = false;
     } catch (error) {
-      this.loading = null;
-      this.find(".cover").hidden = this.started;
-      this.say(error.message, true);
+      this.find(".cover").hidden = this.started && !error.lost;
+      await this.mend(error, error.message);
     }
     this.showPaused();
     this.run();
+  }
+
+  async load() {
+    if (!this.mending) this.say("Loading the world");
+    const began = performance.now();
+    await this.engine.load();
+    this.loaded = true;
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    const wait = seconds > 0 ? ` after ${seconds} seconds` : "";
+    const why = this.mending ? " Another worker plays the world, anew from its picture." : "";
+    this.say(`Ready${wait}.${why} Press a key, or hold a button.`);
+  }
+
+  /** An engine's answer; of one that is late a word is said meanwhile. */
+  async answer(asked) {
+    const { slow } = this.engine;
+    const clock = slow && setTimeout(() => this.say(slow, true), LATE);
+    try {
+      return await asked;
+    } finally {
+      clearTimeout(clock);
+      if (slow && this.find(".status").textContent === slow) this.say("");
+    }
+  }
+
+  /**
+   * Say what went wrong. A world whose worker is gone gets another, and begins anew from its
+   * picture; but not once more before that one has drawn a frame.
+   */
+  async mend(error, words) {
+    // Of one worker both a step and a new beginning may have been asked.
+    if (error === AWAY || error === this.mended) return;
+    this.mended = error;
+    if (error.lost) Object.assign(this, { started: false, loaded: false });
+    if (error.lost && !this.mending) {
+      this.mending = true;
+      this.say(`${error.message}. Another one is being started.`, true);
+      await this.begin();
+      return;
+    }
+    this.mending = false;
+    this.showPaused();
+    this.say(words, true);
   }
 
   name(index) {
@@ -200,8 +245,9 @@ export class GeniePlayer extends HTMLElement {
         if (left > 0 && !this.find(".fast").checked) await pause(left);
       }
     } catch (error) {
-      this.started = false;
-      this.say(`${error.message}. "Start again" tries once more.`, true);
+      Object.assign(this, { running: false, started: false });
+      await this.mend(error, `${error.message}. "Start again" tries once more.`);
+      return;
     }
     this.running = false;
     if (this.replaying !== null && this.replaying >= this.options.trace.actions.length) {
@@ -218,7 +264,9 @@ export class GeniePlayer extends HTMLElement {
     for (const [index, button] of this.buttons.entries())
       button.classList.toggle("held", index === action);
     for (const [index, screen] of this.screens.entries()) {
-      const shown = await this.engine.step(this.name(index), action, maskgitSteps, temperature);
+      const shown = await this.answer(
+        this.engine.step(this.name(index), action, maskgitSteps, temperature),
+      );
       if (this.find(".slow").checked && index === 0) await this.showSteps(shown.steps);
       paint(screen, shown.frame);
       if (index === 0) {
@@ -227,6 +275,7 @@ export class GeniePlayer extends HTMLElement {
         if (this.replaying !== null) this.showReal(shown.frame);
       }
     }
+    this.mending = false;
     this.shownAt = [...this.shownAt.slice(-20), performance.now()];
     const rate = (1000 * (this.shownAt.length - 1)) / (this.shownAt.at(-1) - this.shownAt[0]);
     this.find(".speed").textContent = rate ? `${rate.toFixed(1)} frames a second` : "";

@@ -1,7 +1,15 @@
 // Where a <genie-player> gets its frames from: a worker of the page's own, the server of
 // `genie-mini play`, or a notebook's kernel. All begin a game from a picture, (height * width * 3)
 // floats in [0, 1], and answer {frame, tokens, steps}: the frame in the same form, its tokens, and
-// the tokens after each MaskGIT step.
+// the tokens after each MaskGIT step. `load` may be called again after `stop`, or after an error
+// that is `lost`: the engine has to be loaded anew. One that comes while nothing is asked is told to
+// `onlost`. `slow` is what to say of a late answer.
+
+const LOADING = 60, // seconds of silence after which a worker counts as gone: while it loads,
+  PLAYING = 6; // and later, when it gives a sign of life with every pass through the model
+
+/** Why nothing came of what an engine was asked before `stop`. */
+export const AWAY = new Error("the world was put away");
 
 /**
  * Unpack a file that a script holds (see genie_mini/export/page.py), one of the page's own or else
@@ -31,13 +39,33 @@ async function unpack(folder, name) {
   }
 }
 
-/** Plays the exported world of a page in a worker. Nothing is loaded before `load`. */
+/**
+ * Plays the exported world of a page in a worker. Nothing is loaded before `load`.
+ *
+ * No browser tells a page that its worker is gone, as when memory ran out. So the worker gives signs
+ * of life, and one that is silent while it is asked something is taken for gone.
+ */
 export class PageEngine {
   constructor(folder, world) {
-    Object.assign(this, { folder, world, waiting: new Map(), count: 0 });
+    Object.assign(this, { folder, world, waiting: new Map(), count: 0, attempts: 0 });
   }
 
-  async load() {
+  load() {
+    this.loading ??= this.open(++this.attempts);
+    return this.loading;
+  }
+
+  async open(attempt) {
+    try {
+      await this.start(attempt);
+      this.ready = true;
+    } catch (error) {
+      if (attempt === this.attempts) this.drop(error);
+      throw error;
+    }
+  }
+
+  async start(attempt) {
     if (
       typeof WebAssembly !== "object" ||
       typeof Worker !== "function" ||
@@ -48,32 +76,69 @@ export class PageEngine {
       );
     const names = ["worker", "runtime", "wasm", "step", "decoder", "encoder"];
     const files = await Promise.all(names.map(name => unpack(this.folder, name)));
-    const [worker, runtime, wasm, step, decoder, encoder] = files;
-    const address = URL.createObjectURL(new Blob([worker], { type: "text/javascript" }));
+    if (attempt !== this.attempts) throw AWAY;
+    const [code, runtime, wasm, step, decoder, encoder] = files;
+    const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
     // A classic one: opened from disk, a page may start no module.
     this.worker = new Worker(address);
-    this.worker.onerror = event =>
-      this.fail(new Error(event.message || "the worker could not start"));
-    this.worker.onmessage = ({ data }) => {
-      const [done, failed] = this.waiting.get(data.id);
-      this.waiting.delete(data.id);
-      data.error ? failed(new Error(`the world stopped (${data.error})`)) : done(data);
-    };
+    this.worker.onerror = event => this.lose(event.message || "it could not start");
+    this.worker.onmessageerror = () => this.lose("it cannot be understood");
+    this.worker.onmessage = ({ data }) => this.hear(data);
     await this.ask(
       "load",
       { runtime, wasm, models: { step, decoder, encoder }, world: this.world },
       [wasm, step, decoder, encoder],
     );
+    URL.revokeObjectURL(address);
   }
 
-  fail(error) {
+  hear(data) {
+    this.silence = 0;
+    if (data.alive) return;
+    if (data.error) {
+      this.lose(data.error); // what its runtime's memory holds now, nobody knows
+      return;
+    }
+    const [done] = this.waiting.get(data.id) ?? [];
+    this.waiting.delete(data.id);
+    if (!this.waiting.size) clearInterval(this.clock);
+    done?.(data);
+  }
+
+  lose(reason) {
+    const error = new Error(`the world's worker has stopped (${reason})`);
+    error.lost = Boolean(this.ready);
+    const idle = !this.waiting.size;
+    this.drop(error);
+    if (idle) this.onlost?.(error);
+  }
+
+  /** End the worker, and whatever waits for it. */
+  drop(error) {
+    clearInterval(this.clock);
+    this.worker?.terminate();
+    Object.assign(this, { worker: null, loading: null, ready: false });
     for (const [, failed] of this.waiting.values()) failed(error);
     this.waiting.clear();
   }
 
+  /** Count seconds of silence. (A clock counts none while the machine or the page sleeps.) */
+  listen(limit) {
+    this.silence = 0;
+    clearInterval(this.clock);
+    this.clock = setInterval(() => {
+      if (++this.silence >= limit) this.lose(`silent for ${limit} seconds`);
+    }, 1000);
+  }
+
   ask(type, content, transfer = []) {
     return new Promise((done, failed) => {
+      if (!this.worker) {
+        failed(AWAY);
+        return;
+      }
       this.waiting.set(++this.count, [done, failed]);
+      this.listen(type === "load" ? LOADING : PLAYING);
       this.worker.postMessage({ id: this.count, type, ...content }, transfer);
     });
   }
@@ -85,12 +150,15 @@ export class PageEngine {
     return this.ask("step", { game, action, maskgitSteps, temperature });
   }
   stop() {
-    this.worker?.terminate();
+    this.attempts++;
+    this.drop(AWAY);
   }
 }
 
 /** Asks the server that the page came from; see genie_mini/play/server.py, which says how. */
 export class ServerEngine {
+  slow = "genie-mini has not answered yet; another page may keep it busy";
+
   constructor(address) {
     this.address = address;
   }
@@ -102,7 +170,10 @@ export class ServerEngine {
     const answer = await fetch(this.address, { method: "POST", body }).catch(() => {
       throw new Error("no answer: genie-mini seems to have stopped in the terminal");
     });
-    if (!answer.ok) throw new Error((await answer.json()).error);
+    if (!answer.ok) {
+      const { error } = await answer.json().catch(() => ({ error: "that is not genie-mini" }));
+      throw new Error(error);
+    }
     const bytes = new Uint8Array(await answer.arrayBuffer());
     const end = bytes.indexOf(10); // of the line of JSON
     const frame = new Float32Array(bytes.slice(end + 1).buffer);
@@ -120,6 +191,8 @@ export class ServerEngine {
 
 /** Plays the Genie of a notebook's kernel; see `Player` in genie_mini/play/widget.py. */
 export class KernelEngine {
+  slow = "the notebook's kernel has not answered yet: it is busy, or gone; then run the cell again";
+
   constructor(model) {
     Object.assign(this, { model, waiting: new Map(), count: 0 });
     this.listen = (message, buffers) => {
@@ -137,10 +210,12 @@ export class KernelEngine {
           ),
         });
     };
-    model.on("msg:custom", this.listen);
   }
 
-  async load() {}
+  async load() {
+    this.model.off("msg:custom", this.listen);
+    this.model.on("msg:custom", this.listen);
+  }
 
   ask(content, buffers) {
     return new Promise((done, failed) => {
@@ -157,5 +232,7 @@ export class KernelEngine {
   }
   stop() {
     this.model.off("msg:custom", this.listen);
+    for (const [, failed] of this.waiting.values()) failed(AWAY);
+    this.waiting.clear();
   }
 }

@@ -1,0 +1,32 @@
+"""A player on a page, driven in a browser."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = "/_static/player/"
+
+# What the tests ask of the element, by names that they add to it.
+HELPERS = """
+window.genie = document.querySelector("genie-player");
+genie.status = () => genie.find(".status").textContent;
+genie.pixels = () => {
+  const { width, height } = genie.screens[0];
+  return [...genie.screens[0].getContext("2d").getImageData(0, 0, width, height).data];
+};
+"""
+
+
+def start(page):
+    """Press Play and wait for the world; time goes on only by keys from here on."""
+    page.evaluate("genie.find('.clock').checked = false")
+    page.locator("genie-player .cover").click()
+    page.wait_for_function("/^Ready/.test(genie.status()) && genie.started")
+
+
+def press(page, key, times=1):
+    """Press a key so often, each time waiting for the frame that it brings."""
+    for _ in range(times):
+        before = page.evaluate("genie.count")
+        page.keyboard.press(key)
+        page.wait_for_function(f"genie.count > {before} && !genie.running")
+        assert page.evaluate("genie.count") == before + 1

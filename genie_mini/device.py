@@ -2,6 +2,7 @@
 measurement, and nowhere else.
 """
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -86,7 +87,7 @@ def in_float32(device: torch.device) -> AbstractContextManager:
 
 
 @contextmanager
-def threads(count: int):
+def threads(count: int) -> Iterator[None]:
     """Compute with so many threads in this context."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)

@@ -4,9 +4,9 @@ Section 2).
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +21,14 @@ from genie_mini.files import (
     weights_folder,
     write_atomic,
 )
-from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
-from genie_mini.models.latent_action import LatentActionConfig, LatentActionModel
-from genie_mini.models.quantizer import QuantizerConfig
-from genie_mini.models.tokenizer import TokenizerConfig, VideoTokenizer
+from genie_mini.models.dynamics import DynamicsModel
+from genie_mini.models.latent_action import LatentActionModel
+from genie_mini.models.tokenizer import VideoTokenizer
 from genie_mini.presets import PRESETS, GenieConfig
 from genie_mini.rollout import PlaySession
+
+# Frames of a clip, 1.6 seconds: what the networks are trained and scored on.
+CLIP_FRAMES = 16
 
 
 class Genie(nn.Module):
@@ -77,13 +79,7 @@ class Genie(nn.Module):
                 f"no weights called {str(name_or_folder)!r}: give one of {shipped}, or a folder "
                 "of trained weights"
             )
-        config = load_config(folder / "config.json")
-        try:
-            genie = cls(config)
-        except (ValueError, TypeError) as error:
-            raise GenieError(
-                f"{folder / 'config.json'} is not the configuration of a Genie: {error}"
-            ) from error
+        genie = cls(load_config(folder / "config.json"))
         for part, file in part_files(folder).items():
             load_weights(getattr(genie, part), file)
         return genie.eval()
@@ -120,7 +116,7 @@ class Genie(nn.Module):
 
 
 def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
-    """What a network that was trained on clips of 16 frames says of a longer video, (batch, T,
+    """What a network that was trained on clips of `CLIP_FRAMES` says of a longer video, (batch, T,
     height, width, 3).
 
     Args:
@@ -131,36 +127,42 @@ def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
         The results in order, (batch, T or T - 1, ...). Windows overlap by half; all but the first
         give those of their second half.
     """
-    if frames.shape[1] <= 16:
+    if frames.shape[1] <= CLIP_FRAMES:
         return function(frames)
-    results = function(frames[:, :9])
-    for start in range(1, frames.shape[1] - 8, 8):
-        new = function(frames[:, start : start + 16])[:, results.shape[1] - start :]
+    half = CLIP_FRAMES // 2
+    results = function(frames[:, : half + 1])
+    for start in range(1, frames.shape[1] - half, half):
+        new = function(frames[:, start : start + CLIP_FRAMES])[:, results.shape[1] - start :]
         results = torch.cat([results, new], dim=1)
     return results
 
 
 def load_config(path: Path) -> GenieConfig:
-    """Read a configuration that `Genie.save` wrote, or raise a ValueError that says what is wrong
+    """Read a configuration that `Genie.save` wrote, or raise a GenieError that says what is wrong
     with it.
     """
     try:
-        content = json.loads(path.read_text())
-        parts: dict[str, Any] = {}
-        for name, kind in (
-            ("tokenizer", TokenizerConfig),
-            ("latent_action", LatentActionConfig),
-            ("dynamics", DynamicsConfig),
-        ):
-            fields: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in content[name].items()
-            }
-            if "quantizer" in fields:
-                fields["quantizer"] = QuantizerConfig(**fields["quantizer"])
-            parts[name] = kind(**fields)
-        return GenieConfig(**parts)
+        return _from_json(GenieConfig, json.loads(path.read_text(encoding="utf-8")), "it")
     except FileNotFoundError:
         raise GenieError(f"{path} is missing: {path.parent} holds no trained Genie") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GenieError(f"{path} is not the configuration of a Genie: {error}") from error
+
+
+def _from_json(kind: type, content: Any, name: str) -> Any:
+    """A dataclass from a JSON object of its fields, those that are dataclasses likewise."""
+    if not isinstance(content, dict):
+        raise GenieError(f"{name} is not an object but {content!r}")
+    known = {field.name: field for field in fields(kind)}
+    unknown = sorted(content.keys() - known.keys())
+    if unknown:
+        raise GenieError(f"{name} holds {unknown[0]!r}; {kind.__name__} has {', '.join(known)}")
+    kinds, values = get_type_hints(kind), {}
+    for key, value in content.items():
+        if is_dataclass(kinds[key]):
+            value = _from_json(cast(type, kinds[key]), value, key)
+        values[key] = tuple(value) if isinstance(value, list) else value
+    for key, field in known.items():
+        if key not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise GenieError(f"{name} has no {key}")
+    return kind(**values)

@@ -5,10 +5,13 @@ pass to keep the finished frame, and one pass of the tokenizer's decoder, howeve
 been going on.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from genie_mini.errors import GenieError
+from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.models.patches import check_frames
 
 
@@ -39,7 +42,11 @@ class Rollout:
         self.tokens, self.frames = tokens[:, -1], decoded[:, -1]
 
     def step(
-        self, actions: Tensor, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None
+        self,
+        actions: Tensor,
+        maskgit_steps: int = PLAY_MASKGIT_STEPS,
+        temperature: float = 1.0,
+        on_step: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         """Take one latent action in every world, (batch,) int64, and return the next frames (batch,
         height, width, 3).
@@ -100,7 +107,11 @@ class PlaySession:
         return self._rollout.tokens[0]
 
     def step(
-        self, action: int, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None
+        self,
+        action: int,
+        maskgit_steps: int = PLAY_MASKGIT_STEPS,
+        temperature: float = 1.0,
+        on_step: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         """Take one latent action and return the next frame, (height, width, 3); see
         `Rollout.step`.

@@ -1,10 +1,14 @@
 """What all scores are made of: a figure with its chance and best, PSNR, intervals."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+# Largest difference between logits that count as the same, computed in two ways in float32.
+PARITY = 1e-4
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ def psnr(frames: Tensor, truth: Tensor) -> float:
     return -10 * math.log10(max((frames.cpu() - truth.cpu()).square().mean().item(), 1e-12))
 
 
-def in_batches(function, *tensors, size=16):
+def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int = 16) -> Tensor:
     """Call a function on slices of its arguments and join what it returns, on the CPU."""
     parts = [
         function(*(tensor[start : start + size] for tensor in tensors)).cpu()

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from genie_mini.evaluation.action_names import check_action_names
 from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsModel
-from genie_mini.models.maskgit import mask_schedule
+from genie_mini.models.maskgit import FrameSampler
 from genie_mini.models.st_transformer import STTransformer
+from genie_mini.models.tokenizer import VideoTokenizer
 
 
 def past_shape(transformer: STTransformer, places: int) -> tuple[int, ...]:
@@ -19,7 +21,7 @@ def past_shape(transformer: STTransformer, places: int) -> tuple[int, ...]:
     config = transformer.config
     return (
         config.num_blocks,
-        config.num_tokens,
+        transformer.num_tokens,
         config.num_heads,
         places,
         config.features_per_head,
@@ -58,7 +60,7 @@ class _Ring:
     attention_mask: np.ndarray
     position: int = 0
 
-    def feed(self):
+    def feed(self) -> dict[str, np.ndarray]:
         """Inputs of a graph."""
         past = dict(zip(past_names(len(self.tensors) // 2), self.tensors, strict=True))
         return {
@@ -67,7 +69,7 @@ class _Ring:
             "position": np.array([self.position], np.float32),
         }
 
-    def after(self, *presents):
+    def after(self, *presents: np.ndarray) -> "_Ring":
         """The past with one more frame in it, in the place of the oldest."""
         tensors = [tensor.copy() for tensor in self.tensors]
         attention_mask = self.attention_mask.copy()
@@ -81,7 +83,7 @@ class _Ring:
 class _Session:
     """One graph with a past, run by onnxruntime."""
 
-    def __init__(self, path: Path, past_shape):
+    def __init__(self, path: Path, past_shape: tuple[int, ...] | None):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -89,38 +91,37 @@ class _Session:
         self.session = onnxruntime.InferenceSession(path, options)
         self._past_shape = past_shape
 
-    def empty(self):
+    def empty(self) -> _Ring:
+        assert self._past_shape is not None, "the encoder has no past"
         num_blocks, *shape = self._past_shape
         return _Ring([np.zeros(shape, np.float32)] * (2 * num_blocks), np.zeros(shape[2], bool))
 
-    def run(self, ring, **inputs):
+    def run(self, ring: _Ring, **inputs: np.ndarray) -> list[np.ndarray]:
         return self.session.run(None, {**inputs, **ring.feed()})
 
 
-class _ExportedDynamics:
+class _ExportedDynamics(FrameSampler):
     """The dynamics model of an export, for `Rollout`: lists of rings take the place of a
     `KVCache`.
     """
 
-    sample = DynamicsModel.sample
-    mask_schedule = staticmethod(mask_schedule)
+    def __init__(self, dynamics: DynamicsModel, session: "_Session"):
+        self.config, self._session = dynamics.config, session
+        self.num_tokens, self.mask_token = dynamics.num_tokens, dynamics.mask_token
 
-    def __init__(self, dynamics, session):
-        self.config, self.mask_token, self._session = dynamics.config, dynamics.mask_token, session
-
-    def predict_logits(self, tokens, actions, rings):
+    def predict_logits(self, tokens: Tensor, actions: Tensor, rings: "_Rings") -> Tensor:
         """See `DynamicsModel.predict_logits`."""
         return torch.stack(
             [self._run(*inputs)[0] for inputs in zip(tokens, actions, rings, strict=True)]
         )
 
-    def prefill(self, tokens, actions):
+    def prefill(self, tokens: Tensor, actions: Tensor) -> "_Rings":
         """See `DynamicsModel.prefill`."""
         # nothing led to the first frame
         actions = torch.nn.functional.pad(actions, (1, 0), value=-1)
-        return self.append([self._session.empty() for _ in tokens], tokens, actions)
+        return self.append(_Rings(self._session.empty() for _ in tokens), tokens, actions)
 
-    def append(self, rings, tokens, actions):
+    def append(self, rings: "_Rings", tokens: Tensor, actions: Tensor) -> "_Rings":
         """See `DynamicsModel.append`."""
         for t in range(tokens.shape[1]):
             rings = _Rings(
@@ -139,11 +140,11 @@ class _ExportedDynamics:
 class _Rings(list):
     """The pasts of several worlds."""
 
-    def preallocate(self, num_frames):
+    def preallocate(self, num_frames: int) -> "_Rings":
         """What `DynamicsModel.sample` asks of a past; a ring always has room."""
         return self
 
-    def append(self, present, window):
+    def append(self, present: "_Rings", window: int) -> "_Rings":  # type: ignore[override]
         """What `Rollout` asks of the decoder's past; `decode_next` has put the new frames in
         already.
         """
@@ -153,28 +154,29 @@ class _Rings(list):
 class _ExportedTokenizer:
     """The tokenizer of an export, for `Rollout` and the scores."""
 
-    def __init__(self, tokenizer, encoder, decoder):
+    def __init__(self, tokenizer: VideoTokenizer, encoder: _Session, decoder: _Session):
         self.config, self._tokenizer = tokenizer.config, tokenizer
         self._encoder, self._decoder = encoder, decoder
 
-    def encode(self, frames):
+    def encode(self, frames: Tensor) -> Tensor:
         """See `VideoTokenizer.encode`. The exported encoder takes one picture; longer clips, of
         scores only, go through PyTorch.
         """
         if frames.shape[1] > 1:
             return self._tokenizer.encode(frames)
         tokens = [
-            self._encoder.run(None, {"picture": picture.numpy()})[0] for picture in frames[:, 0]
+            self._encoder.session.run(None, {"picture": picture.numpy()})[0]
+            for picture in frames[:, 0]
         ]
         return torch.from_numpy(np.stack(tokens)).long()[:, None]
 
-    def decode(self, tokens):
+    def decode(self, tokens: Tensor) -> Tensor:
         """See `VideoTokenizer.decode`."""
         return self.decode_next(tokens, None)[0]
 
-    def decode_next(self, tokens, rings):
+    def decode_next(self, tokens: Tensor, rings: _Rings | None) -> tuple[Tensor, _Rings]:
         """See `VideoTokenizer.decode_next`; the rings that it returns hold the past too."""
-        rings, frames = rings or [self._decoder.empty() for _ in tokens], []
+        rings, frames = rings or _Rings(self._decoder.empty() for _ in tokens), []
         for t in range(tokens.shape[1]):
             results = [
                 self._decoder.run(ring, tokens=frame.int().numpy())
@@ -206,9 +208,9 @@ class ExportedGenie:
         self.device = torch.device("cpu")
         self.config, self.latent_action_model = genie.config, genie.latent_action_model
         self.dynamics = _ExportedDynamics(genie.dynamics, step)
-        self.tokenizer = _ExportedTokenizer(genie.tokenizer, encoder.session, decoder)
+        self.tokenizer = _ExportedTokenizer(genie.tokenizer, encoder, decoder)
 
-    def eval(self):
+    def eval(self) -> "ExportedGenie":
         """An export does not learn."""
         return self
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from genie_mini.errors import GenieError
+from genie_mini.evaluation.metrics import PARITY
 from genie_mini.export.graphs import build_graphs
 from genie_mini.export.runtime import ExportedGenie, describe, logit_difference
 from genie_mini.files import write_atomic
@@ -26,7 +27,6 @@ VARIANTS = (
     "fp16",
     "int8",
 )
-PARITY = 1e-4  # largest difference of logits that a float32 export may have
 _OPSET = 20
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from genie_mini.errors import GenieError
 from genie_mini.models.kv_cache import Archive, KVCache
 from genie_mini.models.lookback import LOOKBACKS
-from genie_mini.models.maskgit import fill_in, mask_schedule, sample_tokens
+from genie_mini.models.maskgit import FrameSampler, sample_tokens
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
 
@@ -27,7 +27,7 @@ class DynamicsConfig:
         grid: (rows, columns) of a frame's tokens.
         num_codes: the tokenizer's codes.
         num_actions: latent actions.
-        transformer: keyword arguments of its `STTransformerConfig`, all but the grid.
+        transformer: shape of its stack.
         context: frames it attends to, its own included.
         lookback: which frames these are, a key of `lookback.LOOKBACKS`; the paper's is
             "recent".
@@ -41,7 +41,7 @@ class DynamicsConfig:
 
     grid: tuple[int, int]
     num_codes: int
-    transformer: dict
+    transformer: STTransformerConfig
     num_actions: int = 8
     context: int = 16
     lookback: str = "recent"
@@ -49,34 +49,37 @@ class DynamicsConfig:
     scheduled_sampling: float = 0.3
     change_weight: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.lookback not in LOOKBACKS:
             raise GenieError(f"lookback is one of {', '.join(LOOKBACKS)}, got {self.lookback!r}")
 
+    @property
+    def num_tokens(self) -> int:
+        """N, the tokens of one frame."""
+        return self.grid[0] * self.grid[1]
 
-class DynamicsModel(nn.Module):
+
+class DynamicsModel(FrameSampler, nn.Module):
     """Logits for every token of every frame; `mask_token` (= num_codes) in the input masks a token.
 
-    `mask_schedule` tells how many tokens stay masked after each step at play
-    (`maskgit.mask_schedule`).
+    At play the next frame is drawn by `FrameSampler.sample`.
     """
 
     def __init__(self, config: DynamicsConfig):
         super().__init__()
         self.config = config
-        transformer = STTransformerConfig(grid=config.grid, **config.transformer)
+        self.num_tokens, width = config.num_tokens, config.transformer.width
         self.lookback = LOOKBACKS[config.lookback](config.context)
-        self.mask_schedule = mask_schedule
         self.mask_token = config.num_codes
-        self.embed_token = nn.Embedding(config.num_codes + 1, transformer.width)
-        self.embed_action = nn.Embedding(config.num_actions, transformer.width)
-        self.position = nn.Parameter(torch.empty(transformer.num_tokens, transformer.width))
+        self.embed_token = nn.Embedding(config.num_codes + 1, width)
+        self.embed_action = nn.Embedding(config.num_actions, width)
+        self.position = nn.Parameter(torch.empty(self.num_tokens, width))
         for table in (self.embed_token.weight, self.embed_action.weight, self.position):
             # Alike in size: where the token drowned the action, the model learnt to ignore the
             # player.
             nn.init.normal_(table, std=0.2)
-        self.transformer = STTransformer(transformer)
-        self.to_logits = nn.Linear(transformer.width, config.num_codes)
+        self.transformer = STTransformer(config.transformer, config.grid)
+        self.to_logits = nn.Linear(width, config.num_codes)
 
     def embed(self, tokens: Tensor, actions: Tensor) -> Tensor:
         """Add up token, place and action: (batch, T, N, width).
@@ -111,7 +114,7 @@ class DynamicsModel(nn.Module):
         )
 
     def _check(self, tokens, actions):
-        num_tokens = self.config.grid[0] * self.config.grid[1]
+        num_tokens = self.num_tokens
         if tokens.ndim != 3 or tokens.shape[2] != num_tokens:
             raise GenieError(
                 f"tokens must be (batch, time, {num_tokens}), got {tuple(tokens.shape)}"
@@ -235,49 +238,3 @@ class DynamicsModel(nn.Module):
         """
         x, _ = self.transformer(self.embed(tokens[:, None], actions[:, None]), cache)
         return self.to_logits(x[:, 0]).float()
-
-    @torch.no_grad()
-    def sample(
-        self,
-        cache: KVCache | Archive,
-        actions: Tensor,
-        *,
-        maskgit_steps: int = 25,
-        temperature: float = 1.0,
-        generator=None,
-        on_step=None,
-    ) -> Tensor:
-        """Draw the next frame's tokens by MaskGIT (`maskgit.fill_in`).
-
-        Most of a frame is certain at once, so the first steps keep many tokens; the few that decide
-        what happens come one after another (`mask_schedule`), and do not contradict each other.
-
-        Args:
-            cache: what came before, from `prefill` and `append`.
-            actions: (batch,) int64, the action that leads to the new frame.
-            maskgit_steps: from 1 to N. 25 in the paper.
-            temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more
-                freely.
-            generator: source of randomness, on the CPU, so that a seed gives the same frames on
-                every device.
-            on_step: called with the tokens, (batch, N), after each step, to watch; those still
-                masked are `mask_token`.
-
-        Returns:
-            (batch, N) int64.
-        """
-        num_tokens = self.config.grid[0] * self.config.grid[1]
-        if not 1 <= maskgit_steps <= num_tokens:
-            raise GenieError(f"maskgit_steps must lie in [1, {num_tokens}], got {maskgit_steps}")
-        if temperature < 0:
-            raise GenieError(f"temperature must be 0 or more, got {temperature}")
-        cache = cache.preallocate(1)
-        return fill_in(
-            lambda tokens: self.predict_logits(tokens, actions, cache),
-            actions.new_full((actions.shape[0], num_tokens), self.mask_token),
-            self.mask_token,
-            self.mask_schedule(num_tokens, maskgit_steps),
-            temperature=temperature,
-            generator=generator,
-            on_step=on_step,
-        )

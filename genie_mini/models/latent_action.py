@@ -16,13 +16,10 @@ from torch import Tensor, nn
 
 from genie_mini.device import in_float32
 from genie_mini.errors import GenieError
+from genie_mini.models.displacements import displaced, displacements_for
 from genie_mini.models.patches import check_frames, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
-
-# How far things are taken to move between two frames, in 32nds of the picture's side: along the
-# rows or the columns.
-REACHES = (0, -6, -4, -2, -1, 1, 2, 4, 6)
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class LatentActionConfig:
         image_size: (height, width) of a frame, pixels; multiples of patch_size.
         patch_size: side of the decoder's patches, pixels.
         stem_channels: channels of the three convolutions in front of the encoder.
-        encoder, decoder: keyword arguments of their `STTransformerConfig`, all but the grid.
+        encoder, decoder: shapes of their stacks.
         quantizer: the codebook; its num_codes is the number of latent actions.
         temperatures: of the soft choice of codes, at the start and at the end.
         soft_share: share of the training in which a transition may belong to several codes.
@@ -46,8 +43,8 @@ class LatentActionConfig:
 
     image_size: tuple[int, int]
     patch_size: int
-    encoder: dict
-    decoder: dict
+    encoder: STTransformerConfig
+    decoder: STTransformerConfig
     stem_channels: int = 32
     quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=8))
     temperatures: tuple[float, float] = (0.5, 0.1)
@@ -63,14 +60,8 @@ class LatentActionConfig:
 
     @property
     def displacements(self) -> list[tuple[int, int]]:
-        """How far things are taken to move between two frames, (rows, columns) in pixels; none at
-        all comes first.
-        """
-        height, width = self.image_size
-        steps = [(round(reach * height / 32), 0) for reach in REACHES] + [
-            (0, round(reach * width / 32)) for reach in REACHES
-        ]
-        return list(dict.fromkeys(steps))
+        """`displacements_for` its pictures."""
+        return displacements_for(self.image_size)
 
 
 class LatentActionModel(nn.Module):
@@ -80,8 +71,7 @@ class LatentActionModel(nn.Module):
         super().__init__()
         self.config = config
         channels, num_patches = config.stem_channels, config.grid[0] * config.grid[1]
-        encoder = STTransformerConfig(grid=config.grid, **config.encoder)
-        decoder = STTransformerConfig(grid=config.grid, **config.decoder)
+        encoder, decoder = config.encoder, config.decoder
         # Overlapping windows see a movement wherever it falls on the grid of patches.
         self.stem = nn.Sequential(
             nn.Conv2d(6 + len(config.displacements), channels, 5, stride=2, padding=2),
@@ -94,7 +84,7 @@ class LatentActionModel(nn.Module):
         )
         self.embed_motion = nn.Linear(channels, encoder.width)
         self.encoder_position = nn.Parameter(0.02 * torch.randn(num_patches, encoder.width))
-        self.encoder = STTransformer(encoder)
+        self.encoder = STTransformer(encoder, config.grid)
         self.to_code = nn.Linear(encoder.width, config.quantizer.code_width)
         # Centre and scale over the batch: otherwise all vectors share one direction, and one code
         # takes everything.
@@ -104,7 +94,7 @@ class LatentActionModel(nn.Module):
         self.embed_frame = nn.Linear(config.patch_size**2 * 3, decoder.width)
         self.decoder_position = nn.Parameter(0.02 * torch.randn(num_patches, decoder.width))
         self.from_code = nn.Linear(config.quantizer.code_width, decoder.width)
-        self.decoder = STTransformer(decoder)
+        self.decoder = STTransformer(decoder, config.grid)
         self.to_change = nn.Linear(decoder.width, config.patch_size**2 * 3)
         self.to_displacement = nn.Linear(decoder.width, len(config.displacements))
         for last in (
@@ -253,12 +243,7 @@ class LatentActionModel(nn.Module):
 
     @torch.no_grad()
     def move_least_used_code(self, frames: Tensor) -> None:
-        """Give the least used code to half of what the most overburdened code stands for.
-
-        A code that stands for two things draws some of its transitions well and others badly,
-        whichever its decoder settled on. So the burden of a code is the spread of its errors times
-        its use, and the code that moves goes to the encoder's mean output over the transitions that
-        the overburdened one draws worst. No label is looked at.
+        """Let `Quantizer.move_least_used_code` judge by how badly each transition is drawn.
 
         Args:
             frames: (batch, T, height, width, 3), some hundred transitions.
@@ -270,48 +255,9 @@ class LatentActionModel(nn.Module):
         errors = (
             (self.predict(frames[:, :-1], actions) - frames[:, 1:]).square().mean(dim=(2, 3, 4))
         )
-        numbers = range(self.config.quantizer.num_codes)
-        use = torch.stack([(actions == code).float().mean() for code in numbers])
-        spread = torch.stack(
-            [
-                errors[actions == code].std() if (actions == code).sum() > 3 else use.new_zeros(())
-                for code in numbers
-            ]
-        )
-        least, overburdened = int(use.argmin()), int((use * spread).argmax())
-        if least != overburdened:
-            own = errors[actions == overburdened]
-            worst = (actions == overburdened) & (errors >= own.quantile(0.7))
-            self.quantizer.place(least, vectors[worst].mean(dim=0))
+        self.quantizer.move_least_used_code(vectors, actions, errors)
 
 
 def entropy(shares: Tensor) -> Tensor:
     """Entropy of distributions (..., codes) in nats: (...)."""
     return -(shares * shares.clamp(min=1e-9).log()).sum(dim=-1)
-
-
-def displaced(frames: Tensor, displacements: list[tuple[int, int]]) -> Tensor:
-    """Copies of each frame moved by each displacement, its edges repeated.
-
-    Args:
-        frames: (batch, T, height, width, 3).
-        displacements: (rows, columns) in pixels, downwards and to the right.
-
-    Returns:
-        (batch, T, height, width, displacements, 3).
-    """
-    down_reach, right_reach = (max(map(abs, axis)) for axis in zip(*displacements, strict=True))
-    height, width = frames.shape[2:4]
-    pixels = frames.flatten(0, 1).permute(0, 3, 1, 2)
-    pixels = F.pad(pixels, (right_reach, right_reach, down_reach, down_reach), mode="replicate")
-    pixels = pixels.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2])
-    copies = [
-        pixels[
-            :,
-            :,
-            down_reach - down : down_reach - down + height,
-            right_reach - right : right_reach - right + width,
-        ]
-        for down, right in displacements
-    ]
-    return torch.stack(copies, dim=-2)

@@ -4,9 +4,15 @@ steps, the surest first.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from genie_mini.errors import GenieError
+
+# Steps of a frame at play: quick enough to play, and more of them draw hardly better.
+PLAY_MASKGIT_STEPS = 8
 
 
 def sample_tokens(
@@ -91,3 +97,70 @@ def fill_in(
         if on_step is not None:
             on_step(tokens)
     return tokens
+
+
+class FrameSampler:
+    """What draws the next frame's tokens by MaskGIT: a dynamics model, in PyTorch or exported.
+
+    Attributes:
+        num_tokens: N, the tokens of a frame.
+        mask_token: what stands where a token is masked.
+        mask_schedule: how many tokens stay masked after each step, as `mask_schedule` tells.
+    """
+
+    num_tokens: int
+    mask_token: int
+    mask_schedule = staticmethod(mask_schedule)
+
+    def predict_logits(self, tokens: Tensor, actions: Tensor, cache: Any) -> Tensor:
+        """Logits (batch, N, num_codes) of a partly masked frame, tokens (batch, N), that actions
+        (batch,) led to.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample(
+        self,
+        cache: Any,
+        actions: Tensor,
+        *,
+        maskgit_steps: int = 25,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        on_step: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
+        """Draw the next frame's tokens by MaskGIT (`fill_in`).
+
+        Most of a frame is certain at once, so the first steps keep many tokens; the few that decide
+        what happens come one after another (`mask_schedule`), and do not contradict each other.
+
+        Args:
+            cache: what came before, from `DynamicsModel.prefill` and `append`.
+            actions: (batch,) int64, the action that leads to the new frame.
+            maskgit_steps: from 1 to N. 25 in the paper.
+            temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more
+                freely.
+            generator: source of randomness, on the CPU, so that a seed gives the same frames on
+                every device.
+            on_step: called with the tokens, (batch, N), after each step, to watch; those still
+                masked are `mask_token`.
+
+        Returns:
+            (batch, N) int64.
+        """
+        if not 1 <= maskgit_steps <= self.num_tokens:
+            raise GenieError(
+                f"maskgit_steps must lie in [1, {self.num_tokens}], got {maskgit_steps}"
+            )
+        if temperature < 0:
+            raise GenieError(f"temperature must be 0 or more, got {temperature}")
+        cache = cache.preallocate(1)
+        return fill_in(
+            lambda tokens: self.predict_logits(tokens, actions, cache),
+            actions.new_full((actions.shape[0], self.num_tokens), self.mask_token),
+            self.mask_token,
+            self.mask_schedule(self.num_tokens, maskgit_steps),
+            temperature=temperature,
+            generator=generator,
+            on_step=on_step,
+        )

@@ -167,3 +167,28 @@ class Quantizer(nn.Module):
             self.place(dead, vectors[picked.to(vectors.device)])
             self.age[dead] = 0
         return dead.numel()
+
+    @torch.no_grad()
+    def move_least_used_code(self, vectors: Tensor, indices: Tensor, errors: Tensor) -> None:
+        """Give the least used code to half of what the most overburdened code stands for.
+
+        A code that stands for two things serves some of its vectors well and others badly,
+        whichever its decoder settled on. So the burden of a code is the spread of its errors times
+        its use, and the code that moves goes to the mean of those vectors that the overburdened one
+        serves worst. No label is looked at.
+
+        Args:
+            vectors: (..., code_width), some hundred.
+            indices: (...) int64, the code chosen for each.
+            errors: (...), how badly each was served.
+        """
+        chosen = [indices == code for code in range(self.config.num_codes)]
+        use = torch.stack([own.float().mean() for own in chosen])
+        spread = torch.stack(
+            [errors[own].std() if own.sum() > 3 else use.new_zeros(()) for own in chosen]
+        )
+        least, overburdened = int(use.argmin()), int((use * spread).argmax())
+        if least != overburdened:
+            own = chosen[overburdened]
+            worst = own & (errors >= errors[own].quantile(0.7))
+            self.place(least, vectors[worst].mean(dim=0))

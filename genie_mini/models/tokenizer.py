@@ -25,15 +25,15 @@ class TokenizerConfig:
     Attributes:
         image_size: (height, width) of a frame, pixels; multiples of patch_size.
         patch_size: side of the square that one token stands for, pixels.
-        encoder, decoder: keyword arguments of their `STTransformerConfig`, all but the grid.
+        encoder, decoder: shapes of their stacks.
         quantizer: the codebook.
         stability_weight: weight of the loss against flicker.
     """
 
     image_size: tuple[int, int]
     patch_size: int
-    encoder: dict
-    decoder: dict
+    encoder: STTransformerConfig
+    decoder: STTransformerConfig
     quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=1024))
     stability_weight: float = 1.0
 
@@ -55,12 +55,11 @@ class VideoTokenizer(nn.Module):
         super().__init__()
         self.config = config
         patch_features = config.patch_size**2 * 3
-        encoder = STTransformerConfig(grid=config.grid, **config.encoder)
-        decoder = STTransformerConfig(grid=config.grid, **config.decoder)
+        encoder, decoder = config.encoder, config.decoder
         code_width = config.quantizer.code_width
         self.embed_patch = nn.Linear(patch_features, encoder.width)
         self.encoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, encoder.width))
-        self.encoder = STTransformer(encoder)
+        self.encoder = STTransformer(encoder, config.grid)
         self.to_code = nn.Linear(encoder.width, code_width)
         # Centre and scale over the batch, so that the vectors spread over the sphere instead of
         # sharing one direction.
@@ -68,7 +67,7 @@ class VideoTokenizer(nn.Module):
         self.quantizer = Quantizer(config.quantizer)
         self.from_code = nn.Linear(code_width, decoder.width)
         self.decoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, decoder.width))
-        self.decoder = STTransformer(decoder)
+        self.decoder = STTransformer(decoder, config.grid)
         self.to_patch = nn.Linear(decoder.width, patch_features)
 
     def encode_continuous(self, frames: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
+from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
 from genie_mini.world.simulation import FRAMES_PER_SECOND, HELD_OUT_SEED
@@ -31,7 +32,13 @@ class GenieEnv(gymnasium.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
 
-    def __init__(self, genie="mini", maskgit_steps=8, temperature=1.0, render_mode="rgb_array"):
+    def __init__(
+        self,
+        genie="mini",
+        maskgit_steps=PLAY_MASKGIT_STEPS,
+        temperature=1.0,
+        render_mode="rgb_array",
+    ):
         self.genie = (genie if isinstance(genie, Genie) else Genie.from_pretrained(genie)).eval()
         self.maskgit_steps, self.temperature = maskgit_steps, temperature
         self.render_mode = render_mode

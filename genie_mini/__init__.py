@@ -20,9 +20,10 @@ the earlier:
     studies     experiments on memory: recall, ablations, attention, drift, budget
     cli         `genie-mini train | play | evaluate | memory | export | record`
 
-Beside them, for all: `device`, which decides processor, precision and threads; `files`, which
-writes whole files and finds weights; `errors`. Importing the package registers
-`genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with Gymnasium.
+Beside them, for all: `contract`, what the doors ask of the values that come in; `device`, which
+decides processor, precision and threads; `files`, which writes whole files and finds weights;
+`errors`. Importing the package registers `genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with
+Gymnasium.
 """
 
 import gymnasium

@@ -11,6 +11,7 @@ from typing import Any, cast, get_type_hints
 import torch
 from torch import Tensor, nn
 
+from genie_mini.contract import check_callable, check_path, shown
 from genie_mini.errors import GenieError
 from genie_mini.files import (
     PARTS,
@@ -29,6 +30,8 @@ from genie_mini.rollout import PlaySession
 
 # Frames of a clip, 1.6 seconds: what the networks are trained and scored on.
 CLIP_FRAMES = 16
+# What weights may be saved as; play computes in float32 with all of them.
+SAVED_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class Genie(nn.Module):
@@ -42,6 +45,8 @@ class Genie(nn.Module):
 
     def __init__(self, config: GenieConfig):
         super().__init__()
+        if not isinstance(config, GenieConfig):
+            raise GenieError(f"a Genie is built from a GenieConfig, got {shown(config)}")
         self.config = config
         self.tokenizer = VideoTokenizer(config.tokenizer)
         self.latent_action_model = LatentActionModel(config.latent_action)
@@ -52,15 +57,15 @@ class Genie(nn.Module):
         """Where it computes. `genie.to("cuda")` moves it; pictures are moved to it, and what it
         draws stays there.
         """
-        return self.dynamics.position.device
+        return self.dynamics.device
 
     @classmethod
     def from_preset(cls, name: str) -> "Genie":
         """An untrained Genie: "pocket", "mini", "coinrun" or "paper" (build the last under
         `torch.device("meta")`).
         """
-        if name not in PRESETS:
-            raise GenieError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+        if not isinstance(name, str) or name not in PRESETS:
+            raise GenieError(f"there is no preset {shown(name)}; there are {', '.join(PRESETS)}")
         return cls(PRESETS[name]()).eval()
 
     @classmethod
@@ -72,7 +77,7 @@ class Genie(nn.Module):
             ValueError: the folder or one of its files is missing, damaged, or does not belong to
                 this configuration.
         """
-        folder = weights_folder(name_or_folder)
+        folder = weights_folder(check_path("name_or_folder", name_or_folder))
         if not folder.is_dir():
             shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
             raise GenieError(
@@ -86,7 +91,9 @@ class Genie(nn.Module):
 
     def save(self, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
         """Write configuration and weights into a folder; each file whole or not at all."""
-        folder = Path(folder)
+        folder = Path(check_path("folder", folder))
+        if dtype not in SAVED_TYPES:
+            raise GenieError(f"weights are saved as one of {SAVED_TYPES}, got {shown(dtype)}")
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(
             folder / "config.json", json.dumps(asdict(self.config), indent=1).encode() + b"\n"
@@ -127,6 +134,9 @@ def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
         The results in order, (batch, T or T - 1, ...). Windows overlap by half; all but the first
         give those of their second half.
     """
+    check_callable("function", function)
+    if not isinstance(frames, Tensor) or frames.ndim < 2 or not frames.numel():
+        raise GenieError(f"frames must be (batch, time, ...), got {shown(frames)}")
     if frames.shape[1] <= CLIP_FRAMES:
         return function(frames)
     half = CLIP_FRAMES // 2

@@ -2,8 +2,11 @@
 parameters.
 """
 
+import math
 from dataclasses import dataclass
 
+from genie_mini.contract import check_config
+from genie_mini.errors import GenieError
 from genie_mini.models.dynamics import DynamicsConfig
 from genie_mini.models.latent_action import LatentActionConfig
 from genie_mini.models.quantizer import QuantizerConfig
@@ -13,11 +16,29 @@ from genie_mini.models.tokenizer import TokenizerConfig
 
 @dataclass(frozen=True)
 class GenieConfig:
-    """Everything that fixes the shapes of a Genie's three networks."""
+    """Everything that fixes the shapes of a Genie's three networks, which must fit each other.
+
+    Their pictures are of one size; that of the latent action model may be rounded up to its
+    patches, as the paper's is, which serves to count parameters but not to play.
+    """
 
     tokenizer: TokenizerConfig
     latent_action: LatentActionConfig
     dynamics: DynamicsConfig
+
+    def __post_init__(self) -> None:
+        check_config(self)
+        tokenizer, latent_action, dynamics = self.tokenizer, self.latent_action, self.dynamics
+        patch = latent_action.patch_size
+        padded = tuple(math.ceil(side / patch) * patch for side in tokenizer.image_size)
+        for name, own, others in (
+            ("dynamics.grid", dynamics.grid, tokenizer.grid),
+            ("dynamics.num_codes", dynamics.num_codes, tokenizer.quantizer.num_codes),
+            ("dynamics.num_actions", dynamics.num_actions, latent_action.quantizer.num_codes),
+            ("latent_action.image_size", latent_action.image_size, padded),
+        ):
+            if own != others:
+                raise GenieError(f"{name} is {own}, but the other networks need {others}")
 
 
 def pocket() -> GenieConfig:

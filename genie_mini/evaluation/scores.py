@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genie_mini.evaluation.action_map import action_map
+from genie_mini.contract import check_frames, check_indices, check_integer, check_parts
+from genie_mini.evaluation.action_map import action_map, check_names
 from genie_mini.evaluation.cycle_consistency import cycle_scores
 from genie_mini.evaluation.metrics import PARITY, Score, in_batches, psnr
 from genie_mini.evaluation.player_detector import count_players
@@ -33,7 +34,9 @@ def tokenizer_scores(genie: Genie, frames: Tensor) -> list[Score]:
     """Quality, codes in use, and flicker of the tokenizer on held-out clips (batch, T, height,
     width, 3).
     """
+    check_parts(genie, "tokenizer")
     tokenizer = genie.tokenizer
+    frames = check_frames(frames, tokenizer.config.image_size, fewest=2)
     tokens = in_batches(tokenizer.encode, frames)
     decoded = in_batches(tokenizer.decode, tokens)
     still = still_patches(frames, tokenizer.config.patch_size)
@@ -67,20 +70,22 @@ def tokenizer_scores(genie: Genie, frames: Tensor) -> list[Score]:
 
 def prediction_scores(genie: Genie, frames: Tensor, latent: Tensor) -> list[Score]:
     """How well generated frames match the real ones when the inferred actions are played."""
-    steps = 4
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    steps, prompt = 4, 8
+    size, num_actions = genie.config.tokenizer.image_size, genie.config.dynamics.num_actions
+    frames = check_frames(frames, size, fewest=prompt + 1)
+    shape = (len(frames), frames.shape[1] - 1)
+    latent = check_indices("latent actions", latent, shape, num_actions)
     generator = torch.Generator().manual_seed(0)
     inferred, random = Rollout(genie, frames[:, :1]), Rollout(genie, frames[:, :1])
     for t in range(steps):
         inferred.step(latent[:, t])
-        random.step(
-            torch.randint(genie.config.dynamics.num_actions, (len(frames),), generator=generator)
-        )
+        random.step(torch.randint(num_actions, (len(frames),), generator=generator))
     with_inferred, with_random = (
         psnr(inferred.frames, frames[:, steps]),
         psnr(random.frames, frames[:, steps]),
     )
 
-    prompt = 8
     rollout = Rollout(genie, frames[:, :prompt])
     guessed = rollout.step(latent[:, prompt - 1])
     truth = frames[:, prompt]
@@ -107,6 +112,7 @@ def infer_long(genie: Genie, frames: Tensor) -> Tensor:
     """Infer the actions of a video longer than the latent action model was trained on, (batch, T,
     ...) -> (batch, T - 1).
     """
+    check_parts(genie, "latent_action_model")
     return in_windows(genie.latent_action_model.infer, frames)
 
 
@@ -114,6 +120,9 @@ def rollout_scores(genie: Genie, num_levels: int = 32, length: int = 64) -> list
     """Play the latent actions inferred from long real videos, and see whether the player survives
     in the picture.
     """
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    num_levels = check_integer("num_levels", num_levels, 1)
+    length = check_integer("length", length, 1)
     size = genie.config.tokenizer.image_size[0]
     recorded, truth = record(num_levels, length + 1, size=size, seed=13, held_out=True)
     frames = torch.from_numpy(recorded)
@@ -163,6 +172,8 @@ def speed_scores(genie: Genie, frames: Tensor) -> list[Score]:
     """Frames a second of `PlaySession.step` as it is played, and how far cached logits are
     from uncached ones.
     """
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    frames = check_frames(frames, genie.config.tokenizer.image_size, fewest=2)
     session = PlaySession(genie, frames[0, 0])
     for _ in range(genie.config.dynamics.context):  # fill the window first
         session.step(0)
@@ -194,6 +205,7 @@ def speed_scores(genie: Genie, frames: Tensor) -> list[Score]:
 @torch.no_grad()
 def cache_difference(genie: Genie, frames: Tensor) -> float:
     """Largest difference between logits computed frame by frame with the cache and all at once."""
+    check_parts(genie, "tokenizer", "latent_action_model", "dynamics")
     dynamics = genie.dynamics
     tokens, actions = genie.tokenizer.encode(frames), genie.latent_action_model.infer(frames)
     whole = dynamics(tokens, actions)
@@ -210,6 +222,8 @@ def evaluate(genie: Genie, num_clips: int = 128) -> tuple[list[Score], np.ndarra
     """Compute all scores; returns them and the map from latent to real actions. Takes a minute or
     two.
     """
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    num_clips = check_integer("num_clips", num_clips, 1)
     genie.eval()
     size = genie.config.tokenizer.image_size[0]
     recorded, truth = record(num_clips, CLIP_FRAMES, size=size, seed=EVALUATION_SEED, held_out=True)
@@ -245,6 +259,7 @@ def meets_goal(score: Score) -> bool:
 
 def save_scores(path: Path, scores: list[Score], names: np.ndarray) -> None:
     """Write the scores and the names of the latent actions as JSON."""
+    names = check_names(names)
     content = {
         "scores": [asdict(score) for score in scores],
         "latent_to_real": [ACTIONS[name] for name in names],

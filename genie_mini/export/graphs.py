@@ -14,7 +14,7 @@ turned by its own frame's position.
 import torch
 from torch import Tensor, nn
 
-from genie_mini.export.runtime import past_names, past_shape
+from genie_mini.export.sessions import past_names, past_shape
 from genie_mini.genie import Genie
 from genie_mini.models.st_transformer import STTransformer
 

@@ -12,10 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genie_mini.contract import check_choice, check_config
+from genie_mini.device import float32_weights
 from genie_mini.errors import GenieError
 from genie_mini.models.kv_cache import Archive, KVCache
 from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.models.maskgit import FrameSampler, sample_tokens
+from genie_mini.models.patches import check_grid
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
 
@@ -50,8 +53,22 @@ class DynamicsConfig:
     change_weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.lookback not in LOOKBACKS:
-            raise GenieError(f"lookback is one of {', '.join(LOOKBACKS)}, got {self.lookback!r}")
+        check_config(
+            self,
+            grid=(1, 4096),
+            num_codes=(1, 2**16),
+            num_actions=(1, 2**12),
+            context=(1, 2**12),
+            mask_rate=(0, 1),
+            scheduled_sampling=(0, 1),
+            change_weight=(0, 1e6),
+        )
+        check_grid(self.grid, 1)
+        check_choice("lookback", self.lookback, LOOKBACKS)
+        if not 0 < self.mask_rate[1] >= self.mask_rate[0]:
+            raise GenieError(
+                f"mask_rate is a lowest and a highest share above 0, got {self.mask_rate}"
+            )
 
     @property
     def num_tokens(self) -> int:
@@ -65,10 +82,12 @@ class DynamicsModel(FrameSampler, nn.Module):
     At play the next frame is drawn by `FrameSampler.sample`.
     """
 
+    @float32_weights()
     def __init__(self, config: DynamicsConfig):
         super().__init__()
         self.config = config
-        self.num_tokens, width = config.num_tokens, config.transformer.width
+        self.num_tokens, self.num_actions = config.num_tokens, config.num_actions
+        width = config.transformer.width
         self.lookback = LOOKBACKS[config.lookback](config.context)
         self.mask_token = config.num_codes
         self.embed_token = nn.Embedding(config.num_codes + 1, width)
@@ -80,6 +99,11 @@ class DynamicsModel(FrameSampler, nn.Module):
             nn.init.normal_(table, std=0.2)
         self.transformer = STTransformer(config.transformer, config.grid)
         self.to_logits = nn.Linear(width, config.num_codes)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes: where its weights are."""
+        return self.position.device
 
     def embed(self, tokens: Tensor, actions: Tensor) -> Tensor:
         """Add up token, place and action: (batch, T, N, width).
@@ -106,33 +130,21 @@ class DynamicsModel(FrameSampler, nn.Module):
             Logits, (batch, T, N, num_codes); those at frame t depend on tokens[:, :t + 1] and
             actions[:, :t].
         """
-        self._check(tokens, actions)
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1)
         return self.to_logits(
             self.transformer(
                 self.embed(tokens, actions), attention_mask=self.lookback.attention_mask(tokens)
             )[0]
         )
 
-    def _check(self, tokens, actions):
-        num_tokens = self.num_tokens
-        if tokens.ndim != 3 or tokens.shape[2] != num_tokens:
+    def check_cache(self, cache: KVCache | Archive, batch: int) -> None:
+        """Raise a GenieError unless it came from `prefill` or `append`, of so many videos."""
+        wanted = KVCache if self.config.lookback == "recent" else Archive
+        if not isinstance(cache, wanted):
             raise GenieError(
-                f"tokens must be (batch, time, {num_tokens}), got {tuple(tokens.shape)}"
+                f"the cache must be a {wanted.__name__} from prefill, got {type(cache).__name__}"
             )
-        if actions.shape != (tokens.shape[0], tokens.shape[1] - 1):
-            raise GenieError(
-                "actions must be (batch, time - 1), one between two frames, got "
-                f"{tuple(actions.shape)}"
-            )
-        for name, values, limit in (
-            ("tokens", tokens, self.mask_token + 1),
-            ("actions", actions, self.config.num_actions),
-        ):
-            if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < limit:
-                raise GenieError(
-                    f"{name} must lie in [0, {limit}), got {int(values.min())} to "
-                    f"{int(values.max())}"
-                )
+        self.transformer.check_cache(cache.cache if isinstance(cache, Archive) else cache, batch)
 
     def loss(self, tokens: Tensor, actions: Tensor) -> dict[str, Tensor]:
         """Cross-entropy on the masked tokens of frames 1 and later.
@@ -152,11 +164,11 @@ class DynamicsModel(FrameSampler, nn.Module):
             `loss` (scalar); `accuracy` on masked tokens that changed since the frame before and
             `accuracy_still` on others.
         """
-        self._check(tokens, actions)
-        batch, num_frames, num_tokens = tokens.shape
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token, fewest=2)
+        batch = len(tokens)
         low, high = self.config.mask_rate
-        rate = low + (high - low) * torch.rand(batch, 1, 1)
-        masked = torch.rand(batch, num_frames, num_tokens) < rate
+        rate = low + (high - low) * torch.rand(batch, 1, 1, dtype=torch.float32)
+        masked = torch.rand(tokens.shape, dtype=torch.float32) < rate
         masked[:, 0] = False  # the prompt is given
         masked = masked.to(tokens.device)
         partly_masked = tokens.masked_fill(masked, self.mask_token)
@@ -175,8 +187,8 @@ class DynamicsModel(FrameSampler, nn.Module):
         if self.config.scheduled_sampling:
             with torch.no_grad():
                 sampled = sample_tokens(logits_after(tokens), temperature=1.0)
-            share = self.config.scheduled_sampling * torch.rand(batch, 1, 1)
-            replaced = (torch.rand(batch, num_frames, num_tokens) < share).to(tokens.device)
+            share = self.config.scheduled_sampling * torch.rand(batch, 1, 1, dtype=torch.float32)
+            replaced = (torch.rand(tokens.shape, dtype=torch.float32) < share).to(tokens.device)
             past_tokens[masked] = torch.where(replaced[masked], sampled, tokens[masked])
 
         logits = logits_after(past_tokens)
@@ -184,7 +196,7 @@ class DynamicsModel(FrameSampler, nn.Module):
         changed = torch.zeros_like(masked)
         changed[:, 1:] = tokens[:, 1:] != tokens[:, :-1]
         changed = changed[masked]
-        weights = 1 + self.config.change_weight * changed
+        weights = 1 + self.config.change_weight * changed.float()
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
         right = (logits.argmax(-1) == targets).float()
         return {
@@ -204,10 +216,12 @@ class DynamicsModel(FrameSampler, nn.Module):
             tokens: (batch, T, N) int64.
             actions: (batch, T - 1) int64, between them.
         """
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1)
         if self.config.lookback != "recent":
             first = tokens[:, :1]
             _, present = self.transformer(self.embed(first, actions[:, :0]))
-            return self.append(Archive(present, first, self.lookback), tokens[:, 1:], actions)
+            archive = Archive(present, first, self.lookback)
+            return self.append(archive, tokens[:, 1:], actions) if actions.numel() else archive
         attention_mask = self.lookback.attention_mask(tokens)
         _, present = self.transformer(self.embed(tokens, actions), attention_mask=attention_mask)
         return KVCache.empty_like(present).append(present, self.config.context - 1)
@@ -223,6 +237,8 @@ class DynamicsModel(FrameSampler, nn.Module):
             tokens: (batch, T, N) int64.
             actions: (batch, T) int64 leading TO each of these frames.
         """
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1, led=1)
+        self.check_cache(cache, len(tokens))
         if isinstance(cache, KVCache):
             _, present = self.transformer(self.embed(tokens, actions), cache)
             return cache.append(present, self.config.context - 1)

@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.device import in_float32
+from genie_mini.contract import check_config, check_frames, check_indices, check_number
+from genie_mini.device import float32_weights, in_float32
 from genie_mini.errors import GenieError
 from genie_mini.models.displacements import displaced, displacements_for
-from genie_mini.models.patches import check_frames, fold, unfold
-from genie_mini.models.quantizer import Quantizer, QuantizerConfig
+from genie_mini.models.patches import check_grid, fold, unfold
+from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
 
@@ -53,6 +54,22 @@ class LatentActionConfig:
     sample_entropy_weight: float = 0.1
     still_energies: tuple[float, float] = (1e-3, 2e-4)
 
+    def __post_init__(self) -> None:
+        check_config(
+            self,
+            image_size=(1, 4096),
+            patch_size=(2, 512),
+            stem_channels=(1, 4096),
+            temperatures=(1e-6, 1e6),
+            soft_share=(1e-3, 1 - 1e-3),
+            batch_entropy_weight=(0, 1e6),
+            sample_entropy_weight=(0, 1e6),
+            still_energies=(1e-12, 1e6),
+        )
+        check_grid(self.image_size, self.patch_size)
+        if self.patch_size % 2:
+            raise GenieError(f"patch_size must be even, as the stem halves, got {self.patch_size}")
+
     @property
     def grid(self) -> tuple[int, int]:
         """(rows, columns) of patches in a frame."""
@@ -67,6 +84,7 @@ class LatentActionConfig:
 class LatentActionModel(nn.Module):
     """Infers latent actions from pixels; its decoder is used in training only."""
 
+    @float32_weights()
     def __init__(self, config: LatentActionConfig):
         super().__init__()
         self.config = config
@@ -105,13 +123,10 @@ class LatentActionModel(nn.Module):
             nn.init.zeros_(last.bias)
         self.to_displacement.bias.data[0] = 3.0
 
-    def _check(self, frames: Tensor) -> None:
-        check_frames(frames, self.config.image_size)
-        if frames.shape[1] < 2:
-            raise GenieError(
-                "an action lies between two frames: clips of at least two frames are needed, got "
-                "one"
-            )
+    def _check(self, frames: Tensor) -> Tensor:
+        """Clips on this device; an action lies between two frames."""
+        device = self.encoder_position.device
+        return check_frames(frames, self.config.image_size, device, fewest=2)
 
     def encode_continuous(self, frames: Tensor) -> Tensor:
         """What happened before each frame but the first, unquantised: (batch, T - 1,
@@ -155,8 +170,7 @@ class LatentActionModel(nn.Module):
         Returns:
             (batch, T - 1) int64 in [0, number of codes).
         """
-        self._check(frames)
-        frames = frames.to(self.encoder_position.device)
+        frames = self._check(frames)
         with in_float32(frames.device):
             return self.quantizer.nearest(self.encode_continuous(frames))
 
@@ -171,14 +185,16 @@ class LatentActionModel(nn.Module):
         Returns:
             (batch, T, height, width, 3) float in [0, 1]; entry t is the guess for frame t + 1.
         """
-        check_frames(frames, self.config.image_size)
-        if actions.shape != frames.shape[:2]:
-            raise GenieError(
-                f"actions must be {tuple(frames.shape[:2])}, one for every frame, got "
-                f"{tuple(actions.shape)}"
-            )
         device = self.decoder_position.device
-        return self.decode(frames.to(device), self.quantizer.lookup(actions.to(device))).clamp(0, 1)
+        frames = check_frames(frames, self.config.image_size, device)
+        actions = check_indices(
+            "actions, one for every frame,",
+            actions,
+            tuple(frames.shape[:2]),
+            self.config.quantizer.num_codes,
+            device,
+        )
+        return self.decode(frames, self.quantizer.lookup(actions)).clamp(0, 1)
 
     def forward(
         self, frames: Tensor, progress: float = 1.0, refine: bool = False
@@ -202,7 +218,8 @@ class LatentActionModel(nn.Module):
             one figure, weighs as much as a step, which moves the whole screen; it is taken relative
             to the error of repeating the frame before.
         """
-        self._check(frames)
+        frames = self._check(frames)
+        progress = check_number("progress", progress, 0, 1)
         config = self.config
         softness = max(0.0, 1 - progress / config.soft_share)
         hardness = max(0.0, (progress - config.soft_share) / (1 - config.soft_share))
@@ -248,16 +265,10 @@ class LatentActionModel(nn.Module):
         Args:
             frames: (batch, T, height, width, 3), some hundred transitions.
         """
-        self._check(frames)
-        frames = frames.to(self.encoder_position.device)
+        frames = self._check(frames)
         vectors = F.normalize(self.encode_continuous(frames), dim=-1)
         actions = self.quantizer.nearest(vectors)
         errors = (
             (self.predict(frames[:, :-1], actions) - frames[:, 1:]).square().mean(dim=(2, 3, 4))
         )
         self.quantizer.move_least_used_code(vectors, actions, errors)
-
-
-def entropy(shares: Tensor) -> Tensor:
-    """Entropy of distributions (..., codes) in nats: (...)."""
-    return -(shares * shares.clamp(min=1e-9).log()).sum(dim=-1)

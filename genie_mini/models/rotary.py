@@ -10,7 +10,8 @@ def rotary_angles(positions: Tensor, num_angles: int, longest: float) -> Tensor:
     """Angles of the rotary embedding (RoPE): (positions, num_angles), wavelengths from 2 pi to 2 pi
     * longest.
     """
-    exponents = torch.arange(num_angles, device=positions.device) / max(1, num_angles - 1)
+    exponents = torch.arange(num_angles, dtype=torch.float32, device=positions.device)
+    exponents = exponents / max(1, num_angles - 1)
     return positions[:, None].float() * longest ** -exponents[None]
 
 

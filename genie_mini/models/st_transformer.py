@@ -11,18 +11,22 @@ computed again: its keys and values are kept in a `KVCache`.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.device import in_float32
+from genie_mini.contract import check_config
+from genie_mini.device import float32_weights, in_float32
 from genie_mini.errors import GenieError
-from genie_mini.models.kv_cache import KVCache
+from genie_mini.models.kv_cache import KVCache, check_cache
 from genie_mini.models.rotary import rotary_angles, rotate, rotation
 
 # Hidden features of a block's feed-forward layer, in multiples of its width.
 FEEDFORWARD_FACTOR = 4
+# Of a stack: ten times what the paper's three networks have together.
+MOST_WEIGHTS = 1e11
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,28 @@ class STTransformerConfig:
     head_width: int | None = None
 
     def __post_init__(self) -> None:
+        check_config(
+            self,
+            num_blocks=(1, 1000),
+            width=(1, 2**15),
+            num_heads=(1, 1024),
+            head_width=(4, 1024),
+        )
         if self.head_width is None and self.width % self.num_heads:
             raise GenieError(f"width {self.width} is not a multiple of num_heads {self.num_heads}")
         if self.features_per_head % 4:
             raise GenieError(
                 "a head's width must be a multiple of 4 for the rotary embeddings, got "
                 f"{self.features_per_head}"
+            )
+        attention = 8 * self.num_heads * self.features_per_head  # two, of four matrices each
+        num_weights = (
+            self.num_blocks * self.width * (attention + 2 * FEEDFORWARD_FACTOR * self.width)
+        )
+        if num_weights > MOST_WEIGHTS:
+            raise GenieError(
+                f"{self} has {num_weights / 1e9:.0f} billion weights, and at most "
+                f"{MOST_WEIGHTS / 1e9:.0f} billion are accepted"
             )
 
     @property
@@ -150,6 +170,7 @@ class STTransformer(nn.Module):
     space_cosine: Tensor
     space_sine: Tensor
 
+    @float32_weights()
     def __init__(self, config: STTransformerConfig, grid: tuple[int, int]):
         super().__init__()
         self.config = config
@@ -171,6 +192,17 @@ class STTransformer(nn.Module):
         ).flatten(0, 1)
         for name, part in zip(("space_cosine", "space_sine"), rotation(angles), strict=True):
             self.register_buffer(name, part, persistent=False)
+
+    def check_cache(self, cache: Any, batch: int) -> None:
+        """Raise a GenieError unless it is a `KVCache` of this stack, of so many videos, and on its
+        device.
+        """
+        config, device = self.config, self.space_cosine.device
+        check_cache(
+            cache,
+            config.num_blocks,
+            (batch * self.num_tokens, config.num_heads, config.features_per_head, device),
+        )
 
     def time_rotation(
         self, num_frames: int, position: int | Tensor, device: torch.device

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.device import in_float32
-from genie_mini.errors import GenieError
+from genie_mini.contract import check_config, check_frames, check_indices
+from genie_mini.device import float32_weights, in_float32
 from genie_mini.models.kv_cache import KVCache
-from genie_mini.models.patches import check_frames, fold, unfold
+from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
@@ -37,6 +37,10 @@ class TokenizerConfig:
     quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=1024))
     stability_weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        check_config(self, image_size=(1, 4096), patch_size=(1, 512), stability_weight=(0, 1e6))
+        check_grid(self.image_size, self.patch_size)
+
     @property
     def grid(self) -> tuple[int, int]:
         """(rows, columns) of tokens in a frame."""
@@ -51,6 +55,7 @@ class TokenizerConfig:
 class VideoTokenizer(nn.Module):
     """Frames (batch, T, height, width, 3) to tokens (batch, T, N) and back."""
 
+    @float32_weights()
     def __init__(self, config: TokenizerConfig):
         super().__init__()
         self.config = config
@@ -97,8 +102,7 @@ class VideoTokenizer(nn.Module):
         Always in float32, so that the dynamics model is trained on the tokens that it is played
         with.
         """
-        check_frames(frames, self.config.image_size)
-        frames = frames.to(self.encoder_position.device)
+        frames = check_frames(frames, self.config.image_size, self.encoder_position.device)
         with in_float32(frames.device):
             return self.quantizer.nearest(self.encode_continuous(frames))
 
@@ -114,13 +118,16 @@ class VideoTokenizer(nn.Module):
         """Decode frames that follow those of `cache`; returns the frames and the `KVCache` of these
         frames alone.
         """
-        if tokens.ndim != 3 or tokens.shape[2] != self.config.num_tokens:
-            raise GenieError(
-                f"tokens must be (batch, time, {self.config.num_tokens}), got {tuple(tokens.shape)}"
-            )
-        frames, present = self._decode_continuous(
-            self.quantizer.lookup(tokens.to(self.decoder_position.device)), cache
+        tokens = check_indices(
+            "tokens",
+            tokens,
+            ("batch", "time", self.config.num_tokens),
+            self.config.quantizer.num_codes,
+            self.decoder_position.device,
         )
+        if cache is not None:
+            self.decoder.check_cache(cache, len(tokens))
+        frames, present = self._decode_continuous(self.quantizer.lookup(tokens), cache)
         return frames.clamp(0, 1), present
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
@@ -134,7 +141,7 @@ class VideoTokenizer(nn.Module):
             weighted `stability`; also `tokens` (batch, T, N), the `continuous` encoder output, and
             the `decoded` frames.
         """
-        check_frames(frames, self.config.image_size)
+        frames = check_frames(frames, self.config.image_size, self.encoder_position.device)
         continuous = self.encode_continuous(frames)
         codes, tokens, quantizer_loss = self.quantizer(continuous)
         decoded, _ = self._decode_continuous(codes)

@@ -9,6 +9,7 @@ and shape; while torch translates (compile, export) nothing is checked.
 import math
 import numbers
 import operator
+import os
 import reprlib
 from collections.abc import Collection, Sequence
 from dataclasses import fields
@@ -23,6 +24,8 @@ from genie_mini.errors import GenieError
 
 # Below it, logits divided by a temperature leave float32; 0 is the limit, and its own case.
 LOWEST_TEMPERATURE = 1e-6
+# Bytes of a file's name that every system takes.
+LONGEST_NAME = 255
 
 
 def shown(value: Any) -> str:
@@ -71,7 +74,12 @@ def check_choice(name: str, value: Any, choices: Collection[str]) -> str:
 
 def check_path(name: str, path: Any) -> str | Path:
     """The path of a file or folder, or the name of weights, which a system can be asked for."""
-    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+    fits = isinstance(path, str | Path) and str(path) and "\0" not in str(path)
+    try:
+        fits = fits and all(len(os.fsencode(part)) <= LONGEST_NAME for part in Path(path).parts)
+    except UnicodeEncodeError:
+        fits = False
+    if not fits:
         raise GenieError(f"{name} must be a path, got {shown(path)}")
     return path
 

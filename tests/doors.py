@@ -95,17 +95,19 @@ NO_NUMBERS = st.one_of(
     st.sampled_from(
         [None, True, False, "1", "", [], (), [1], np.bool_(True), torch.tensor([1, 2])]
     ),
-    st.sampled_from([float("nan"), float("inf"), -float("inf"), torch.tensor(True), 10**5000]),
+    st.sampled_from([float("nan"), float("inf"), -float("inf"), torch.tensor(True), 10**400]),
 )
 NO_FUNCTIONS = st.one_of(
     st.sampled_from([0, True, "print", [], object(), torch.zeros(1), float("nan")])
 )
 
 
-def no_integers(low: int, high: int) -> st.SearchStrategy:
+def no_integers(low: int, high: int | None = None) -> st.SearchStrategy:
     """What is no integer in [low, high]."""
-    whole = st.integers(low, high).map(float)
-    outside = st.one_of(st.integers(max_value=low - 1), st.integers(min_value=high + 1))
+    whole = st.integers(low, low + 10 if high is None else high).map(float)
+    outside = st.integers(max_value=low - 1)
+    if high is not None:
+        outside = st.one_of(outside, st.integers(min_value=high + 1), st.just(10**5000))
     return st.one_of(NO_NUMBERS, outside, whole, st.floats(), whole.map(str))
 
 
@@ -122,13 +124,14 @@ def no_words(*words: str) -> st.SearchStrategy:
 
 
 NO_TEMPERATURES = st.one_of(
-    NO_NUMBERS.filter(lambda value: not (isinstance(value, int) and value > 0) or value is True),
+    NO_NUMBERS,
     st.floats(max_value=0, exclude_max=True),
     st.floats(0, 1e-6, exclude_min=True, exclude_max=True),
 )
 NO_SEEDS = no_integers(0, 2**63 - 1)
 NO_PATHS = st.one_of(
-    STRANGERS.filter(lambda value: not isinstance(value, str)), st.sampled_from([None, 3, "", "\0"])
+    STRANGERS.filter(lambda value: not isinstance(value, str)),
+    st.sampled_from([None, 3, "", "\0", "x" * 300, "\ud800"]),
 )
 
 
@@ -339,10 +342,6 @@ def _replaced(part, name, value):
     return replace(part, **{name: value})
 
 
-def _named(function, name):
-    return lambda value: function(**{name: value})
-
-
 def network_doors(genie: Genie) -> dict[str, Door]:
     """The three networks and MaskGIT."""
     clips = torch.rand(2, 3, 32, 32, 3, generator=torch.Generator().manual_seed(0))
@@ -442,7 +441,7 @@ def network_doors(genie: Genie) -> dict[str, Door]:
             st.sampled_from([None, 3, [], [8], [0, -1, 0], [17, 0], [8.0, 0], ["8", 0], [True, 0]]),
         ),
         "mask_schedule": Door(lambda value: mask_schedule(16, value), no_integers(1, 16)),
-        "mask_schedule, tokens": Door(lambda value: mask_schedule(value, 1), no_integers(1, 2**80)),
+        "mask_schedule, tokens": Door(lambda value: mask_schedule(value, 1), no_integers(1)),
     }
     for name, play in {
         "dynamics.sample": partial(dynamics.sample, cache, few),
@@ -485,9 +484,7 @@ def genie_doors(genie: Genie, folder: Path) -> dict[str, Door]:
         "Genie.from_preset": Door(
             Genie.from_preset, no_words("pocket", "mini", "coinrun", "paper")
         ),
-        "Genie.from_pretrained": Door(
-            Genie.from_pretrained, st.one_of(NO_PATHS, st.just("x" * 300))
-        ),
+        "Genie.from_pretrained": Door(Genie.from_pretrained, NO_PATHS),
         "Genie.save": Door(genie.save, NO_PATHS),
         "Genie.save, dtype": Door(
             lambda value: genie.save(folder / "other", value),
@@ -553,7 +550,7 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
         "psnr, truth": Door(lambda value: metrics.psnr(clips, value), no_floats),
         "in_batches": Door(lambda value: metrics.in_batches(genie.tokenizer.encode, value), frames),
         "in_batches, size": Door(
-            lambda value: metrics.in_batches(torch.abs, clips, size=value), no_integers(1, 2**80)
+            lambda value: metrics.in_batches(torch.abs, clips, size=value), no_integers(1)
         ),
         "in_batches, lengths": Door(
             lambda value: metrics.in_batches(torch.add, *value),
@@ -561,7 +558,7 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
         ),
         "in_batches, function": Door(lambda value: metrics.in_batches(value, clips), NO_FUNCTIONS),
         "wilson": Door(lambda value: metrics.wilson(value, 10), no_integers(0, 10)),
-        "wilson, trials": Door(lambda value: metrics.wilson(3, value), no_integers(3, 2**60)),
+        "wilson, trials": Door(lambda value: metrics.wilson(3, value), no_integers(3)),
         "wilson, deviations": Door(lambda value: metrics.wilson(3, 10, value), no_numbers(0, 100)),
         "player_errors": Door(player_detector.player_errors, frames),
         "count_players": Door(player_detector.count_players, frames),
@@ -579,7 +576,7 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
             lambda value: fit_action_map(numbers, value, 3), wrong_numbers
         ),
         "fit_action_map, num_latent": Door(
-            lambda value: fit_action_map(numbers, numbers, value), no_integers(3, 2**20)
+            lambda value: fit_action_map(numbers, numbers, value), no_integers(3, 2**12)
         ),
         "check_action_names": Door(
             lambda value: action_names.check_action_names(value, 3),
@@ -600,18 +597,18 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
         "speed_scores": Door(lambda value: scores.speed_scores(genie, value), frames),
         "infer_long": Door(lambda value: scores.infer_long(genie, value), frames),
         "rollout_scores, num_levels": Door(
-            lambda value: scores.rollout_scores(genie, value), no_integers(1, 2**80)
+            lambda value: scores.rollout_scores(genie, value), no_integers(1, 10_000)
         ),
         "rollout_scores, length": Door(
-            lambda value: scores.rollout_scores(genie, 1, value), no_integers(1, 2**80)
+            lambda value: scores.rollout_scores(genie, 1, value), no_integers(1, 10_000)
         ),
         "cycle_scores": Door(lambda value: cycle_scores(genie, value), wrong_names),
         "cycle_scores, num_levels": Door(
-            lambda value: cycle_scores(genie, names, value), no_integers(1, 2**80)
+            lambda value: cycle_scores(genie, names, value), no_integers(1, 10_000)
         ),
         "evaluate": Door(scores.evaluate, genies),
         "evaluate, num_clips": Door(
-            lambda value: scores.evaluate(genie, value), no_integers(1, 2**80)
+            lambda value: scores.evaluate(genie, value), no_integers(1, 10_000)
         ),
         "save_scores": Door(
             lambda value: scores.save_scores(folder / "scores.json", [], value),

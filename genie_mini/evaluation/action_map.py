@@ -42,7 +42,7 @@ def fit_action_map(latent: np.ndarray, real: np.ndarray, num_latent: int) -> np.
     """For each latent action the real action it most often stood for, (num_latent,); the commonest
     one if never seen.
     """
-    num_latent = check_integer("num_latent", num_latent, 1)
+    num_latent = check_integer("num_latent", num_latent, 1, 2**12)
     latent, real = np.asarray(latent), np.asarray(real)
     for name, numbers, limit in (("latent", latent, num_latent), ("real", real, len(ACTIONS))):
         check_actions(name, numbers, limit)

@@ -7,7 +7,7 @@ import torch
 
 from genie_mini.contract import check_integer, check_parts
 from genie_mini.evaluation.action_map import check_names, visible_actions
-from genie_mini.evaluation.metrics import Score
+from genie_mini.evaluation.metrics import MOST_CLIPS, Score
 from genie_mini.genie import Genie
 from genie_mini.rollout import Rollout
 from genie_mini.world.recording import random_actions, record
@@ -23,7 +23,7 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
     latent action played as the real one that it stands for.
     """
     check_parts(genie, "config", "latent_action_model")
-    num_levels = check_integer("num_levels", num_levels, 1)
+    num_levels = check_integer("num_levels", num_levels, 1, MOST_CLIPS)
     names = check_names(names, genie.config.dynamics.num_actions)
     size, num_actions = genie.config.tokenizer.image_size[0], genie.config.dynamics.num_actions
     before = random_actions(np.random.default_rng(11), num_levels, 3)

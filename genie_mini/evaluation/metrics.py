@@ -18,6 +18,8 @@ from genie_mini.errors import GenieError
 
 # Largest difference between logits that count as the same, computed in two ways in float32.
 PARITY = 1e-4
+# A score is of no more clips, or frames of a roll-out: they are held in memory all at once.
+MOST_CLIPS = 10_000
 # No pixel is farther from 0, noise included: one that is was not divided by 255, or is not finite.
 FARTHEST = 100.0
 

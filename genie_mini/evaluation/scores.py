@@ -17,7 +17,7 @@ from torch import Tensor
 from genie_mini.contract import check_frames, check_indices, check_integer, check_parts
 from genie_mini.evaluation.action_map import action_map, check_names
 from genie_mini.evaluation.cycle_consistency import cycle_scores
-from genie_mini.evaluation.metrics import PARITY, Score, in_batches, psnr
+from genie_mini.evaluation.metrics import MOST_CLIPS, PARITY, Score, in_batches, psnr
 from genie_mini.evaluation.player_detector import count_players
 from genie_mini.files import write_atomic
 from genie_mini.genie import CLIP_FRAMES, Genie, in_windows
@@ -121,8 +121,8 @@ def rollout_scores(genie: Genie, num_levels: int = 32, length: int = 64) -> list
     in the picture.
     """
     check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
-    num_levels = check_integer("num_levels", num_levels, 1)
-    length = check_integer("length", length, 1)
+    num_levels = check_integer("num_levels", num_levels, 1, MOST_CLIPS)
+    length = check_integer("length", length, 1, MOST_CLIPS)
     size = genie.config.tokenizer.image_size[0]
     recorded, truth = record(num_levels, length + 1, size=size, seed=13, held_out=True)
     frames = torch.from_numpy(recorded)
@@ -223,7 +223,7 @@ def evaluate(genie: Genie, num_clips: int = 128) -> tuple[list[Score], np.ndarra
     two.
     """
     check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
-    num_clips = check_integer("num_clips", num_clips, 1)
+    num_clips = check_integer("num_clips", num_clips, 1, MOST_CLIPS)
     genie.eval()
     size = genie.config.tokenizer.image_size[0]
     recorded, truth = record(num_clips, CLIP_FRAMES, size=size, seed=EVALUATION_SEED, held_out=True)

@@ -64,7 +64,10 @@ class DynamicsConfig:
             change_weight=(0, 1e6),
         )
         check_grid(self.grid, 1)
-        check_choice("lookback", self.lookback, LOOKBACKS)
+        if check_choice("lookback", self.lookback, LOOKBACKS) != "recent" and self.context < 2:
+            raise GenieError(
+                f"with a context of 1 there is no past for {self.lookback!r} to choose"
+            )
         if not 0 < self.mask_rate[1] >= self.mask_rate[0]:
             raise GenieError(
                 f"mask_rate is a lowest and a highest share above 0, got {self.mask_rate}"

@@ -18,6 +18,7 @@ from genie_mini.contract import (
     shown,
 )
 from genie_mini.errors import GenieError
+from genie_mini.models.patches import MOST_TOKENS
 
 # Steps of a frame at play: quick enough to play, and more of them draw hardly better.
 PLAY_MASKGIT_STEPS = 8
@@ -54,7 +55,7 @@ def num_masked(num_tokens: int, step: int, maskgit_steps: int) -> int:
 
 def mask_schedule(num_tokens: int, maskgit_steps: int) -> list[int]:
     """`num_masked` after each step, of which there is one a token at most."""
-    num_tokens = check_integer("num_tokens", num_tokens, 1)
+    num_tokens = check_integer("num_tokens", num_tokens, 1, MOST_TOKENS)
     maskgit_steps = check_integer("maskgit_steps", maskgit_steps, 1, num_tokens)
     return [num_masked(num_tokens, step, maskgit_steps) for step in range(maskgit_steps)]
 

@@ -111,7 +111,7 @@ def check_callable(name: str, value: Any, *, optional: bool = False) -> None:
 
 def check_parts(genie: Any, *parts: str) -> None:
     """A `Genie`, or what stands in for one with these attributes, such as an `ExportedGenie`."""
-    if isinstance(genie, type) or not all(hasattr(genie, part) for part in parts):
+    if not all(hasattr(genie, part) for part in parts):
         raise GenieError(f"a Genie is needed, got {shown(genie)}")
 
 

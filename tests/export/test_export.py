@@ -110,14 +110,10 @@ def test_an_export_refuses_what_a_genie_refuses(exported):
     player = ExportedGenie(genie, folder, "fp32")
     clips = torch.rand(2, 1, 32, 32, 3, generator=torch.Generator().manual_seed(0))
     tokens, actions = player.tokenizer.encode(clips), torch.tensor([1, 2])
-    cache, rollout = (
-        player.dynamics.prefill(tokens, actions[:, None][:, :0]),
-        Rollout(player, clips),
-    )
-    alone = player.dynamics.prefill(tokens[:1], actions[:1, None][:, :0])
-    caches = st.sampled_from(
-        [None, [], "cache", alone, player.tokenizer.decode_next(tokens, None)[1]]
-    )
+    led, rollout = actions[:, None], Rollout(player, clips)
+    cache, alone = (player.dynamics.prefill(tokens[:n], led[:n, :0]) for n in (2, 1))
+    decoded = player.tokenizer.decode_next(tokens, None)[1]
+    caches = st.sampled_from([None, [], "cache", alone, decoded])
     doors = {
         "encode": Door(player.tokenizer.encode, no_frames(clips)),
         "decode": Door(player.tokenizer.decode, no_indices(tokens, 32)),

@@ -21,10 +21,11 @@ LAYERS = (
 EXCEPTIONS = {
     ("training", "data"),  # it asks a source for clips
     ("export", "evaluation"),  # an export holds the names of the latent actions
-    ("contract", "errors"),
     ("files", "errors"),
     ("outputs", "errors"),
     ("device", "errors"),
+    ("device", "contract"),
+    ("contract", "errors"),
 }
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 

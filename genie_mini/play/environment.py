@@ -10,6 +10,7 @@ import numpy as np
 from genie_mini.contract import check_integer, shown
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
+from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
 from genie_mini.world.environment import check_render_mode
@@ -40,7 +41,13 @@ class GenieEnv(gymnasium.Env):
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
 
-    def __init__(self, genie="mini", maskgit_steps=8, temperature=1.0, render_mode="rgb_array"):
+    def __init__(
+        self,
+        genie="mini",
+        maskgit_steps=PLAY_MASKGIT_STEPS,
+        temperature=1.0,
+        render_mode="rgb_array",
+    ):
         check_render_mode(self, render_mode)
         self.genie = (genie if isinstance(genie, Genie) else Genie.from_pretrained(genie)).eval()
         rows, columns = self.genie.config.dynamics.grid

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, features
+from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from genie_mini.errors import GenieError
@@ -21,8 +21,7 @@ FITS = ("crop", "pad", "stretch")
 are added, or it is stretched."""
 
 # Left to itself Pillow goes by the content and would hand PostScript to an interpreter.
-_FORMATS = ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
-_FORMATS += ["AVIF"] if features.check("avif") else []  # older Pillows lack it
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 MOST_PIXELS = 2**26  # of a picture or a film's frame: phones make 50 million, few screens 33
 
 
@@ -138,14 +137,11 @@ def as_shown(picture: Image.Image) -> Image.Image:
     Raises:
         GenieError: its pixels have 32 bits, whose range no file tells.
     """
-    has_16_bits = picture.mode.startswith("I;16") or (
-        picture.mode == "I" and picture.format == "PNG"  # as older Pillows have it
-    )
     try:
         picture = ImageOps.exif_transpose(picture)
     except Exception:  # the camera's note is damaged, which hides no picture
         pass
-    if has_16_bits:
+    if picture.mode.startswith("I;16"):
         picture = _in_8_bits(picture)
     if picture.mode in ("I", "F"):
         raise GenieError("has pixels of 32 bits; those of 8 and 16 can be read")

@@ -101,7 +101,7 @@ def style_sheet(parts):
 
 
 def join_runs(svg):
-    """Make one text of the runs of a line (such as "8 patches" in bold, "of 4"), and centre
+    """Make one text of the runs of a line (such as "8 steps" in bold, "of the model"), and centre
     it in its node.
 
     Graphviz sets each run by itself, where it belongs in Helvetica; in a wider font the runs would

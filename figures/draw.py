@@ -4,9 +4,9 @@
     python figures/draw.py --all
 
 A .dot file holds no colours: a node, edge or cluster says which part of Genie it belongs to with
-`class="tokenizer"` (or action, dynamics, memory, neutral), and style.json says how that part looks,
-in a light and in a dark page. A cluster or node with the further class `open` is drawn as an
-outline.
+`class="tokenizer"` (or action, dynamics, memory, neutral), and genie_mini/chapters/style.json says
+how that part looks, in a light and in a dark page. A cluster or node with the further class `open`
+is drawn as an outline.
 """
 
 import argparse
@@ -19,7 +19,8 @@ import sys
 from pathlib import Path
 
 FIGURES = Path(__file__).resolve().parent
-STYLE = FIGURES / "style.json"
+# in the package, where the chapters find their colours, too
+STYLE = FIGURES.parent / "genie_mini" / "chapters" / "style.json"
 FONTS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 

@@ -23,6 +23,29 @@ EMBEDDED_PICTURE = re.compile(r"data:[a-z]+/[\w.+-]+;base64,[A-Za-z0-9+/=\n]+")
 IMAGES = ("image/png", "image/jpeg", "image/gif")
 
 
+NEEDS = """\
+from importlib.util import find_spec
+
+if find_spec("genie_mini") is None:
+    raise ModuleNotFoundError(
+        "This chapter needs the package genie-mini: "
+        "run `%pip install genie-mini` in a cell above this one."
+    )"""
+
+
+def with_needs(notebook):
+    """The notebook with a cell before all other code that says what to install: a page offers its
+    notebook for download alone. Colab's cell, which installs it, stays before.
+    """
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    if not any("needs" in names for names in tags):
+        place = next((at for at, names in enumerate(tags) if "colab" in names), 0) + 1
+        metadata = {"tags": ["needs", "remove-cell"]}  # the pages do not show it
+        cell = nbformat.v4.new_code_cell(NEEDS, id="needs", metadata=metadata)
+        notebook.cells.insert(place, cell)
+    return notebook
+
+
 def keep_text(notebook):
     """Remove from an executed notebook what is not text or differs from run to run."""
     notebook.metadata.pop("widgets", None)
@@ -42,7 +65,7 @@ def keep_text(notebook):
 
 
 def execute(path):
-    notebook = nbformat.read(path, as_version=4)
+    notebook = with_needs(nbformat.read(path, as_version=4))
     client = NotebookClient(
         notebook,
         timeout=600,
@@ -63,7 +86,7 @@ def main():
     parser.add_argument(
         "notebooks", nargs="*", type=Path, help="default: every notebook of the book"
     )
-    os.environ["GENIE_PAGE"] = "1"  # as in the build; see book/show.py
+    os.environ["GENIE_PAGE"] = "1"  # as in the build; see chapters/show.py
     for path in parser.parse_args().notebooks or sorted(BOOK.rglob("*.ipynb")):
         try:
             execute(path)

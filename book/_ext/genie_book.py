@@ -13,7 +13,7 @@ from pathlib import Path
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
-STYLE = ROOT / "figures" / "style.json"
+STYLE = ROOT / "genie_mini" / "chapters" / "style.json"
 NODE_MODULES = ROOT / "node_modules"
 CACHES = ROOT / "_build" / "executed"
 
@@ -34,15 +34,13 @@ REQUIRE_PATHS = """window.require = {
 
 
 def code_hash(root=ROOT):
-    """Hash what a notebook can import or read: the package with its weights, the book's own
-    modules, results and colours.
+    """Hash what a notebook can import or read: the package with its weights, results and
+    colours, and the book's extensions.
     """
     digest = hashlib.sha256()
     files = [
         *(root / "genie_mini").rglob("*"),
         *(root / "book").rglob("*.py"),
-        *(root / "book" / "results").rglob("*"),
-        root / "figures" / "style.json",
     ]
     for path in sorted(files):
         if path.is_file() and "__pycache__" not in path.parts:

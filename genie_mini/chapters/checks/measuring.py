@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.action_map import fit_action_map
 from genie_mini.evaluation.metrics import psnr
 from genie_mini.models.tokenizer import still_patches

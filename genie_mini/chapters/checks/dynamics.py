@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.models.maskgit import num_masked, sample_tokens
 
 MASK = 1024

@@ -5,7 +5,7 @@ from itertools import accumulate
 
 import torch
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.metrics import wilson
 from genie_mini.models.lookback import RUN, SparseLookback
 

@@ -1,4 +1,4 @@
-"""Gives the pictures of a chapter their alternative text, which stands in the metadata of their cell.
+"""Gives a chapter's pictures their alternative text, which stands in the metadata of their cell.
 
     "mystnb": {"image": {"alt": "..."}}
 

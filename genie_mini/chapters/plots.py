@@ -120,7 +120,7 @@ def level_bars(
     figure, axis = _place(axis, size)
     axis.barh(list(lengths), list(lengths.values()), color=[COLORS[part] for part in parts])
     axis.set(**settings)
-    axis.invert_yaxis()
+    axis.yaxis.set_inverted(True)
     return figure
 
 

@@ -52,6 +52,14 @@ def strip(frames, gap=2):
     return np.concatenate(list(padded), axis=1)[:, :-gap]
 
 
+def grid(rows, gap=2):
+    """Put rows of frames, each as `strip` takes it, below one another, with white gaps."""
+    strips = [
+        np.pad(strip(row, gap), ((0, gap), (0, 0), (0, 0)), constant_values=1.0) for row in rows
+    ]
+    return np.concatenate(strips)[:-gap]
+
+
 _SLIDES = """<figure class="genie-slides" style="margin:0.5em 0">
 <img src="{first}" alt="" style="image-rendering:pixelated;max-width:100%">
 <div><label>{name} <input type="range" min="0" max="{last}" value="{start}" style="width:min(60%,20em);vertical-align:middle"
@@ -61,20 +69,18 @@ this.setAttribute('aria-valuetext',data.labels[this.value])"></label> <output>{l
 <script type="application/json">{data}</script></figure>"""
 
 
-def slides(pictures, labels, *, name, start=0, scale=4):
+def slides(pictures, *, name, start=0, scale=4):
     """Show one of several pictures, chosen with a slider that works by mouse and keyboard.
 
     Args:
-        pictures: matplotlib figures, or frames (height, width, 3), computed beforehand.
-        labels: what the slider stands at, one text a picture.
+        pictures: matplotlib figures, or frames (height, width, 3), computed beforehand, by what the
+            slider stands at.
         name: what the slider changes.
         start: which picture comes first.
         scale: how many times larger to show frames.
     """
-    if len(pictures) != len(labels):
-        raise ValueError(f"one label a picture is needed, got {len(labels)} for {len(pictures)}")
-    sources = [_source(picture, scale) for picture in pictures]
-    labels = [str(label) for label in labels]
+    sources = [_source(picture, scale) for picture in pictures.values()]
+    labels = [str(label) for label in pictures]
     return HTML(
         _SLIDES.format(
             first=sources[start],

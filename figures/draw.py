@@ -120,7 +120,7 @@ def join_runs(svg):
             return text
         outline = re.search(r' (?:d|points)="([^"]*)"', text)[1]
         sides = [float(x) for x in re.findall(r"(-?[\d.]+),-?[\d.]+", outline)]
-        centre = (min(sides) + max(sides)) / 2
+        center = (min(sides) + max(sides)) / 2
         for height in heights:
             line = [run for run in runs if float(re.search(r' y="(\S+?)"', run)[1]) == height]
             spans = []
@@ -132,7 +132,7 @@ def join_runs(svg):
                 spans.append(f"<tspan {' '.join(looks)}>{words}</tspan>")
             x = re.search(r' x="(\S+?)"', line[0])[1]
             place = (
-                f'text-anchor="middle" x="{centre:.2f}"'
+                f'text-anchor="middle" x="{center:.2f}"'
                 if 'class="node' in text
                 else f'text-anchor="start" x="{x}"'
             )

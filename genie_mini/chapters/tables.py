@@ -5,6 +5,7 @@ with what made it.
 import json
 from pathlib import Path
 
+from genie_mini.errors import GenieError
 from genie_mini.files import table_weights, weights_hashes
 
 RESULTS = Path(__file__).parent / "results"
@@ -17,8 +18,14 @@ def read_table(name: str) -> list[dict]:
 
     Args:
         name: of the file in `RESULTS`, without its ending, such as "memory/recall".
+
+    Raises:
+        GenieError: there is no such table.
     """
-    content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    file = RESULTS / f"{name}.json"
+    if not file.is_file():
+        raise GenieError(f"there is no table {name!r} in {RESULTS}")
+    content = json.loads(file.read_text(encoding="utf-8"))
     now = weights_hashes(table_weights(content["command"], root=_ROOT))
     same = "these weights" if now == content["weights"] else "OTHER WEIGHTS"
     dynamics = content["weights"]["dynamics.safetensors"][:8]

@@ -46,7 +46,7 @@ class GenieEnv(gymnasium.Env):
         Args:
             seed: of the level and of everything that sampling draws.
             options: {"level": seed} begins with the first picture of that platformer level,
-                {"prompt": picture} with a picture: see `controls.as_prompt` for what it may be.
+                {"prompt": picture} with a picture: see `prompts.as_prompt` for what it may be.
                 Without either the seed draws a level that training never saw; `info["level"]` tells
                 which.
 

@@ -20,8 +20,8 @@ from genie_mini import Genie
 from genie_mini.rollout import Rollout
 from genie_mini.world import HELD_OUT_SEED, Simulation, record
 from genie_mini.world.levels import build_level
-from genie_mini.world.rendering import PALETTES
 from genie_mini.world.simulation import JUMP, RIGHT
+from genie_mini.world.sprites import PALETTES
 
 HERE = Path(__file__).parent
 SCALE = 4
@@ -39,7 +39,7 @@ def one_level_a_palette():
     """The first held-out level of each palette."""
     seeds = {}
     for seed in range(HELD_OUT_SEED, HELD_OUT_SEED + 100):
-        seeds.setdefault(build_level(seed)[1], seed)
+        seeds.setdefault(build_level(seed).palette, seed)
     return [seeds[palette] for palette in range(len(PALETTES))]
 
 

@@ -221,7 +221,7 @@ def _add_memory(commands):
         "rerun an experiment on memory",
         "Run one of these on levels that training never saw, print its table, and save it with\n"
         "this command, its seed and the SHA-256 of the weights:\n\n"
-        + "\n".join(f"  {name:10} {told}" for name, (told, _, _) in EXPERIMENTS.items()),
+        + "\n".join(f"  {name:10} {experiment.about}" for name, experiment in EXPERIMENTS.items()),
         "  genie-mini memory recall --weights runs/sparse --out runs/sparse/recall.json\n"
         "  genie-mini memory ablations --cases 64",
     )

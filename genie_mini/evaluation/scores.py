@@ -154,8 +154,8 @@ def rollout_scores(genie: Genie, num_levels: int = 32, length: int = 64) -> list
     in the picture.
     """
     size = genie.config.tokenizer.image_size[0]
-    frames, truth = record(num_levels, length + 1, size=size, seed=13, held_out=True)
-    frames = torch.from_numpy(frames)
+    recorded, truth = record(num_levels, length + 1, size=size, seed=13, held_out=True)
+    frames = torch.from_numpy(recorded)
     latent = infer_long(genie, frames)
 
     def play(temperature):
@@ -246,8 +246,8 @@ def evaluate(genie: Genie, num_clips: int = 128) -> tuple[list[Score], np.ndarra
     """
     genie.eval()
     size = genie.config.tokenizer.image_size[0]
-    frames, truth = record(num_clips, 16, size=size, seed=7, held_out=True)
-    frames = torch.from_numpy(frames)
+    recorded, truth = record(num_clips, 16, size=size, seed=7, held_out=True)
+    frames = torch.from_numpy(recorded)
     latent = in_batches(genie.latent_action_model.infer, frames)
     names, scores = action_map(genie, latent, truth)
     scores = tokenizer_scores(genie, frames[:64]) + scores + cycle_scores(genie, names)

@@ -6,13 +6,16 @@ temporal attention how things change, the added action embedding what the player
 switched off while the weights stay as they are.
 """
 
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genie_mini.errors import GenieError
 from genie_mini.evaluation.metrics import in_batches, psnr
 from genie_mini.genie import Genie, in_windows
 from genie_mini.models.dynamics import DynamicsModel
@@ -24,7 +27,7 @@ WINDOWS = (16, 8, 4, 2, 1)  # frames, the drawn one included
 
 
 @contextmanager
-def spatial_off(dynamics: DynamicsModel):
+def spatial_off(dynamics: DynamicsModel) -> Iterator[None]:
     """Let each token see itself alone within its frame."""
     blocks = dynamics.transformer.blocks
     oneself = torch.eye(
@@ -42,7 +45,7 @@ def spatial_off(dynamics: DynamicsModel):
 
 
 @contextmanager
-def actions_off(dynamics: DynamicsModel):
+def actions_off(dynamics: DynamicsModel) -> Iterator[None]:
     """Let no action say anything: all embeddings are zero."""
     weight = dynamics.embed_action.weight
     kept = weight.detach().clone()
@@ -80,8 +83,71 @@ def draw_next(
     return logits.cpu(), drawn.cpu()
 
 
-def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
-    """Switch off one memory at a time and draw frame 16 of held-out clips.
+@dataclass(frozen=True)
+class _Clips:
+    """What every variant is asked: held-out clips, the latent action inferred for each transition,
+    and for the last one a random latent action `wanted` beside it.
+    """
+
+    frames: Tensor
+    tokens: Tensor
+    actions: Tensor
+    wanted: Tensor
+    on_ground: Tensor
+    decoder_cache: KVCache
+
+
+def _clips(genie: Genie, cases: int, seed: int) -> _Clips:
+    recorded, truth = record(
+        cases, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 17], held_out=True
+    )
+    on_ground = torch.from_numpy(truth.on_ground[:, -2])
+    if not on_ground.any():
+        raise GenieError(
+            f"in none of {cases} clips does the player end on the ground, where actions are told "
+            "apart: ask for more clips"
+        )
+    frames = torch.from_numpy(recorded)
+    tokens = in_batches(genie.tokenizer.encode, frames)
+    return _Clips(
+        frames=frames,
+        tokens=tokens,
+        actions=in_batches(genie.latent_action_model.infer, frames),
+        wanted=torch.randint(
+            genie.config.dynamics.num_actions,
+            (cases,),
+            generator=torch.Generator().manual_seed(seed),
+        ),
+        on_ground=on_ground,
+        decoder_cache=genie.tokenizer.decode_next(tokens[:, :-1], None)[1],
+    )
+
+
+def _measure(genie: Genie, clips: _Clips, seed: int, window: int = 16, shuffled: bool = False):
+    """Draw the last frame, once with the inferred action and once with the wanted one."""
+
+    def draw(actions):
+        played = actions.roll(1, dims=0) if shuffled else actions  # those of the clip before
+        logits, tokens = draw_next(genie.dynamics, clips.tokens[:, :-1], played, window, seed)
+        frames, _ = genie.tokenizer.decode_next(tokens[:, None], clips.decoder_cache)
+        return logits, frames.cpu()
+
+    logits, drawn = draw(clips.actions)
+    _, answered = draw(torch.cat([clips.actions[:, :-1], clips.wanted[:, None]], dim=1))
+    inferred = in_batches(
+        genie.latent_action_model.infer, torch.cat([clips.frames[:, :-1], answered], dim=1)
+    )[:, -1]
+    share = (inferred == clips.wanted)[clips.on_ground].float().mean().item()
+    return {
+        "loss": F.cross_entropy(logits.flatten(0, 1), clips.tokens[:, -1].flatten()).item(),
+        "psnr": psnr(drawn[:, 0], clips.frames[:, -1]),
+        "cycle": share,
+        "cycle_error": (share * (1 - share) / int(clips.on_ground.sum())) ** 0.5,
+    }
+
+
+def ablations(genie: Genie, cases: int = 256, seed: int = 0) -> list[dict]:
+    """Switch off one memory at a time and draw frame 16 of held-out clips, as many as `cases`.
 
     Returns:
         A row for each variant: `loss`, cross-entropy in nats a token with all of the frame masked;
@@ -89,66 +155,26 @@ def ablations(genie: Genie, num_clips: int = 256, seed: int = 0) -> list[dict]:
         latent action is inferred back from the frame drawn with it, asked where the player stands
         on the ground, with the standard error of this share. The tokenizer keeps its memory in
         all of them: its tokens, as its decoder, draw on earlier frames.
+
+    Raises:
+        GenieError: in none of the clips does the player end on the ground.
     """
-    frames, truth = record(
-        num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 17], held_out=True
-    )
-    frames = torch.from_numpy(frames)
-    tokens, actions = (
-        in_batches(genie.tokenizer.encode, frames),
-        in_batches(genie.latent_action_model.infer, frames),
-    )
-    standing = torch.from_numpy(truth.on_ground[:, -2])
-    wanted = torch.randint(
-        genie.config.dynamics.num_actions,
-        (num_clips,),
-        generator=torch.Generator().manual_seed(seed),
-    )
-    others = torch.cat([actions[:, :-1], wanted[:, None]], dim=1)
-
-    _, decoder_cache = genie.tokenizer.decode_next(tokens[:, :-1], None)
-
-    def measure(name, window=16, switch=None, shuffled=False):
-        def given(played):
-            return played.roll(1, dims=0) if shuffled else played  # those of the clip before
-
-        with switch(genie.dynamics) if switch else nullcontext():
-            results = [
-                draw_next(genie.dynamics, tokens[:, :-1], given(played), window, seed)
-                for played in (actions, others)
-            ]
-        (logits, drawn), (_, answered) = results
-        drawn, answered = (
-            genie.tokenizer.decode_next(t[:, None], decoder_cache)[0][:, 0].cpu()
-            for t in (drawn, answered)
-        )
-        inferred = in_batches(
-            genie.latent_action_model.infer, torch.cat([frames[:, :-1], answered[:, None]], dim=1)
-        )[:, -1]
-        share = (inferred == wanted)[standing].float().mean().item()
-        error = (share * (1 - share) / int(standing.sum())) ** 0.5
-        loss = F.cross_entropy(logits.flatten(0, 1), tokens[:, -1].flatten()).item()
-        return {
-            "memory": name,
-            "loss": loss,
-            "psnr": psnr(drawn, frames[:, -1]),
-            "cycle": share,
-            "cycle_error": error,
-        }
-
-    return [
-        *(
-            measure(f"temporal: window of {window}" if window < 16 else "all on", window)
-            for window in WINDOWS
-        ),
-        measure("spatial: off", switch=spatial_off),
-        measure("action: embedding zero", switch=actions_off),
-        measure("action: another clip's", shuffled=True),
-    ]
+    clips = _clips(genie, cases, seed)
+    rows = []
+    for window in WINDOWS:
+        name = f"temporal: window of {window}" if window < 16 else "all on"
+        rows.append({"memory": name, **_measure(genie, clips, seed, window)})
+    for name, switch in (("spatial: off", spatial_off), ("action: embedding zero", actions_off)):
+        with switch(genie.dynamics):
+            rows.append({"memory": name, **_measure(genie, clips, seed)})
+    another = _measure(genie, clips, seed, shuffled=True)
+    return [*rows, {"memory": "action: another clip's", **another}]
 
 
 @torch.no_grad()
-def influence(genie: Genie, ages: list[int], num_clips: int = 8, seed: int = 0) -> list[dict]:
+def influence(
+    genie: Genie, ages: Sequence[int] = range(1, 41), cases: int = 8, seed: int = 0
+) -> list[dict]:
     """Replace one single old frame and see how the next frame's logits move, with the rolling cache
     and with an exact window.
 
@@ -157,19 +183,20 @@ def influence(genie: Genie, ages: list[int], num_clips: int = 8, seed: int = 0) 
     computed anew from its own frames alone.
 
     Returns:
-        A row for each age: mean absolute change of the logits, `rolling` and `exact`, and the share
-        of belief that moves (total variation), `rolling_belief` and `exact_belief`.
+        A row for each age, measured on as many held-out clips as `cases`: mean absolute change of
+        the logits, `rolling` and `exact`, and the share of belief that moves (total variation),
+        `rolling_belief` and `exact_belief`.
     """
     context, dynamics = genie.config.dynamics.context, genie.dynamics
     length = max(ages) + context
-    frames, _ = record(
-        num_clips,
+    recorded, _ = record(
+        cases,
         length + 1,
         size=genie.config.tokenizer.image_size[0],
         seed=[seed, 19],
         held_out=True,
     )
-    frames = torch.from_numpy(frames)
+    frames = torch.from_numpy(recorded)
     tokens, actions = (
         in_windows(genie.tokenizer.encode, frames),
         in_windows(genie.latent_action_model.infer, frames),

@@ -10,7 +10,8 @@ from genie_mini.evaluation.metrics import in_batches
 from genie_mini.genie import Genie
 from genie_mini.models.st_transformer import Attention
 from genie_mini.world.recording import record
-from genie_mini.world.rendering import PLAYER_SCREEN_X, SCREEN, TILE
+from genie_mini.world.rendering import PLAYER_SCREEN_X
+from genie_mini.world.sprites import SCREEN, TILE
 
 
 @contextmanager
@@ -49,10 +50,10 @@ def attention_maps(genie: Genie, num_clips: int = 64, seed: int = 0) -> dict[str
         before. `player_even`: the same if all places were attended to alike.
     """
     dynamics, grid = genie.dynamics, genie.config.tokenizer.grid
-    frames, truth = record(
+    recorded, truth = record(
         num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=[seed, 23], held_out=True
     )
-    frames = torch.from_numpy(frames)
+    frames = torch.from_numpy(recorded)
     tokens = in_batches(genie.tokenizer.encode, frames).to(genie.device)
     actions = in_batches(genie.latent_action_model.infer, frames).to(genie.device)
     cache = dynamics.prefill(tokens[:, :-1], actions[:, :-1])
@@ -87,11 +88,11 @@ def player_places(heights: np.ndarray, grid: tuple[int, int]) -> Tensor:
     return (in_row[:, :, None] & in_column).flatten(1).float()
 
 
-def attention_rows(genie: Genie, num_clips: int = 64, seed: int = 0) -> list[dict]:
+def attention_rows(genie: Genie, cases: int = 64, seed: int = 0) -> list[dict]:
     """`attention_maps` as rows for a table, one for each block and head: weight by age, on the
     player, and on him by chance.
     """
-    maps = attention_maps(genie, num_clips, seed)
+    maps = attention_maps(genie, cases, seed)
     return [
         {
             "block": block,

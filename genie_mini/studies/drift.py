@@ -9,7 +9,8 @@ from genie_mini.genie import Genie
 from genie_mini.rollout import Rollout
 from genie_mini.studies.twin_worlds import latent_actions
 from genie_mini.world.recording import record
-from genie_mini.world.rendering import PLAYER_SCREEN_X, SCREEN
+from genie_mini.world.rendering import PLAYER_SCREEN_X
+from genie_mini.world.sprites import SCREEN
 
 DRIFT_FRAMES = (1, 2, 5, 10, 20, 50, 100, 150, 200)
 
@@ -26,10 +27,10 @@ def drift_rows(
     screen, looked for where he fits best, in frames in which he has not jumped out of the picture.
     """
     size, longest_prompt = genie.config.tokenizer.image_size[0], genie.config.dynamics.context - 1
-    frames, truth = record(
+    recorded, truth = record(
         cases, longest_prompt + num_frames, size=size, seed=[seed, 29], held_out=True
     )
-    frames = torch.from_numpy(frames)
+    frames = torch.from_numpy(recorded)
     real = truth.actions[:, longest_prompt - 1 :]
     latent_of = latent_actions(names, np.unique(real).tolist())
     latent = torch.tensor([[latent_of[action] for action in row] for row in real])

@@ -21,8 +21,9 @@ from genie_mini.evaluation.metrics import wilson
 from genie_mini.genie import Genie
 from genie_mini.rollout import Rollout
 from genie_mini.studies.twin_worlds import SHOWN, Dreamt, Simulated, TwinWorlds, twin_worlds
-from genie_mini.world.rendering import PLAYER_SCREEN_X, SCREEN, TILE
+from genie_mini.world.rendering import PLAYER_SCREEN_X
 from genie_mini.world.simulation import DASH_LEFT, DASH_RIGHT, NOTHING
+from genie_mini.world.sprites import SCREEN, TILE
 
 OLDEST = 40  # age in frames up to which recall is asked for
 SHIFTS = (

@@ -3,6 +3,7 @@ and weights that made it.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -32,31 +33,44 @@ def action_names(genie: Genie, num_clips: int = 64) -> np.ndarray:
     return action_map(genie, latent, truth)[0]
 
 
-# name: (what it tells, cases by default, function of genie, names, cases and seed)
-EXPERIMENTS: dict[str, tuple[str, int, Callable[[Genie, np.ndarray, int, int], list[dict]]]] = {
-    "recall": ("recall against age", 256, recall_rows),
-    "recall-played": (
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment.
+
+    Attributes:
+        about: what it tells, in a few words.
+        rows: gives the rows of its table for a Genie and what it `takes`.
+        cases: how many worlds or clips it looks at by default.
+        takes: which of `names` (the real action of each latent one), `cases` and `seed` it wants.
+    """
+
+    about: str
+    rows: Callable[..., list[dict]]
+    cases: int
+    takes: tuple[str, ...] = ("names", "cases", "seed")
+
+
+EXPERIMENTS = {
+    "recall": Experiment("recall against age", recall_rows, cases=256),
+    "recall-played": Experiment(
         "the same as played, without its comparisons",
-        256,
         partial(recall_rows, played_alone=True),
+        cases=256,
     ),
-    "ablations": (
+    "ablations": Experiment(
         "spatial, temporal and action memory switched off",
-        256,
-        lambda genie, names, cases, seed: ablations(genie, cases, seed),
+        ablations,
+        cases=256,
+        takes=("cases", "seed"),
     ),
-    "leaks": (
-        "what one old frame does to the next",
-        8,
-        lambda genie, names, cases, seed: influence(genie, [*range(1, 41)], cases, seed),
+    "leaks": Experiment(
+        "what one old frame does to the next", influence, cases=8, takes=("cases", "seed")
     ),
-    "attention": (
-        "where the heads look",
-        64,
-        lambda genie, names, cases, seed: attention_rows(genie, cases, seed),
+    "attention": Experiment(
+        "where the heads look", attention_rows, cases=64, takes=("cases", "seed")
     ),
-    "drift": ("how far roll-outs stray", 16, drift_rows),
-    "budget": ("what the window costs", 1, lambda genie, names, cases, seed: budget_rows(genie)),
+    "drift": Experiment("how far roll-outs stray", drift_rows, cases=16),
+    "budget": Experiment("what the window costs", budget_rows, cases=1, takes=()),
 }
 
 
@@ -67,7 +81,7 @@ def run_experiment(
 
     Args:
         genie: any trained Genie.
-        names: real actions by name, one for each latent action, from `controls.read_action_names`;
+        names: real actions by name, one for each latent action (`evaluation.read_action_names`);
             None: find them with 200 labels.
         cases: worlds or clips; None: as many as the experiment takes by default.
         seed: of levels, actions and sampling.
@@ -75,7 +89,7 @@ def run_experiment(
     Raises:
         ValueError: a name is not one of the platformer's actions.
     """
-    _, usual_cases, function = EXPERIMENTS[name]
+    experiment = EXPERIMENTS[name]
     if names is None:
         real = action_names(genie)
     elif unknown := set(names) - set(ACTIONS):
@@ -85,7 +99,12 @@ def run_experiment(
         )
     else:
         real = np.array([ACTIONS.index(name) for name in names])
-    return function(genie.eval(), real, usual_cases if cases is None else cases, seed)
+    given = {
+        "names": real,
+        "cases": experiment.cases if cases is None else cases,
+        "seed": seed,
+    }
+    return experiment.rows(genie.eval(), **{what: given[what] for what in experiment.takes})
 
 
 def format_rows(rows: list[dict]) -> str:

@@ -11,17 +11,7 @@ from torch import Tensor
 from genie_mini.errors import GenieError
 from genie_mini.rollout import Rollout
 from genie_mini.world.levels import COLUMNS, FIRST, ROWS, build_level
-from genie_mini.world.rendering import (
-    BRICK,
-    COIN,
-    EMPTY,
-    FLOWER,
-    GRASS,
-    PLAYER_SCREEN_X,
-    SCREEN,
-    TILE,
-    draw_level,
-)
+from genie_mini.world.rendering import PLAYER_SCREEN_X, draw_level
 from genie_mini.world.simulation import (
     ACTIONS,
     DASH_LEFT,
@@ -30,6 +20,7 @@ from genie_mini.world.simulation import (
     NOTHING,
     Simulation,
 )
+from genie_mini.world.sprites import BRICK, COIN, EMPTY, FLOWER, GRASS, SCREEN, TILE
 
 # kinds, and how many tiles above the ground's surface each may be found
 LANDMARKS = {
@@ -80,7 +71,7 @@ def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0) -> TwinWorlds
     while len(seeds) < num_pairs:
         level = HELD_OUT_SEED + int(rng.integers(HELD_OUT_SEED))
         kind = list(LANDMARKS)[len(seeds) % len(LANDMARKS)]
-        tiles = build_level(level)[0]
+        tiles = build_level(level).tiles
         sites = _sites(tiles)
         if len(sites):
             column = rng.choice(sites)

@@ -5,8 +5,8 @@ import numpy as np
 
 from genie_mini.errors import GenieError
 from genie_mini.world.levels import LAST
-from genie_mini.world.rendering import SCREEN, TILE
 from genie_mini.world.simulation import ACTIONS, FRAMES_PER_SECOND, HELD_OUT_SEED, SIZES, Simulation
+from genie_mini.world.sprites import SCREEN, TILE
 
 
 class Platformer(gymnasium.Env):

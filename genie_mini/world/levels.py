@@ -2,42 +2,39 @@
 seed.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from genie_mini.world.rendering import (
-    BRICK,
-    COIN,
-    DIRT,
-    EMPTY,
-    FLOWER,
-    GRASS,
-    PALETTES,
-    SCREEN,
-    TILE,
-)
+from genie_mini.world.sprites import BRICK, COIN, DIRT, EMPTY, FLOWER, GRASS, PALETTES, SCREEN, TILE
 
 COLUMNS = 40  # tiles: a level is five screens wide
 ROWS = SCREEN // TILE
-FIRST, LAST = (
-    3,
-    35,
-    # the columns where the player can be; cliffs close the level, and the camera never meets its
-    # edge
-)
+# The columns where the player can be; cliffs close the level, and the camera never meets its edge.
+FIRST, LAST = 3, 35
 CREATURES = 3
 _CLIFF = 6  # tiles high
 
 
-def build_level(seed):
-    """Generate one level; the same seed always gives the same level.
+class Level(NamedTuple):
+    """One level, before anybody has moved in it.
 
-    Args:
-        seed: any integer from 0 up.
-
-    Returns:
-        tiles (8, 40) uint8, palette index, hill offset, and the creatures' start columns (3,) and
-        rows (3,).
+    Attributes:
+        tiles: (8, 40) uint8 kinds of tile.
+        palette: index into `PALETTES`.
+        hills: how far the hills behind are shifted, pixels.
+        creature_columns, creature_rows: (3,) tiles where the creatures start.
     """
+
+    tiles: np.ndarray
+    palette: int
+    hills: int
+    creature_columns: np.ndarray
+    creature_rows: np.ndarray
+
+
+def build_level(seed: int) -> Level:
+    """Generate one level; the same seed, any integer from 0 up, always gives the same level."""
     rng = np.random.default_rng(seed)
     steps = rng.choice([0, 0, 0, 0, 1, -1], size=COLUMNS)
     # Runs of flat ground of two columns at least, between one and three tiles high.
@@ -75,10 +72,10 @@ def build_level(seed):
     tiles[surface[flowers], flowers] = FLOWER
 
     creature_columns = np.array([10, 20, 30]) + rng.integers(-3, 4, size=CREATURES)
-    return (
-        tiles,
-        int(rng.integers(len(PALETTES))),
-        2 * int(rng.integers(64)),
-        creature_columns,
-        surface[creature_columns],
+    return Level(
+        tiles=tiles,
+        palette=int(rng.integers(len(PALETTES))),
+        hills=2 * int(rng.integers(64)),
+        creature_columns=creature_columns,
+        creature_rows=surface[creature_columns],
     )

@@ -5,15 +5,17 @@ own place.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from genie_mini.errors import GenieError
 from genie_mini.world.levels import FIRST, LAST
-from genie_mini.world.rendering import SCREEN
 from genie_mini.world.simulation import ACTIONS, HELD_OUT_SEED, NOTHING, Simulation
+from genie_mini.world.sprites import SCREEN
 
 # How often the recording policy picks each action. Jumps do nothing in the air, so that they are
 # seen more rarely than tried.
 _ACTION_SHARES = np.array([0.08, 0.1, 0.1, 0.16, 0.16, 0.16, 0.12, 0.12])
+_LEAD_IN = 12  # frames played before the film begins, at most
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,15 @@ class Truth:
     outcomes: np.ndarray
 
 
-def random_actions(rng, clips, steps):
+def random_actions(rng: np.random.Generator, clips: int, steps: int) -> np.ndarray:
     """Draw the recording policy's actions, (clips, steps) int64.
 
     Half the clips draw every action anew; the other half keep the last one with probability 0.7.
     With repeats alone, latent actions came to mean "keep going" and "turn round"; without any, the
     player never gets anywhere.
     """
+    if steps == 0:
+        return np.empty((clips, 0), dtype=np.int64)
     fresh = rng.choice(len(ACTIONS), size=(clips, steps), p=_ACTION_SHARES)
     keep = rng.random((clips, steps)) < np.where(rng.random((clips, 1)) < 0.5, 0.7, 0.0)
     keep[:, 0] = False
@@ -87,8 +91,15 @@ class _Trial(Simulation):
 
 
 def record(
-    num_clips, num_frames=16, *, size=SCREEN, seed=0, held_out=False, actions=None, from_start=False
-):
+    num_clips: int,
+    num_frames: int = 16,
+    *,
+    size: int = SCREEN,
+    seed: int | list[int] = 0,
+    held_out: bool = False,
+    actions: ArrayLike | None = None,
+    from_start: bool = False,
+) -> tuple[np.ndarray, Truth]:
     """Film the recording policy at play, each clip in a level of its own.
 
     Args:
@@ -109,43 +120,45 @@ def record(
             f"record needs at least one clip of one frame, got {num_clips} clips of {num_frames}"
         )
     rng = np.random.default_rng([*np.atleast_1d(seed), int(held_out)])
-    seeds = rng.integers(HELD_OUT_SEED, size=num_clips) + (HELD_OUT_SEED if held_out else 0)
-    columns = None if from_start else rng.integers(FIRST, LAST + 1, size=num_clips)
-    simulation = Simulation(seeds, columns)
-    lead_in = 0 if from_start else 12
-    start = rng.integers(lead_in + 1, size=num_clips)  # so that clips begin in mid-jump too
-    warm_up = (
-        random_actions(rng, num_clips, lead_in) if lead_in else np.empty((num_clips, 0), dtype=int)
-    )
-    for step in range(lead_in):
-        simulation.step(np.where(step < start, warm_up[:, step], NOTHING))
+    simulation = _start(rng, num_clips, held_out, from_start)
+    # After the start, so that the same seed begins in the same place whatever is played.
     if actions is None:
-        actions = (
-            random_actions(rng, num_clips, num_frames - 1)
-            if num_frames > 1
-            else np.empty((num_clips, 0), int)
-        )
-    actions = np.asarray(actions)
-    if (
-        actions.shape != (num_clips, num_frames - 1)
-        or not np.isin(actions, range(len(ACTIONS))).all()
-    ):
-        raise GenieError(
-            f"actions must be ({num_clips}, {num_frames - 1}) integers from 0 to {len(ACTIONS) - 1}"
-        )
+        actions = random_actions(rng, num_clips, num_frames - 1)
+    actions = _check_actions(actions, num_clips, num_frames - 1)
     frames = np.empty((num_clips, num_frames, size, size, 3), dtype=np.float32)
     positions = np.empty((num_clips, num_frames, 2), dtype=np.int64)
     on_ground = np.empty((num_clips, num_frames), dtype=bool)
     outcomes = np.empty((num_clips, num_frames - 1), dtype=np.int64)
     for t in range(num_frames):
         frames[:, t] = simulation.frames(size)
-        positions[:, t, 0], positions[:, t, 1], on_ground[:, t] = (
-            simulation.x,
-            simulation.y,
-            simulation.on_ground,
-        )
+        positions[:, t] = np.stack([simulation.x, simulation.y], axis=1)
+        on_ground[:, t] = simulation.on_ground
         if t < num_frames - 1:
             outcomes[:, t] = _outcomes(simulation, actions[:, t])
             simulation.step(actions[:, t])
     frames /= 255.0
-    return frames, Truth(np.asarray(actions, dtype=np.int64), positions, on_ground, outcomes)
+    return frames, Truth(actions, positions, on_ground, outcomes)
+
+
+def _start(
+    rng: np.random.Generator, num_clips: int, held_out: bool, from_start: bool
+) -> Simulation:
+    """Put players into levels: at the beginning, or in the middle of something."""
+    seeds = rng.integers(HELD_OUT_SEED, size=num_clips) + (HELD_OUT_SEED if held_out else 0)
+    columns = None if from_start else rng.integers(FIRST, LAST + 1, size=num_clips)
+    simulation = Simulation(seeds, columns)
+    lead_in = 0 if from_start else _LEAD_IN
+    begins = rng.integers(lead_in + 1, size=num_clips)  # so that clips begin in mid-jump too
+    warm_up = random_actions(rng, num_clips, lead_in)
+    for step in range(lead_in):
+        simulation.step(np.where(step < begins, warm_up[:, step], NOTHING))
+    return simulation
+
+
+def _check_actions(actions: ArrayLike, num_clips: int, steps: int) -> np.ndarray:
+    checked = np.asarray(actions)
+    if checked.shape != (num_clips, steps) or not np.isin(checked, range(len(ACTIONS))).all():
+        raise GenieError(
+            f"actions must be ({num_clips}, {steps}) integers from 0 to {len(ACTIONS) - 1}"
+        )
+    return checked.astype(np.int64)

@@ -14,20 +14,15 @@ a picture of its own; with fewer real actions than latent ones, no model could g
 action an effect that tells it from the others.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from genie_mini.errors import GenieError
 from genie_mini.world.levels import COLUMNS, FIRST, LAST, ROWS, build_level
-from genie_mini.world.rendering import (
-    COIN,
-    EMPTY,
-    PLAYER_SCREEN_X,
-    SCREEN,
-    SOLID,
-    TILE,
-    draw_level,
-    render,
-)
+from genie_mini.world.rendering import PLAYER_SCREEN_X, draw_level, render
+from genie_mini.world.sprites import COIN, EMPTY, SCREEN, SOLID, TILE
 
 ACTIONS = ("nothing", "left", "right", "jump", "jump left", "jump right", "dash left", "dash right")
 NOTHING, LEFT, RIGHT, JUMP, JUMP_LEFT, JUMP_RIGHT, DASH_LEFT, DASH_RIGHT = range(len(ACTIONS))
@@ -60,13 +55,13 @@ class Simulation:
             before the next step.
     """
 
-    def __init__(self, seeds, columns=None):
+    def __init__(self, seeds: Sequence[int] | np.ndarray, columns: ArrayLike | None = None) -> None:
         levels = [build_level(seed) for seed in seeds]
-        self.tiles = np.stack([level[0] for level in levels])
-        self.palette = np.array([level[1] for level in levels])
-        self.hills = np.array([level[2] for level in levels])
-        self.creature_x = np.stack([level[3] for level in levels]) * TILE
-        self.creature_y = np.stack([level[4] for level in levels]) * TILE
+        self.tiles = np.stack([level.tiles for level in levels])
+        self.palette = np.array([level.palette for level in levels])
+        self.hills = np.array([level.hills for level in levels])
+        self.creature_x = np.stack([level.creature_columns for level in levels]) * TILE
+        self.creature_y = np.stack([level.creature_rows for level in levels]) * TILE
         self.creature_step = np.where(self.creature_x % 16 == 0, _CREATURE_WALK, -_CREATURE_WALK)
         self.creature_lifts = self.creature_x % 32 < 16
         self.drawn = draw_level(self.tiles)
@@ -85,7 +80,7 @@ class Simulation:
         self.coins = np.zeros(len(levels), dtype=int)
 
     @property
-    def camera(self):
+    def camera(self) -> np.ndarray:
         """(n,) left edge of the screen in the level, pixels."""
         return self.x - PLAYER_SCREEN_X
 
@@ -104,7 +99,7 @@ class Simulation:
         )
         return touched.any(axis=(0, 1)) | outside
 
-    def step(self, actions):
+    def step(self, actions: ArrayLike) -> None:
         """Advance every level by one frame (a tenth of a second).
 
         Args:
@@ -166,10 +161,8 @@ class Simulation:
     def _take_coins(self):
         """Remove the coins that the player's body covers by half or more."""
         column, row = (self.x + TILE // 2) // TILE, (self.y + TILE // 2) // TILE
-        for reach in (
-            0,
-            -1,
-        ):  # the tile at the body's middle and, while between two columns, the one before
+        # The tile at the body's middle and, while between two columns, the one before.
+        for reach in (0, -1):
             at = np.clip(np.where(self.x % TILE == 0, column, column + reach), 0, COLUMNS - 1)
             taken = np.flatnonzero(
                 (row >= 0) & (self.tiles[self._levels, np.clip(row, 0, ROWS - 1), at] == COIN)
@@ -180,12 +173,12 @@ class Simulation:
                 self.drawn[level, top : top + TILE, left : left + TILE] = 0
             self.coins[taken] += 1
 
-    def frames(self, size=SCREEN):
+    def frames(self, size: int = SCREEN) -> np.ndarray:
         """Draw the present moment: (n, size, size, 3) uint8."""
         return shrink(render(self), size)
 
 
-def shrink(frames, size):
+def shrink(frames: np.ndarray, size: int) -> np.ndarray:
     """Bring 64x64 pictures, (..., 64, 64, 3) uint8, to `size` (32 or 64) by averaging squares of
     four pixels.
     """

@@ -1,11 +1,13 @@
 """What is switched off is off, what is left on is on, and everything is as before afterwards."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
+from genie_mini.errors import GenieError
 from genie_mini.studies.ablations import (
     WINDOWS,
     ablations,
@@ -15,6 +17,7 @@ from genie_mini.studies.ablations import (
     spatial_off,
 )
 from genie_mini.studies.attention import attention_maps, attention_rows, player_places, watched
+from genie_mini.world import record
 
 
 @pytest.fixture
@@ -87,7 +90,7 @@ def test_a_switch_is_thrown_back_after_a_failure(drawn):
 
 def test_the_table_of_ablations_has_a_row_for_each(make_genie):
     genie = make_genie(size=32, patch_size=8, context=16)
-    rows = ablations(genie, num_clips=12)
+    rows = ablations(genie, cases=12)
     assert [row["memory"] for row in rows[: len(WINDOWS)]] == [
         "all on",
         *(f"temporal: window of {w}" for w in WINDOWS[1:]),
@@ -102,7 +105,7 @@ def test_the_table_of_ablations_has_a_row_for_each(make_genie):
 def test_an_old_frame_acts_through_the_rolling_cache_and_not_through_an_exact_window(make_genie):
     # a window of 6
     one, two = (make_genie(size=32, patch_size=8, num_blocks=blocks) for blocks in (1, 2))
-    rows = influence(two, [1, 5, 6, 10, 11, 14], num_clips=2)
+    rows = influence(two, [1, 5, 6, 10, 11, 14], cases=2)
     assert all(row["exact"] == 0 for row in rows if row["age"] > 5) and all(
         row["rolling"] > 0 for row in rows[:4]
     )
@@ -110,7 +113,7 @@ def test_an_old_frame_acts_through_the_rolling_cache_and_not_through_an_exact_wi
     assert all(row["rolling"] == 0 for row in rows[4:]), (
         "two blocks pass a frame on twice: ten frames"
     )
-    assert [row["rolling"] > 0 for row in influence(one, [5, 6], num_clips=2)] == [True, False]
+    assert [row["rolling"] > 0 for row in influence(one, [5, 6], cases=2)] == [True, False]
 
 
 def test_weights_of_attention_are_those_that_mix(drawn):
@@ -146,10 +149,20 @@ def test_attention_maps_are_shares(make_genie):
     assert ((0 < maps["player"]) & (maps["player"] < 1)).all() and 1 / 16 <= maps[
         "player_even"
     ] <= 2 / 16
-    rows = attention_rows(genie, num_clips=3)
+    rows = attention_rows(genie, cases=3)
     assert len(rows) == 4 and rows[3]["age 15"] == maps["temporal"][1, 1, 15]
 
 
 def test_the_player_covers_the_places_that_he_touches():
     covered = player_places(np.array([0, 40, 44]), (8, 8)).unflatten(1, (8, 8)).nonzero().tolist()
     assert covered == [[0, 0, 3], [1, 5, 3], [2, 5, 3], [2, 6, 3]]
+
+
+def test_ablations_of_too_few_clips_say_so(make_genie, monkeypatch):
+    in_the_air = replace(record(2, 16, held_out=True)[1], on_ground=np.zeros((2, 16), dtype=bool))
+    monkeypatch.setattr(
+        "genie_mini.studies.ablations.record",
+        lambda *given, **options: (record(*given, **options)[0], in_the_air),
+    )
+    with pytest.raises(GenieError, match="in none of 2 clips .* ask for more"):
+        ablations(make_genie(size=32, patch_size=8), cases=2)

@@ -18,8 +18,8 @@ from genie_mini.studies.twin_worlds import (
     twin_worlds,
 )
 from genie_mini.world import ACTIONS
-from genie_mini.world.rendering import EMPTY
 from genie_mini.world.simulation import DASH_LEFT, DASH_RIGHT, NOTHING, SIZES
+from genie_mini.world.sprites import EMPTY
 
 NAMES = np.arange(len(ACTIONS))  # latent action n stands for the real action n
 AGES = [1, 2, 7, 16, 17, OLDEST]

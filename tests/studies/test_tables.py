@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,11 +14,10 @@ from genie_mini.evaluation.player_detector import find_player
 from genie_mini.files import save_table
 from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.rollout import Rollout
-from genie_mini.studies.ablations import influence
 from genie_mini.studies.budget import budget_rows
 from genie_mini.studies.drift import drift_rows
 from genie_mini.studies.recall import ExactWindow, recall_rows
-from genie_mini.studies.tables import EXPERIMENTS, format_rows, run_experiment
+from genie_mini.studies.tables import EXPERIMENTS, Experiment, format_rows, run_experiment
 from genie_mini.world import ACTIONS, Simulation, record
 from genie_mini.world.rendering import PLAYER_SCREEN_X
 
@@ -121,19 +122,13 @@ def test_the_budget_is_counted(genie):
     assert first["cost"] == 1.0 and all(row["frame_milliseconds"] > 0 for row in rows)
 
 
-@pytest.mark.parametrize(
-    "name", sorted(set(EXPERIMENTS) - {"budget"})
-)  # which takes its time, and has its test
+# Budget takes its time, and has its test.
+@pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"budget"}))
 def test_every_experiment_leaves_a_table(name, genie, monkeypatch, tmp_path):
     monkeypatch.setattr("genie_mini.studies.recall.AGES", (1, 2))
-    told, cases, function = EXPERIMENTS[name]
-    if name == "leaks":
-        function = lambda genie, names, cases, seed: influence(genie, [2], cases, seed)  # noqa: E731
-    if name == "drift":
-        function = lambda genie, names, cases, seed: drift_rows(  # noqa: E731
-            genie, names, cases, seed, num_frames=2
-        )
-    monkeypatch.setitem(EXPERIMENTS, name, (told, cases, function))
+    shorter = {"leaks": {"ages": [2]}, "drift": {"num_frames": 2}}.get(name, {})
+    short = replace(EXPERIMENTS[name], rows=partial(EXPERIMENTS[name].rows, **shorter))
+    monkeypatch.setitem(EXPERIMENTS, name, short)
     rows = run_experiment(genie, name, list(ACTIONS), 12, seed=0)
     genie.save(tmp_path / "weights")
     save_table(tmp_path / "table.json", rows, f"genie-mini memory {name}", 0, tmp_path / "weights")
@@ -155,7 +150,7 @@ def test_latent_actions_are_named_with_labels_where_no_names_are_known(genie, mo
     monkeypatch.setitem(
         EXPERIMENTS,
         "recall",
-        ("", 2, lambda genie, names, cases, seed: asked.append((names, cases)) or []),
+        Experiment("", lambda genie, names, cases, seed: asked.append((names, cases)) or [], 2),
     )
     run_experiment(genie, "recall", None, None, 0)
     names, cases = asked[0]

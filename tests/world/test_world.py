@@ -8,7 +8,7 @@ from gymnasium.utils.env_checker import check_env
 
 from genie_mini.world import ACTIONS, HELD_OUT_SEED, Platformer, Simulation, random_actions
 from genie_mini.world.levels import COLUMNS, FIRST, LAST, build_level
-from genie_mini.world.rendering import BRICK, COIN, DIRT, GRASS, PALETTES, TILE, draw_level
+from genie_mini.world.rendering import draw_level
 from genie_mini.world.simulation import (
     DASH_LEFT,
     DASH_RIGHT,
@@ -19,6 +19,7 @@ from genie_mini.world.simulation import (
     NOTHING,
     RIGHT,
 )
+from genie_mini.world.sprites import BRICK, COIN, DIRT, GRASS, PALETTES, TILE
 
 LEVELS = 64
 
@@ -45,7 +46,7 @@ def test_a_seed_gives_one_level():
     for seed in (0, 7, HELD_OUT_SEED + 3):
         for first, second in zip(build_level(seed), build_level(seed), strict=True):
             assert np.array_equal(first, second)
-    maps = {build_level(seed)[0].tobytes() for seed in range(200)}
+    maps = {build_level(seed).tiles.tobytes() for seed in range(200)}
     assert len(maps) == 200
 
 
@@ -62,7 +63,7 @@ def test_levels_have_ground_everywhere_coins_bricks_and_all_palettes():
 
 def test_palettes_look_different():
     frames = Simulation(range(LEVELS)).frames()
-    palette = np.array([build_level(seed)[1] for seed in range(LEVELS)])
+    palette = np.array([build_level(seed).palette for seed in range(LEVELS)])
     skies = [
         {tuple(sky) for sky in frames[palette == index, 0, 0]} for index in range(len(PALETTES))
     ]
@@ -72,7 +73,7 @@ def test_palettes_look_different():
 
 def test_the_player_is_never_inside_a_solid_tile():
     solid = np.isin(
-        np.stack([build_level(seed)[0] for seed in range(LEVELS)]), (GRASS, DIRT, BRICK)
+        np.stack([build_level(seed).tiles for seed in range(LEVELS)]), (GRASS, DIRT, BRICK)
     )
     actions = random_actions(np.random.default_rng(0), LEVELS, 400)
     # Half of them get through the whole level: every way to the left becomes the same to the right.
@@ -102,7 +103,7 @@ def test_right_and_left_move_four_pixels_on_free_ground():
 def test_a_dash_moves_eight_pixels_and_ends_at_a_wall():
     far, near = set(), set()
     solid = np.isin(
-        np.stack([build_level(seed)[0] for seed in range(LEVELS)]), (GRASS, DIRT, BRICK)
+        np.stack([build_level(seed).tiles for seed in range(LEVELS)]), (GRASS, DIRT, BRICK)
     )
     for column in range(FIRST, LAST):
         simulation = Simulation(range(LEVELS), np.full(LEVELS, column))
@@ -135,7 +136,7 @@ def test_jumps_go_sideways_too(action, rise):
 def test_walls_and_the_levels_edge_stop(action, ahead):
     stopped = []
     solid = np.isin(
-        np.stack([build_level(seed)[0] for seed in range(LEVELS)]), (GRASS, DIRT, BRICK)
+        np.stack([build_level(seed).tiles for seed in range(LEVELS)]), (GRASS, DIRT, BRICK)
     )
     for column in range(FIRST, LAST + 1):
         before, after = (
@@ -208,7 +209,7 @@ def test_creatures_move_without_the_player():
 
 def test_coins_vanish_when_taken_and_are_counted():
     simulation = Simulation(range(LEVELS))
-    had = [int((build_level(seed)[0] == COIN).sum()) for seed in range(LEVELS)]
+    had = [int((build_level(seed).tiles == COIN).sum()) for seed in range(LEVELS)]
     actions = random_actions(np.random.default_rng(0), LEVELS, 300)
     actions[actions == LEFT] = JUMP
     for step in range(300):

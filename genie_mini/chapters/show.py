@@ -10,14 +10,17 @@ import html
 import io
 import json
 import os
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import HTML
+from matplotlib.figure import Figure
 from PIL import Image
 
 from genie_mini.chapters.plots import PARTS
+from genie_mini.genie import Genie
 from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import level_picture
 from genie_mini.play.widget import Player, page_player, player_options, recorded_game
@@ -29,7 +32,7 @@ def _source(picture, scale):
     enlarged.
     """
     file = io.BytesIO()
-    if isinstance(picture, plt.Figure):
+    if isinstance(picture, Figure):
         picture.savefig(file, format="png", facecolor="white")
         plt.close(picture)
     else:
@@ -40,19 +43,18 @@ def _source(picture, scale):
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def picture(figure, scale=4):
+def picture(figure: Figure | np.ndarray, scale: int = 4) -> HTML:
     """Show one picture: a matplotlib figure, or a frame (height, width, 3) so many times larger."""
     return HTML(f'<img src="{_source(figure, scale)}" alt="" style="image-rendering:pixelated">')
 
 
-def strip(frames, gap=2):
+def strip(frames: Sequence, gap: int = 2) -> np.ndarray:
     """Put frames (n, height, width, 3) side by side into one picture, with white gaps."""
-    frames = np.asarray(frames)
-    padded = np.pad(frames, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=1.0)
+    padded = np.pad(np.asarray(frames), ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=1.0)
     return np.concatenate(list(padded), axis=1)[:, :-gap]
 
 
-def grid(rows, gap=2):
+def grid(rows: Sequence, gap: int = 2) -> np.ndarray:
     """Put rows of frames, each as `strip` takes it, below one another, with white gaps."""
     strips = [
         np.pad(strip(row, gap), ((0, gap), (0, 0), (0, 0)), constant_values=1.0) for row in rows
@@ -69,7 +71,9 @@ this.setAttribute('aria-valuetext',data.labels[this.value])"></label> <output>{l
 <script type="application/json">{data}</script></figure>"""
 
 
-def slides(pictures, *, name, start=0, scale=4):
+def slides(
+    pictures: Mapping[object, Figure | np.ndarray], *, name: str, start: int = 0, scale: int = 4
+) -> HTML:
     """Show one of several pictures, chosen with a slider that works by mouse and keyboard.
 
     Args:
@@ -93,6 +97,7 @@ def slides(pictures, *, name, start=0, scale=4):
     )
 
 
+LEVEL = HELD_OUT_SEED + 5  # in which the pages' game is played
 GAME = (
     ["right"] * 6
     + ["jump right"]
@@ -105,7 +110,13 @@ GAME = (
 GAME += ["jump left"] + ["dash left"] * 4 + ["right"] * 6 + ["jump right"] + ["dash right"] * 8
 
 
-def player(genie, names, *, form="play", plan=(), level=5, steps=8):
+def player(
+    genie: Genie,
+    names: list[str],
+    *,
+    form: str = "play",
+    plan: Sequence[str] = (),
+) -> HTML | Player:
     """The learnt world to play. The built book's pages play it by themselves; in a notebook that
     somebody runs, the kernel does.
 
@@ -113,23 +124,15 @@ def player(genie, names, *, form="play", plan=(), level=5, steps=8):
         genie: the shipped `mini`, which is what the pages play.
         names: what each latent action means.
         form: see `genie_mini.play.widget.player_options`.
-        plan: names of real actions: a game to replay beside the true one, in the held-out level
-            `level`, counted from 0.
-        steps: MaskGIT steps of a frame, at first.
+        plan: names of real actions: a game to replay beside the true one, in `LEVEL`.
     """
-    level += HELD_OUT_SEED
-    recording = recorded_game(list(plan), names, level) if plan else None
-    options = {
-        "form": form,
-        "action_names": names,
-        "steps": steps,
-        "recording": recording,
-    }
+    recording = recorded_game(list(plan), names, LEVEL) if plan else None
     if "GENIE_PAGE" not in os.environ:
-        return Player(genie, **options)
-    session = genie.play(level_picture(level, genie.config.tokenizer.image_size), seed=0)
+        return Player(genie, form=form, action_names=names, recording=recording)
+    options = player_options(genie, form, action_names=names, recording=recording)
+    session = genie.play(level_picture(LEVEL, genie.config.tokenizer.image_size), seed=0)
     frames = [session.frame] + [session.step(names.index("dash right")) for _ in range(7)]
-    return page_player(player_options(genie, **options), torch.stack(frames), alt="")
+    return page_player(options, torch.stack(frames), alt="")
 
 
 # Boxes of the map: part, text, x, y, width.
@@ -151,7 +154,7 @@ _ARROWS = (
 )
 
 
-def you_are_here(*parts):
+def you_are_here(*parts: str) -> HTML:
     """The map of the system with some of its boxes filled: video, tokenizer, action, dynamics,
     memory, play.
     """

@@ -109,8 +109,11 @@ class Alts(HTMLParser):
 
 
 def test_the_build_puts_the_text_into_the_page(tmp_path, extensions):
-    html, warnings = build(tmp_path, notebook(PICTURE, SENTENCE))
+    page = notebook(PICTURE, SENTENCE)
+    page.cells[1].metadata["mystnb"]["figure"] = {"caption": "A *square*."}
+    html, warnings = build(tmp_path, page)
     assert Alts(html).found == [SENTENCE] and "alternative text" not in warnings
+    assert re.search("<figcaption>.*A <em>square</em>.*</figcaption>", html, re.DOTALL)
 
 
 def test_the_build_warns_of_a_picture_without_a_text(tmp_path, extensions):

@@ -2,7 +2,8 @@
 of an hour:
 
     python benchmarks/export.py
-    python benchmarks/export.py book/results/export.json    # the table of the chapter on pipelines
+    # the table of the chapter on pipelines
+    python benchmarks/export.py genie_mini/chapters/results/export.json
 """
 
 import sys

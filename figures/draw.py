@@ -4,9 +4,9 @@
     python figures/draw.py --all
 
 A .dot file holds no colours: a node, edge or cluster says which part of Genie it belongs to with
-`class="tokenizer"` (or action, dynamics, memory, neutral), and style.json says how that part looks,
-in a light and in a dark page. A cluster or node with the further class `open` is drawn as an
-outline.
+`class="tokenizer"` (or action, dynamics, memory, neutral), and genie_mini/chapters/style.json says
+how that part looks, in a light and in a dark page. A cluster or node with the further class `open`
+is drawn as an outline.
 """
 
 import argparse
@@ -19,7 +19,8 @@ import sys
 from pathlib import Path
 
 FIGURES = Path(__file__).resolve().parent
-STYLE = FIGURES / "style.json"
+# in the package, where the chapters find their colours, too
+STYLE = FIGURES.parent / "genie_mini" / "chapters" / "style.json"
 FONTS = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 
@@ -101,7 +102,7 @@ def style_sheet(parts):
 
 
 def join_runs(svg):
-    """Make one text of the runs of a line (such as "8 patches" in bold, "of 4"), and centre
+    """Make one text of the runs of a line (such as "8 steps" in bold, "of the model"), and centre
     it in its node.
 
     Graphviz sets each run by itself, where it belongs in Helvetica; in a wider font the runs would
@@ -119,7 +120,7 @@ def join_runs(svg):
             return text
         outline = re.search(r' (?:d|points)="([^"]*)"', text)[1]
         sides = [float(x) for x in re.findall(r"(-?[\d.]+),-?[\d.]+", outline)]
-        centre = (min(sides) + max(sides)) / 2
+        center = (min(sides) + max(sides)) / 2
         for height in heights:
             line = [run for run in runs if float(re.search(r' y="(\S+?)"', run)[1]) == height]
             spans = []
@@ -131,7 +132,7 @@ def join_runs(svg):
                 spans.append(f"<tspan {' '.join(looks)}>{words}</tspan>")
             x = re.search(r' x="(\S+?)"', line[0])[1]
             place = (
-                f'text-anchor="middle" x="{centre:.2f}"'
+                f'text-anchor="middle" x="{center:.2f}"'
                 if 'class="node' in text
                 else f'text-anchor="start" x="{x}"'
             )

@@ -20,7 +20,9 @@ from collections import deque
 from decimal import Decimal
 from pathlib import Path
 
-os.environ["GENIE_PAGE"] = "1"  # the notebooks run as the book's build runs them; see book/show.py
+os.environ["GENIE_PAGE"] = (
+    "1"  # the notebooks run as the book's build runs them; see chapters/show.py
+)
 
 # A sign belongs to its number unless a digit or letter stands before it: "16-20" holds no negative
 # number. Spaces that align a column belong to it too, since they change with its width. Parts of

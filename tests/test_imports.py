@@ -17,6 +17,7 @@ LAYERS = (
     ("data", "training", "evaluation", "export"),
     ("play", "studies"),
     ("cli",),
+    ("chapters",),  # of the book: nobody imports it
 )
 EXCEPTIONS = {
     ("training", "data"),  # it asks a source for clips

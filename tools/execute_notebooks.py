@@ -30,6 +30,29 @@ IMAGES = ("image/png", "image/jpeg", "image/gif")
 LONGEST = {"dynamics", "latent_actions", "measuring", "memory", "your_own_world"}
 
 
+NEEDS = """\
+from importlib.util import find_spec
+
+if find_spec("genie_mini") is None:
+    raise ModuleNotFoundError(
+        "This chapter needs the package genie-mini: "
+        "run `%pip install genie-mini` in a cell above this one."
+    )"""
+
+
+def with_needs(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with a cell before all other code that says what to install: a page offers its
+    notebook for download alone. Colab's cell, which installs it, stays before.
+    """
+    tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+    if not any("needs" in names for names in tags):
+        place = next((at for at, names in enumerate(tags) if "colab" in names), 0) + 1
+        metadata = {"tags": ["needs", "remove-cell"]}  # the pages do not show it
+        cell = nbformat.v4.new_code_cell(NEEDS, id="needs", metadata=metadata)
+        notebook.cells.insert(place, cell)
+    return notebook
+
+
 def keep_text(notebook: NotebookNode) -> None:
     """Remove from an executed notebook what is not text or differs from run to run."""
     notebook.metadata.pop("widgets", None)
@@ -50,7 +73,7 @@ def keep_text(notebook: NotebookNode) -> None:
 
 def run(path: Path) -> tuple[NotebookNode, float]:
     """Execute a notebook in its folder; returns it with its outputs, and the seconds it took."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = with_needs(nbformat.read(path, as_version=4))
     client = NotebookClient(
         notebook,
         timeout=600,
@@ -97,7 +120,7 @@ def main() -> None:
         "notebooks", nargs="*", type=Path, help="default: every notebook of the book"
     )
     notebooks = parser.parse_args().notebooks or sorted(BOOK.glob("*.ipynb"))
-    # as in the build; see book/show.py
+    # as in the build; see chapters/show.py
     os.environ.update(ONE_THREAD, GENIE_PAGE="1")
     try:
         for path, notebook, _ in run_all(notebooks):

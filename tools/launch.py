@@ -25,7 +25,7 @@ if "google.colab" in sys.modules:  # elsewhere this cell does nothing
 
     subprocess.run(["git", "clone", "--quiet", "--depth", "1", "--branch", "{branch}", "{url}", "genie"], check=True)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--editable", "genie"], check=True)
-    sys.path[:0] = [os.path.abspath("genie"), os.path.abspath("genie/book")]
+    sys.path.insert(0, os.path.abspath("genie"))
     os.chdir("genie/book")"""
 
 

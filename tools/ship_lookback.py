@@ -1,8 +1,9 @@
-"""Put a Genie with another look-back beside the memory chapter's tables, with what made it.
+r"""Put a Genie with another look-back beside the memory chapter's tables, with what made it.
 
 Its dynamics model is rounded to bfloat16; tokenizer and latent action model it shares with `mini`.
 
-    python tools/ship_lookback.py RUN "the command that trained it" book/results/memory/sparse
+    python tools/ship_lookback.py RUN "the command that trained it" \
+        genie_mini/chapters/results/memory/sparse
 """
 
 import json

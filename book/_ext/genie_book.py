@@ -17,7 +17,7 @@ from jupyter_cache.base import CacheBundleIn
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
-STYLE = ROOT / "figures" / "style.json"
+STYLE = ROOT / "genie_mini" / "chapters" / "style.json"
 NODE_MODULES = ROOT / "node_modules"
 FONTS_LICENCE = Path(__file__).with_name("font_awesome_fonts.txt")
 CACHES = ROOT / "_build" / "executed"
@@ -39,15 +39,13 @@ REQUIRE_PATHS = """window.require = {
 
 
 def code_hash(root=ROOT):
-    """Hash what a notebook can import or read: the package with its weights, the book's own
-    modules, results and colours, and the versions of what is installed.
+    """Hash what a notebook can import or read: the package with its weights, results and
+    colours, the book's extensions, and the versions of what is installed.
     """
     digest = hashlib.sha256()
     files = [
         *(root / "genie_mini").rglob("*"),
         *(root / "book").rglob("*.py"),
-        *(root / "book" / "results").rglob("*"),
-        root / "figures" / "style.json",
         root / "constraints.txt",
     ]
     for path in sorted(files):

@@ -75,7 +75,7 @@ def add_player(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    os.environ["GENIE_PAGE"] = "1"  # for the kernels that run the notebooks; see book/show.py
+    os.environ["GENIE_PAGE"] = "1"  # for the kernels that run the notebooks; see chapters/show.py
     app.connect("builder-inited", start_export)
     app.connect("html-page-context", add_player)
     app.connect("build-finished", place_player)

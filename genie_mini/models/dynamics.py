@@ -32,7 +32,7 @@ class DynamicsConfig:
         num_actions: latent actions.
         transformer: shape of its stack.
         context: frames it attends to, its own included.
-        lookback: which frames these are, a key of `lookback.LOOKBACKS`; the paper's is
+        lookback: which frames these are, a key of `models.lookback.LOOKBACKS`; the paper's is
             "recent".
         mask_rate: (lowest, highest) share of a frame's tokens masked in training; drawn for each
             sample.

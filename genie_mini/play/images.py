@@ -24,12 +24,13 @@ picture.src=picture.dataset.other;picture.dataset.other=shown;
 this.textContent=this.textContent==='Stop'?'Play':'Stop'">Stop</button></div></figure>"""
 
 
-def film(frames: Tensor, alt: str, scale: int = 5) -> HTML:
+def film(frames: Tensor, alt: str = "", scale: int = 5) -> HTML:
     """Show frames, (T, height, width, 3) float in [0, 1], as an animation at ten frames a second.
 
     Args:
         frames: what to show.
-        alt: what there is to see, for those who cannot see it.
+        alt: what there is to see, for those who cannot see it; in the book it stands in the cell's
+            metadata, from where the build puts it in.
         scale: how many times larger than the frames to show it.
     """
     pictures = [Image.fromarray(picture) for picture in to_uint8(frames)]

@@ -7,19 +7,18 @@ looked at.
 
 import importlib
 import re
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
-sys.path.insert(0, str(BOOK))
-CHAPTERS = sorted(path.stem for path in (BOOK / "checks").glob("*.py") if path.stem != "__init__")
+CHECKS = BOOK.parent / "genie_mini" / "chapters" / "checks"
+CHAPTERS = sorted(path.stem for path in CHECKS.glob("*.py") if path.stem != "__init__")
 
 
 def checks(chapter):
-    module = importlib.import_module(f"checks.{chapter}")
+    module = importlib.import_module(f"genie_mini.chapters.checks.{chapter}")
     return {name: value for name, value in vars(module).items() if name.startswith("check_")}
 
 

@@ -13,7 +13,7 @@ from genie_mini.files import part_files, table_weights, weights_hashes
 from genie_mini.models.lookback import LOOKBACKS
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "book" / "results"
+RESULTS = ROOT / "genie_mini" / "chapters" / "results"
 NO_TABLES = ("training.json", "config.json", "shared.json")
 TABLES = sorted(path for path in RESULTS.rglob("*.json") if path.name not in NO_TABLES)
 TRAINED = sorted(path.parent for path in RESULTS.glob("*/*/training.json"))

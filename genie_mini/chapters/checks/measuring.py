@@ -5,40 +5,40 @@ import math
 import numpy as np
 import torch
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.action_map import fit_action_map
 from genie_mini.evaluation.metrics import psnr
 from genie_mini.models.tokenizer import still_patches
 
 
 @exercise(
-    lambda guess, truth: (guess - truth).square().mean().item(),
-    lambda guess, truth: -10 * math.log((guess - truth).square().mean().item() + 1e-12),
-    lambda guess, truth: -10 * math.log10((guess - truth).abs().mean().item() + 1e-12),
-    lambda guess, truth: float(
-        np.mean([psnr(one, other) for one, other in zip(guess, truth, strict=True)])
+    lambda predicted, truth: (predicted - truth).square().mean().item(),
+    lambda predicted, truth: -10 * math.log((predicted - truth).square().mean().item() + 1e-12),
+    lambda predicted, truth: -10 * math.log10((predicted - truth).abs().mean().item() + 1e-12),
+    lambda predicted, truth: float(
+        np.mean([psnr(one, other) for one, other in zip(predicted, truth, strict=True)])
     ),
-    lambda guess, truth: -10 * (guess - truth).square().mean().log10().item(),
+    lambda predicted, truth: -10 * (predicted - truth).square().mean().log10().item(),
 )
 def check_psnr(answer):
-    """A function (guess, truth) that gives the PSNR in dB of all pixels together, for colours from
-    0 to 1.
+    """A function (predicted, truth) that gives the PSNR in dB of all pixels together, for colours
+    from 0 to 1.
     """
     truth = torch.rand(3, 4, 8, 8, 3, generator=torch.Generator().manual_seed(0))
     uneven = truth.clone()
     uneven[0] += 0.3
     cases = (
-        ("a guess that is off by 0.1 everywhere", truth + 0.1),
-        ("a black guess", torch.zeros_like(truth)),
+        ("a prediction that is off by 0.1 everywhere", truth + 0.1),
+        ("a black prediction", torch.zeros_like(truth)),
         (
-            "a guess with one bad clip and two perfect ones (mean first, then the logarithm)",
+            "a prediction with one bad clip and two perfect ones (mean first, then the logarithm)",
             uneven,
         ),
-        ("a perfect guess", truth),
+        ("a perfect prediction", truth),
     )
-    for what, guess in cases:
-        given = answer(guess, truth)
-        expected = psnr(guess, truth)
+    for what, predicted in cases:
+        given = answer(predicted, truth)
+        expected = psnr(predicted, truth)
         expect(
             math.isclose(float(given), expected, abs_tol=0.01),
             f"for {what} the PSNR is {expected:.2f} dB, not {float(given):.2f}",

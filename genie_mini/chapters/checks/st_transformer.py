@@ -2,7 +2,7 @@
 
 import torch
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
 

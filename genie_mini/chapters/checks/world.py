@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.action_map import visible_actions
 from genie_mini.world import record
 

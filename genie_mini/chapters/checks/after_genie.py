@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 
 KINDS = ("published", "stated", "not public")
 _TRUE_KINDS = {

@@ -1,7 +1,8 @@
-"""What the chapters show things with: pictures with alt text, a slider over pictures, and the map
-of the system.
+"""What the chapters show things with: pictures, a slider over pictures, the player, and the map of
+the system.
 
-Everything here becomes plain HTML in the page, so it works without a kernel and offline.
+Everything here becomes plain HTML in the page, so it works without a kernel and offline. What there
+is to see in a picture stands in the metadata of its cell; the build puts it in for `alt=""`.
 """
 
 import base64
@@ -9,43 +10,21 @@ import html
 import io
 import json
 import os
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import HTML
+from matplotlib.figure import Figure
 from PIL import Image
 
+from genie_mini.chapters.plots import PARTS
+from genie_mini.genie import Genie
 from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import level_picture
 from genie_mini.play.widget import Player, page_player, player_options, recorded_game
 from genie_mini.world import HELD_OUT_SEED
-
-_STYLE = json.loads(
-    (Path(__file__).parents[1] / "figures" / "style.json").read_text(encoding="utf-8")
-)["parts"]
-COLORS = {part: schemes["light"]["line"] for part, schemes in _STYLE.items()}
-
-matplotlib.rcParams.update(
-    {
-        "figure.figsize": (6.4, 3.2),
-        "figure.dpi": 110,
-        "figure.constrained_layout.use": True,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.prop_cycle": matplotlib.cycler(
-            color=[
-                COLORS[part] for part in ("tokenizer", "action", "dynamics", "memory", "neutral")
-            ]
-        ),
-        "axes.grid": True,
-        "grid.alpha": 0.3,
-        "image.cmap": "viridis",
-        "legend.frameon": False,
-    }
-)
 
 
 def _source(picture, scale):
@@ -53,7 +32,7 @@ def _source(picture, scale):
     enlarged.
     """
     file = io.BytesIO()
-    if isinstance(picture, plt.Figure):
+    if isinstance(picture, Figure):
         picture.savefig(file, format="png", facecolor="white")
         plt.close(picture)
     else:
@@ -64,25 +43,27 @@ def _source(picture, scale):
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
-def picture(figure, alt, scale=4):
-    """Show one picture, a matplotlib figure or a frame (height, width, 3), with a text for those
-    who cannot see it.
-    """
-    return HTML(
-        f'<img src="{_source(figure, scale)}" alt="{html.escape(alt, quote=True)}" '
-        'style="image-rendering:pixelated">'
-    )
+def picture(figure: Figure | np.ndarray, scale: int = 4) -> HTML:
+    """Show one picture: a matplotlib figure, or a frame (height, width, 3) so many times larger."""
+    return HTML(f'<img src="{_source(figure, scale)}" alt="" style="image-rendering:pixelated">')
 
 
-def strip(frames, gap=2):
+def strip(frames: Sequence, gap: int = 2) -> np.ndarray:
     """Put frames (n, height, width, 3) side by side into one picture, with white gaps."""
-    frames = np.asarray(frames)
-    padded = np.pad(frames, ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=1.0)
+    padded = np.pad(np.asarray(frames), ((0, 0), (0, 0), (0, gap), (0, 0)), constant_values=1.0)
     return np.concatenate(list(padded), axis=1)[:, :-gap]
 
 
+def grid(rows: Sequence, gap: int = 2) -> np.ndarray:
+    """Put rows of frames, each as `strip` takes it, below one another, with white gaps."""
+    strips = [
+        np.pad(strip(row, gap), ((0, gap), (0, 0), (0, 0)), constant_values=1.0) for row in rows
+    ]
+    return np.concatenate(strips)[:-gap]
+
+
 _SLIDES = """<figure class="genie-slides" style="margin:0.5em 0">
-<img src="{first}" alt="{alt}" style="image-rendering:pixelated;max-width:100%">
+<img src="{first}" alt="" style="image-rendering:pixelated;max-width:100%">
 <div><label>{name} <input type="range" min="0" max="{last}" value="{start}" style="width:min(60%,20em);vertical-align:middle"
 aria-valuetext="{label}" oninput="const figure=this.closest('figure'),data=JSON.parse(figure.querySelector('script').textContent);
 figure.querySelector('img').src=data.pictures[this.value];figure.querySelector('output').textContent=data.labels[this.value];
@@ -90,25 +71,23 @@ this.setAttribute('aria-valuetext',data.labels[this.value])"></label> <output>{l
 <script type="application/json">{data}</script></figure>"""
 
 
-def slides(pictures, labels, *, name, alt, start=0, scale=4):
+def slides(
+    pictures: Mapping[object, Figure | np.ndarray], *, name: str, start: int = 0, scale: int = 4
+) -> HTML:
     """Show one of several pictures, chosen with a slider that works by mouse and keyboard.
 
     Args:
-        pictures: matplotlib figures, or frames (height, width, 3), computed beforehand.
-        labels: what the slider stands at, one text a picture.
+        pictures: matplotlib figures, or frames (height, width, 3), computed beforehand, by what the
+            slider stands at.
         name: what the slider changes.
-        alt: what there is to see, in all pictures together.
         start: which picture comes first.
         scale: how many times larger to show frames.
     """
-    if len(pictures) != len(labels):
-        raise ValueError(f"one label a picture is needed, got {len(labels)} for {len(pictures)}")
-    sources = [_source(picture, scale) for picture in pictures]
-    labels = [str(label) for label in labels]
+    sources = [_source(picture, scale) for picture in pictures.values()]
+    labels = [str(label) for label in pictures]
     return HTML(
         _SLIDES.format(
             first=sources[start],
-            alt=html.escape(alt, quote=True),
             name=html.escape(name),
             last=len(sources) - 1,
             start=start,
@@ -118,6 +97,7 @@ def slides(pictures, labels, *, name, alt, start=0, scale=4):
     )
 
 
+LEVEL = HELD_OUT_SEED + 5  # in which the pages' game is played
 GAME = (
     ["right"] * 6
     + ["jump right"]
@@ -130,7 +110,13 @@ GAME = (
 GAME += ["jump left"] + ["dash left"] * 4 + ["right"] * 6 + ["jump right"] + ["dash right"] * 8
 
 
-def player(genie, names, *, form="play", plan=(), level=5, steps=8, alt):
+def player(
+    genie: Genie,
+    names: list[str],
+    *,
+    form: str = "play",
+    plan: Sequence[str] = (),
+) -> HTML | Player:
     """The learnt world to play. The built book's pages play it by themselves; in a notebook that
     somebody runs, the kernel does.
 
@@ -138,25 +124,15 @@ def player(genie, names, *, form="play", plan=(), level=5, steps=8, alt):
         genie: the shipped `mini`, which is what the pages play.
         names: what each latent action means.
         form: see `genie_mini.play.widget.player_options`.
-        plan: names of real actions: a game to replay beside the true one, in the held-out level
-            `level`, counted from 0.
-        steps: MaskGIT steps of a frame, at first.
-        alt: what there is to see in the strip that stands in for the player where a page may run no
-            script.
+        plan: names of real actions: a game to replay beside the true one, in `LEVEL`.
     """
-    level += HELD_OUT_SEED
-    recording = recorded_game(list(plan), names, level) if plan else None
-    options = {
-        "form": form,
-        "action_names": names,
-        "steps": steps,
-        "recording": recording,
-    }
+    recording = recorded_game(list(plan), names, LEVEL) if plan else None
     if "GENIE_PAGE" not in os.environ:
-        return Player(genie, **options)
-    session = genie.play(level_picture(level, genie.config.tokenizer.image_size), seed=0)
+        return Player(genie, form=form, action_names=names, recording=recording)
+    options = player_options(genie, form, action_names=names, recording=recording)
+    session = genie.play(level_picture(LEVEL, genie.config.tokenizer.image_size), seed=0)
     frames = [session.frame] + [session.step(names.index("dash right")) for _ in range(7)]
-    return page_player(player_options(genie, **options), torch.stack(frames), alt)
+    return page_player(options, torch.stack(frames), alt="")
 
 
 # Boxes of the map: part, text, x, y, width.
@@ -178,7 +154,7 @@ _ARROWS = (
 )
 
 
-def you_are_here(*parts):
+def you_are_here(*parts: str) -> HTML:
     """The map of the system with some of its boxes filled: video, tokenizer, action, dynamics,
     memory, play.
     """
@@ -189,7 +165,7 @@ def you_are_here(*parts):
             'stroke-opacity=".5"/>'
         )
     for name, (part, text, x, y, width) in _BOXES.items():
-        here, colors = name in parts, _STYLE[part]["light"]
+        here, colors = name in parts, PARTS[part]["light"]
         fill = f"var(--genie-{part}-fill,{colors['fill']})" if here else "none"
         ink = f"var(--genie-{part}-text,{colors['text']})" if here else "currentColor"
         line = f"var(--genie-{part}-line,{colors['line']})"

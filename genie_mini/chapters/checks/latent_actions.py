@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.action_map import fit_action_map
 from genie_mini.models.latent_action import displaced, entropy
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig

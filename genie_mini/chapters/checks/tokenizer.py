@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.metrics import psnr
 from genie_mini.models.patches import unfold
 

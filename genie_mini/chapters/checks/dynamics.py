@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.models.maskgit import num_masked, sample_tokens
 
 MASK = 1024
@@ -43,13 +43,13 @@ def _cosine(num_tokens, maskgit_steps):
     return [min(masked, num_tokens - step - 1) for step, masked in enumerate(cosine)]
 
 
-def _those_shown(num_tokens, maskgit_steps):
+def _those_unmasked(num_tokens, maskgit_steps):
     return [
         num_tokens - num_masked(num_tokens, step, maskgit_steps) for step in range(maskgit_steps)
     ]
 
 
-@exercise(_square_only, _one_step_late, _linear, _cosine, _those_shown)
+@exercise(_square_only, _one_step_late, _linear, _cosine, _those_unmasked)
 def check_num_masked(answer):
     """A function (num_tokens, maskgit_steps) that gives a list: how many tokens are still masked
     after each step.
@@ -72,7 +72,7 @@ def check_num_masked(answer):
         expect(given[-1] == 0, f"{where} {given[-1]} tokens are masked after the last step")
         masked = num_tokens
         for step, count in enumerate(given):
-            expect(count < masked, f"{where} step {step + 1} shows no new token")
+            expect(count < masked, f"{where} step {step + 1} unmasks no new token")
             masked = count
             expected = num_masked(num_tokens, step, maskgit_steps)
             expect(
@@ -172,9 +172,9 @@ def _one_too_far(logits, temperature, points):
     _one_too_far,
     lambda logits, temperature, points: logits.argmax(-1),
 )
-def check_draw(answer):
-    """A function (logits, temperature, points) that draws as the package's `draw` does, with the
-    random points given.
+def check_sample_tokens(answer):
+    """A function (logits, temperature, points) that samples as the package's
+    `sample_tokens` does, with the random points given.
     """
     for seed, (shape, temperature) in enumerate(
         (((7,), 1.0), ((6, 64, 50), 1.0), ((4, 64, 50), 2.0), ((4, 64, 50), 0.5))
@@ -238,7 +238,7 @@ def check_keep_surest(answer):
             f"the shape is {tuple(given.shape)}, not {tuple(masked.shape)}",
         )
         given = given.bool()
-        expect(not (given & ~masked).any(), "a place is marked that has been shown already")
+        expect(not (given & ~masked).any(), "a place is marked that has been unmasked already")
         counts = given.sum(dim=1).tolist()
         expect(
             counts == [k] * rows,
@@ -270,14 +270,14 @@ def _divided_by_the_count(logits, tokens, masked, weights):
     ).mean()
 
 
-def _zero_where_visible(logits, tokens, masked, weights):
+def _zero_where_unmasked(logits, tokens, masked, weights):
     losses = F.cross_entropy(logits.flatten(0, 1), tokens.flatten(), reduction="none").view_as(
         weights
     )
     return (losses * weights * masked).sum() / weights.sum()
 
 
-def _of_the_visible(logits, tokens, masked, weights):
+def _of_the_unmasked(logits, tokens, masked, weights):
     return _right_loss(logits, tokens, ~masked, weights)
 
 
@@ -290,8 +290,8 @@ def _right_loss(logits, tokens, masked, weights):
     _mean_of_all,
     _without_weights,
     _divided_by_the_count,
-    _zero_where_visible,
-    _of_the_visible,
+    _zero_where_unmasked,
+    _of_the_unmasked,
 )
 def check_masked_loss(answer):
     """A function (logits, tokens, masked, weights): the weighted mean of the cross-entropy over the
@@ -314,7 +314,7 @@ def check_masked_loss(answer):
         (gradient,) = torch.autograd.grad(given.sum(), logits)
         expect(
             not gradient[~masked].any(),
-            "a visible token pulls at the logits: its answer stands in the input",
+            "an unmasked token pulls at the logits: its answer stands in the input",
         )
         expected = _right_loss(logits, tokens, masked, weights).item()
         close = math.isclose(given.item(), expected, rel_tol=1e-4)

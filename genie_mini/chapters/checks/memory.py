@@ -5,7 +5,7 @@ from itertools import accumulate
 
 import torch
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.metrics import wilson
 from genie_mini.models.lookback import RUN, SparseLookback
 
@@ -171,11 +171,11 @@ def check_reach(answer):
         )
 
 
-def _one_neighbour(before, own, after):
+def _one_neighbor(before, own, after):
     return max(before, after) - own
 
 
-def _ranked(tokens, relevance=_one_neighbour, left_out=2, before_the_first=0.0, recency=1):
+def _ranked(tokens, relevance=_one_neighbor, left_out=2, before_the_first=0.0, recency=1):
     """Old frames by relevance, the most relevant last; the options plant mistakes."""
     alike = (tokens == tokens[-1]).double().mean(dim=1).tolist()
     before = [before_the_first, *alike]

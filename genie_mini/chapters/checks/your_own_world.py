@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.training.config import TRAINING_PRESETS, TrainingConfig
 from genie_mini.training.phases import build_phases
 

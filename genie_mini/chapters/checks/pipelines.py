@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from checks import exercise, expect
-from genie_mini import Genie
+from genie_mini.chapters.checks import exercise, expect
 from genie_mini.data.platformer import PlatformerVideos
+from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsConfig
 from genie_mini.models.latent_action import LatentActionConfig
 from genie_mini.models.quantizer import QuantizerConfig

@@ -1,0 +1,34 @@
+"""Saved tables are found from wherever a chapter lies, and say what made them."""
+
+import pytest
+
+from genie_mini.chapters.tables import RESULTS, read_table
+from genie_mini.errors import GenieError
+
+NAMES = [
+    path.relative_to(RESULTS).with_suffix("").as_posix()
+    for path in sorted([*RESULTS.glob("*.json"), *RESULTS.glob("*/*.json")])
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_table_is_read_and_says_what_made_it(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert read_table(name)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(("genie-mini memory ", "python benchmarks/"))
+    assert "(these weights, dynamics " in line
+
+
+def test_other_weights_are_said(tmp_path, monkeypatch, capsys):
+    text = (RESULTS / "memory" / "budget.json").read_text(encoding="utf-8")
+    content = text.replace('"dynamics.safetensors": "', '"dynamics.safetensors": "00')
+    (tmp_path / "old.json").write_text(content, encoding="utf-8")
+    monkeypatch.setattr("genie_mini.chapters.tables.RESULTS", tmp_path)
+    read_table("old")
+    assert "OTHER WEIGHTS" in capsys.readouterr().out
+
+
+def test_a_table_that_is_not_there_is_named():
+    with pytest.raises(GenieError, match="there is no table 'memory/reccall'"):
+        read_table("memory/reccall")

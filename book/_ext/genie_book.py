@@ -14,6 +14,7 @@ import nbformat
 from execute_notebooks import run_all
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
+from set_up import AT_ONCE
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,12 +81,15 @@ def execute_notebooks(app, env, names):
                 cache.match_cache_notebook(nbformat.read(path, as_version=4))
             except KeyError:
                 missing.append(path)
+    if missing:
+        print(f"executing {len(missing)} chapters, up to {AT_ONCE} at once", flush=True)
     try:
         for path, notebook, seconds in run_all(missing):
             bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
             cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
     except RuntimeError as error:
         raise ExtensionError(str(error)) from error
+    print("making the pages", flush=True)  # Sphinx itself says nothing, so that warnings stand out
 
 
 def place_browser_code(app):

@@ -56,6 +56,14 @@ def test_times_may_be_rounded(tmp_path):
     assert seen(tmp_path / "film.mkv") == [list(range(6))]
 
 
+def test_the_times_of_a_container_that_knows_only_the_order_of_decoding(tmp_path):
+    def prepare(stream):
+        stream.options = {"x264-params": "bframes=3:b-adapt=0"}
+
+    write_video(tmp_path / "film.avi", grey_frames(), codec="libx264", prepare=prepare)
+    assert seen(tmp_path / "film.avi") == [list(range(20))]
+
+
 @pytest.mark.parametrize("kind", ANIMATIONS)
 def test_every_picture_of_an_animation_lasts_as_long_as_it_says(tmp_path, kind):
     write_animation(tmp_path / f"film.{kind}", [100, 300, 250, 500])

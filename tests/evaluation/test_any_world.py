@@ -5,6 +5,7 @@ nothing gets chance.
 import numpy as np
 import pytest
 import torch
+from fake_device import FakeDevice, move
 from world_of_levels import Blind, Exact, Knowing, Oracle, Still, cache_of, level_of, stand_in
 
 from genie_mini.data.cache import CachedVideos
@@ -21,6 +22,7 @@ from genie_mini.evaluation.any_world import (
     reconstruct,
     tokenizer_scores,
 )
+from genie_mini.evaluation.metrics import in_batches
 
 
 @pytest.fixture
@@ -155,3 +157,16 @@ def test_no_clip_is_drawn_twice_and_none_from_training(tmp_path):
 def test_long_films_are_reconstructed_in_order(held_out):
     frames = long_clips(held_out, 2).frames
     assert torch.equal(reconstruct(stand_in(Knowing()), frames), frames)
+
+
+def test_the_scores_are_the_same_on_every_device(held_out, make_genie):
+    def values(genie):
+        clips = draw_clips(held_out, 3, CLIP_FRAMES, key=0)
+        latent = in_batches(genie.latent_action_model.infer, clips.frames)
+        scores = [*tokenizer_scores(genie, clips), *prediction_scores(genie, clips, latent)]
+        return [score.value for score in scores]
+
+    ours = values(make_genie(context=16))
+    with FakeDevice():
+        theirs = values(move(make_genie(context=16)))
+    assert theirs == pytest.approx(ours, abs=1e-3)

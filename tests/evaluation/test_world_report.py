@@ -10,8 +10,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import torch
-from fake_device import FakeDevice, move
 from world_of_levels import cache_of
 
 from genie_mini.data.cache import CachedVideos, true_actions
@@ -63,12 +61,8 @@ def test_an_untrained_genie_is_scored_to_the_end_and_shows_no_skill(found):
     assert scores["true actions named right, by 200 labels"].value < 0.5
     for score in report.scores:
         assert score.interval is None or score.interval[0] <= score.interval[1]
-    for score in report.scores:  # two long clips fit into no five passages
-        assert (score.interval is None) == (
-            score.name == "codes in use"
-            or "of a roll-out" in score.name
-            or "roll-out of" in score.name
-        )
+    without = {score.name for score in report.scores if score.interval is None}
+    assert {name for name in without if "roll-out" not in name} == {"codes in use"}
     assert len(report.latent_to_real) == 8
     table = format_report(report)
     assert all(name in table for name in scores)
@@ -101,22 +95,6 @@ def test_films_of_another_size_are_refused(folder, make_genie):
     train, held_out = (CachedVideos(folder, split) for split in ("train", "held out"))
     with pytest.raises(GenieError, match="draws frames of 32x32 pixels, and the films have 16x16"):
         evaluate_videos(make_genie(size=32), train, held_out, progress=False)
-
-
-def test_the_scores_are_the_same_on_every_device(tmp_path, make_genie):
-    folder = cache_of(tmp_path, lengths=(18,) * 12)
-    train, held_out = (CachedVideos(folder, split) for split in ("train", "held out"))
-
-    def values(genie):
-        report = evaluate_videos(genie, train, held_out, num_clips=4, progress=False)
-        played = draw_pictures(genie, held_out).played
-        return [score.value for score in report.scores], played
-
-    ours, our_pictures = values(make_genie(context=16))
-    with FakeDevice():
-        theirs, their_pictures = values(move(make_genie(context=16)))
-    assert theirs == pytest.approx(ours, abs=1e-3)
-    torch.testing.assert_close(their_pictures, our_pictures, atol=1e-4, rtol=0)
 
 
 class Pictures(HTMLParser):

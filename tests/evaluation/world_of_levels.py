@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from conftest import tiny_config
 
 from genie_mini.data.cache import NO_ACTION, Film, fill_cache
+from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.tokenizer import TokenizerConfig
 
 LEVELS = 16
 NUM_ACTIONS = 8
@@ -59,7 +60,7 @@ def frames_of(levels):
 class Exact:
     """Stands in for a tokenizer that loses nothing: the first of 16 tokens is the level."""
 
-    config = tiny_config().tokenizer
+    config = TokenizerConfig((16, 16), 4, {}, {}, QuantizerConfig(32))
 
     def encode(self, frames):
         tokens = torch.zeros(*frames.shape[:2], 16, dtype=torch.int64)

@@ -3,10 +3,12 @@ measurement, and nowhere else.
 """
 
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from genie_mini.contract import check_choice, check_integer
 from genie_mini.errors import GenieError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -34,10 +36,8 @@ def choose_device(name: str = "auto") -> torch.device:
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    if name == "auto":
+    if check_choice("a device", name, DEVICES) == "auto":
         return torch.device("cuda" if available["cuda"] else "mps" if available["mps"] else "cpu")
-    if name not in available:
-        raise GenieError(f"a device is one of {', '.join(DEVICES)}, got {name!r}")
     if not available[name]:
         there = ", ".join(device for device, found in available.items() if found)
         raise GenieError(f"this machine (or this torch) has no {name} device; it has {there}")
@@ -68,8 +68,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     Raises:
         GenieError: the name is none of `PRECISIONS`.
     """
-    if name not in PRECISIONS:
-        raise GenieError(f"a precision is one of {', '.join(PRECISIONS)}, got {name!r}")
+    check_choice("a precision", name, PRECISIONS)
     return (
         torch.bfloat16 if name == "bf16" or (name == "auto" and has_bf16(device)) else torch.float32
     )
@@ -92,8 +91,25 @@ def in_float32(device: torch.device) -> AbstractContextManager:
 
 
 @contextmanager
-def threads(count: int):
+def float32_weights() -> Iterator[None]:
+    """A context, or a decorator, in which networks are made in float32, whatever torch's default
+    type is: a seed gives the same weights.
+    """
+    before = torch.get_default_dtype()
+    if before == torch.float32:  # nothing global is touched where nothing must be
+        yield
+        return
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
     """Compute with so many threads in this context."""
+    check_integer("threads", count, 1, 1024)
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

@@ -42,7 +42,7 @@ def part_files(folder: Path) -> dict[str, Path]:
         folder, expected = WEIGHTS / content["with"], dict(content["parts"])
         files |= {part: folder / files[part].name for part in expected}
         found = {part: sha256(files[part]) for part in expected}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise GenieError(f"{shared} does not say which weights are shared: {error}") from error
     for part in found:
         if found[part] != expected[part]:

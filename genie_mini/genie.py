@@ -4,13 +4,14 @@ Section 2).
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
+from genie_mini.contract import check_callable, check_path, shown
 from genie_mini.errors import GenieError
 from genie_mini.files import (
     PARTS,
@@ -21,12 +22,16 @@ from genie_mini.files import (
     weights_folder,
     write_atomic,
 )
-from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
-from genie_mini.models.latent_action import LatentActionConfig, LatentActionModel
-from genie_mini.models.quantizer import QuantizerConfig
-from genie_mini.models.tokenizer import TokenizerConfig, VideoTokenizer
+from genie_mini.models.dynamics import DynamicsModel
+from genie_mini.models.latent_action import LatentActionModel
+from genie_mini.models.tokenizer import VideoTokenizer
 from genie_mini.presets import PRESETS, GenieConfig
 from genie_mini.rollout import PlaySession
+
+# Frames of a clip, 1.6 seconds: what the networks are trained and scored on.
+CLIP_FRAMES = 16
+# What weights may be saved as; play computes in float32 with all of them.
+SAVED_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class Genie(nn.Module):
@@ -40,26 +45,27 @@ class Genie(nn.Module):
 
     def __init__(self, config: GenieConfig):
         super().__init__()
+        if not isinstance(config, GenieConfig):
+            raise GenieError(f"a Genie is built from a GenieConfig, got {shown(config)}")
         self.config = config
         self.tokenizer = VideoTokenizer(config.tokenizer)
         self.latent_action_model = LatentActionModel(config.latent_action)
         self.dynamics = DynamicsModel(config.dynamics)
-        self.float()  # whatever torch's default type is: a seed gives the same frames
 
     @property
     def device(self) -> torch.device:
         """Where it computes. `genie.to("cuda")` moves it; pictures are moved to it, and what it
         draws stays there.
         """
-        return self.dynamics.position.device
+        return self.dynamics.device
 
     @classmethod
     def from_preset(cls, name: str) -> "Genie":
         """An untrained Genie: "pocket", "mini", "coinrun" or "paper" (build the last under
         `torch.device("meta")`).
         """
-        if name not in PRESETS:
-            raise GenieError(f"there is no preset {name!r}; there are {', '.join(PRESETS)}")
+        if not isinstance(name, str) or name not in PRESETS:
+            raise GenieError(f"there is no preset {shown(name)}; there are {', '.join(PRESETS)}")
         return cls(PRESETS[name]()).eval()
 
     @classmethod
@@ -71,27 +77,23 @@ class Genie(nn.Module):
             ValueError: the folder or one of its files is missing, damaged, or does not belong to
                 this configuration.
         """
-        folder = weights_folder(name_or_folder)
+        folder = weights_folder(check_path("name_or_folder", name_or_folder))
         if not folder.is_dir():
             shipped = ", ".join(sorted(path.parent.name for path in WEIGHTS.glob("*/config.json")))
             raise GenieError(
                 f"no weights called {str(name_or_folder)!r}: give one of {shipped}, or a folder "
                 "of trained weights"
             )
-        config = load_config(folder / "config.json")
-        try:
-            genie = cls(config)
-        except (ValueError, TypeError) as error:
-            raise GenieError(
-                f"{folder / 'config.json'} is not the configuration of a Genie: {error}"
-            ) from error
+        genie = cls(load_config(folder / "config.json"))
         for part, file in part_files(folder).items():
             load_weights(getattr(genie, part), file)
         return genie.eval()
 
     def save(self, folder: str | Path, dtype: torch.dtype = torch.float32) -> None:
         """Write configuration and weights into a folder; each file whole or not at all."""
-        folder = Path(folder)
+        folder = Path(check_path("folder", folder))
+        if dtype not in SAVED_TYPES:
+            raise GenieError(f"weights are saved as one of {SAVED_TYPES}, got {shown(dtype)}")
         folder.mkdir(parents=True, exist_ok=True)
         write_atomic(
             folder / "config.json", json.dumps(asdict(self.config), indent=1).encode() + b"\n"
@@ -121,7 +123,7 @@ class Genie(nn.Module):
 
 
 def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
-    """What a network that was trained on clips of 16 frames says of a longer video, (batch, T,
+    """What a network that was trained on clips of `CLIP_FRAMES` says of a longer video, (batch, T,
     height, width, 3).
 
     Args:
@@ -132,36 +134,45 @@ def in_windows(function: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
         The results in order, (batch, T or T - 1, ...). Windows overlap by half; all but the first
         give those of their second half.
     """
-    if frames.shape[1] <= 16:
+    check_callable("function", function)
+    if not isinstance(frames, Tensor) or frames.ndim < 2 or not frames.numel():
+        raise GenieError(f"frames must be (batch, time, ...), got {shown(frames)}")
+    if frames.shape[1] <= CLIP_FRAMES:
         return function(frames)
-    results = function(frames[:, :9])
-    for start in range(1, frames.shape[1] - 8, 8):
-        new = function(frames[:, start : start + 16])[:, results.shape[1] - start :]
+    half = CLIP_FRAMES // 2
+    results = function(frames[:, : half + 1])
+    for start in range(1, frames.shape[1] - half, half):
+        new = function(frames[:, start : start + CLIP_FRAMES])[:, results.shape[1] - start :]
         results = torch.cat([results, new], dim=1)
     return results
 
 
 def load_config(path: Path) -> GenieConfig:
-    """Read a configuration that `Genie.save` wrote, or raise a ValueError that says what is wrong
+    """Read a configuration that `Genie.save` wrote, or raise a GenieError that says what is wrong
     with it.
     """
     try:
-        content = json.loads(path.read_text())
-        parts: dict[str, Any] = {}
-        for name, kind in (
-            ("tokenizer", TokenizerConfig),
-            ("latent_action", LatentActionConfig),
-            ("dynamics", DynamicsConfig),
-        ):
-            fields: dict[str, Any] = {
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in content[name].items()
-            }
-            if "quantizer" in fields:
-                fields["quantizer"] = QuantizerConfig(**fields["quantizer"])
-            parts[name] = kind(**fields)
-        return GenieConfig(**parts)
+        return _from_json(GenieConfig, json.loads(path.read_text(encoding="utf-8")), "it")
     except FileNotFoundError:
         raise GenieError(f"{path} is missing: {path.parent} holds no trained Genie") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GenieError(f"{path} is not the configuration of a Genie: {error}") from error
+
+
+def _from_json(kind: type, content: Any, name: str) -> Any:
+    """A dataclass from a JSON object of its fields, those that are dataclasses likewise."""
+    if not isinstance(content, dict):
+        raise GenieError(f"{name} is not an object but {content!r}")
+    known = {field.name: field for field in fields(kind)}
+    unknown = sorted(content.keys() - known.keys())
+    if unknown:
+        raise GenieError(f"{name} holds {unknown[0]!r}; {kind.__name__} has {', '.join(known)}")
+    kinds, values = get_type_hints(kind), {}
+    for key, value in content.items():
+        if is_dataclass(kinds[key]):
+            value = _from_json(cast(type, kinds[key]), value, key)
+        values[key] = tuple(value) if isinstance(value, list) else value
+    for key, field in known.items():
+        if key not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise GenieError(f"{name} has no {key}")
+    return kind(**values)

@@ -2,57 +2,117 @@
 parameters.
 """
 
+import math
 from dataclasses import dataclass
 
+from genie_mini.contract import check_config
+from genie_mini.errors import GenieError
 from genie_mini.models.dynamics import DynamicsConfig
 from genie_mini.models.latent_action import LatentActionConfig
 from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.models.tokenizer import TokenizerConfig
 
 
 @dataclass(frozen=True)
 class GenieConfig:
-    """Everything that fixes the shapes of a Genie's three networks."""
+    """Everything that fixes the shapes of a Genie's three networks, which must fit each other.
+
+    Their pictures are of one size; that of the latent action model may be rounded up to its
+    patches, as the paper's is, which serves to count parameters but not to play.
+    """
 
     tokenizer: TokenizerConfig
     latent_action: LatentActionConfig
     dynamics: DynamicsConfig
 
-
-def _stack(num_blocks, width, num_heads, head_width=None):
-    return {
-        "num_blocks": num_blocks,
-        "width": width,
-        "num_heads": num_heads,
-        "head_width": head_width,
-    }
+    def __post_init__(self) -> None:
+        check_config(self)
+        tokenizer, latent_action, dynamics = self.tokenizer, self.latent_action, self.dynamics
+        patch = latent_action.patch_size
+        padded = tuple(math.ceil(side / patch) * patch for side in tokenizer.image_size)
+        for name, own, others in (
+            ("dynamics.grid", dynamics.grid, tokenizer.grid),
+            ("dynamics.num_codes", dynamics.num_codes, tokenizer.quantizer.num_codes),
+            ("dynamics.num_actions", dynamics.num_actions, latent_action.quantizer.num_codes),
+            ("latent_action.image_size", latent_action.image_size, padded),
+        ):
+            if own != others:
+                raise GenieError(f"{name} is {own}, but the other networks need {others}")
 
 
 def pocket() -> GenieConfig:
     """32x32 pixels, patches of 4: trains in a quarter of an hour on two cores."""
     return GenieConfig(
-        TokenizerConfig((32, 32), 4, _stack(2, 96, 3), _stack(3, 96, 3), QuantizerConfig(512)),
-        LatentActionConfig((32, 32), 4, _stack(2, 64, 2), _stack(2, 64, 2)),
-        DynamicsConfig((8, 8), 512, _stack(4, 96, 3)),
+        tokenizer=TokenizerConfig(
+            image_size=(32, 32),
+            patch_size=4,
+            encoder=STTransformerConfig(num_blocks=2, width=96, num_heads=3),
+            decoder=STTransformerConfig(num_blocks=3, width=96, num_heads=3),
+            quantizer=QuantizerConfig(num_codes=512),
+        ),
+        latent_action=LatentActionConfig(
+            image_size=(32, 32),
+            patch_size=4,
+            encoder=STTransformerConfig(num_blocks=2, width=64, num_heads=2),
+            decoder=STTransformerConfig(num_blocks=2, width=64, num_heads=2),
+        ),
+        dynamics=DynamicsConfig(
+            grid=(8, 8),
+            num_codes=512,
+            transformer=STTransformerConfig(num_blocks=4, width=96, num_heads=3),
+        ),
     )
 
 
 def mini() -> GenieConfig:
     """64x64 pixels, patches of 8: the weights that ship with the package."""
     return GenieConfig(
-        TokenizerConfig((64, 64), 8, _stack(2, 128, 4), _stack(3, 128, 4), QuantizerConfig(1024)),
-        LatentActionConfig((64, 64), 8, _stack(2, 96, 3), _stack(2, 128, 4)),
-        DynamicsConfig((8, 8), 1024, _stack(4, 128, 2)),
+        tokenizer=TokenizerConfig(
+            image_size=(64, 64),
+            patch_size=8,
+            encoder=STTransformerConfig(num_blocks=2, width=128, num_heads=4),
+            decoder=STTransformerConfig(num_blocks=3, width=128, num_heads=4),
+            quantizer=QuantizerConfig(num_codes=1024),
+        ),
+        latent_action=LatentActionConfig(
+            image_size=(64, 64),
+            patch_size=8,
+            encoder=STTransformerConfig(num_blocks=2, width=96, num_heads=3),
+            decoder=STTransformerConfig(num_blocks=2, width=128, num_heads=4),
+        ),
+        dynamics=DynamicsConfig(
+            grid=(8, 8),
+            num_codes=1024,
+            transformer=STTransformerConfig(num_blocks=4, width=128, num_heads=2),
+        ),
     )
 
 
 def coinrun() -> GenieConfig:
     """The paper's CoinRun study (Appendix F, Tables 15 to 17): 64x64 pixels, patches of 4."""
-    eight = _stack(8, 512, 8)
+    eight = STTransformerConfig(num_blocks=8, width=512, num_heads=8)
     return GenieConfig(
-        TokenizerConfig((64, 64), 4, eight, eight, QuantizerConfig(1024)),
-        LatentActionConfig((64, 64), 4, eight, eight, quantizer=QuantizerConfig(6)),
-        DynamicsConfig((16, 16), 1024, _stack(12, 512, 8), num_actions=6),
+        tokenizer=TokenizerConfig(
+            image_size=(64, 64),
+            patch_size=4,
+            encoder=eight,
+            decoder=eight,
+            quantizer=QuantizerConfig(num_codes=1024),
+        ),
+        latent_action=LatentActionConfig(
+            image_size=(64, 64),
+            patch_size=4,
+            encoder=eight,
+            decoder=eight,
+            quantizer=QuantizerConfig(num_codes=6),
+        ),
+        dynamics=DynamicsConfig(
+            grid=(16, 16),
+            num_codes=1024,
+            transformer=STTransformerConfig(num_blocks=12, width=512, num_heads=8),
+            num_actions=6,
+        ),
     )
 
 
@@ -65,12 +125,25 @@ def paper() -> GenieConfig:
     would do. An ST block counts as two of the paper's layers, the reading under which the published
     totals come out.
     """
+    latent_action = STTransformerConfig(num_blocks=10, width=1024, num_heads=16, head_width=64)
     return GenieConfig(
-        TokenizerConfig(
-            (92, 160), 4, _stack(6, 512, 8, 64), _stack(10, 1024, 16, 64), QuantizerConfig(1024)
+        tokenizer=TokenizerConfig(
+            image_size=(92, 160),
+            patch_size=4,
+            encoder=STTransformerConfig(num_blocks=6, width=512, num_heads=8, head_width=64),
+            decoder=STTransformerConfig(num_blocks=10, width=1024, num_heads=16, head_width=64),
+            quantizer=QuantizerConfig(num_codes=1024),
         ),
-        LatentActionConfig((96, 160), 16, _stack(10, 1024, 16, 64), _stack(10, 1024, 16, 64)),
-        DynamicsConfig((23, 40), 1024, _stack(24, 5120, 36, 128)),
+        latent_action=LatentActionConfig(
+            image_size=(96, 160), patch_size=16, encoder=latent_action, decoder=latent_action
+        ),
+        dynamics=DynamicsConfig(
+            grid=(23, 40),
+            num_codes=1024,
+            transformer=STTransformerConfig(
+                num_blocks=24, width=5120, num_heads=36, head_width=128
+            ),
+        ),
     )
 
 

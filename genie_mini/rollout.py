@@ -5,11 +5,20 @@ pass to keep the finished frame, and one pass of the tokenizer's decoder, howeve
 been going on.
 """
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from genie_mini.errors import GenieError
-from genie_mini.models.patches import check_frames
+from genie_mini.contract import (
+    check_frames,
+    check_indices,
+    check_integer,
+    check_parts,
+    check_seed,
+)
+from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 
 
 class Rollout:
@@ -24,22 +33,28 @@ class Rollout:
     """
 
     def __init__(self, genie, prompt: Tensor, seed: int = 0):
-        check_frames(prompt, genie.config.tokenizer.image_size)
+        check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+        prompt = check_frames(prompt, genie.config.tokenizer.image_size, genie.device)
         # in training mode, batch statistics would take the place of the learnt ones
         self.genie = genie.eval()
         self._window = genie.config.dynamics.context - 1
-        self._generator = torch.Generator().manual_seed(seed)
-        prompt = prompt[:, -self._window :].float().to(genie.device)
+        self._generator = torch.Generator().manual_seed(check_seed(seed))
+        prompt = prompt[:, -max(1, self._window) :]  # the present is seen even with no past
         tokens = genie.tokenizer.encode(prompt)
         actions = torch.empty(len(prompt), 0, dtype=torch.int64, device=genie.device)
         if prompt.shape[1] > 1:
             actions = genie.latent_action_model.infer(prompt)
         self._cache = genie.dynamics.prefill(tokens, actions)
-        decoded, self._decoder_cache = genie.tokenizer.decode_next(tokens, None)
+        decoded, present = genie.tokenizer.decode_next(tokens, None)
+        self._decoder_cache = present.last(self._window)
         self.tokens, self.frames = tokens[:, -1], decoded[:, -1]
 
     def step(
-        self, actions: Tensor, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None
+        self,
+        actions: Tensor,
+        maskgit_steps: int = PLAY_MASKGIT_STEPS,
+        temperature: float = 1.0,
+        on_step: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         """Take one latent action in every world, (batch,) int64, and return the next frames (batch,
         height, width, 3).
@@ -51,13 +66,13 @@ class Rollout:
             on_step: called with the tokens after each of them; see `DynamicsModel.sample`.
         """
         dynamics, tokenizer = self.genie.dynamics, self.genie.tokenizer
-        num_actions = self.genie.config.dynamics.num_actions
-        if actions.min() < 0 or actions.max() >= num_actions:
-            raise GenieError(
-                f"latent actions are the integers from 0 to {num_actions - 1}, got "
-                f"{actions.tolist()}"
-            )
-        actions = actions.to(self.genie.device)
+        actions = check_indices(
+            "latent actions, one for every world,",
+            actions,
+            (len(self.tokens),),
+            dynamics.num_actions,
+            self.genie.device,
+        )
         self.tokens = dynamics.sample(
             self._cache,
             actions,
@@ -84,10 +99,10 @@ class PlaySession:
     """
 
     def __init__(self, genie, prompt: Tensor, seed: int = 0):
-        prompt = torch.as_tensor(prompt)
-        self._rollout = Rollout(
-            genie, prompt[None, None] if prompt.ndim == 3 else prompt[None], seed
-        )
+        prompt = torch.from_numpy(prompt) if isinstance(prompt, np.ndarray) else prompt
+        if isinstance(prompt, Tensor):
+            prompt = prompt[None, None] if prompt.ndim == 3 else prompt[None]
+        self._rollout = Rollout(genie, prompt, seed)
 
     @property
     def frame(self) -> Tensor:
@@ -100,10 +115,17 @@ class PlaySession:
         return self._rollout.tokens[0]
 
     def step(
-        self, action: int, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None
+        self,
+        action: int,
+        maskgit_steps: int = PLAY_MASKGIT_STEPS,
+        temperature: float = 1.0,
+        on_step: Callable[[Tensor], None] | None = None,
     ) -> Tensor:
         """Take one latent action and return the next frame, (height, width, 3); see
         `Rollout.step`.
         """
-        self._rollout.step(torch.tensor([int(action)]), maskgit_steps, temperature, on_step)
+        last = self._rollout.genie.config.dynamics.num_actions - 1
+        told = f"latent actions are the integers from 0 to {last}"
+        action = check_integer("action", action, 0, last, told)
+        self._rollout.step(torch.tensor([action]), maskgit_steps, temperature, on_step)
         return self.frame

@@ -16,6 +16,7 @@ from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsConfig
 from genie_mini.models.latent_action import LatentActionConfig
 from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.models.tokenizer import TokenizerConfig
 from genie_mini.presets import GenieConfig
 
@@ -34,7 +35,7 @@ def pytest_configure(config):
 
 
 def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1):
-    stack = {"num_blocks": num_blocks, "width": 16, "num_heads": 2}
+    stack = STTransformerConfig(num_blocks=num_blocks, width=16, num_heads=2)
     grid = (size // patch_size, size // patch_size)
     return GenieConfig(
         TokenizerConfig(

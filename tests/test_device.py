@@ -115,6 +115,29 @@ def test_the_environment_plays_on_every_device(make_genie):
     assert np.abs(ours.astype(int) - theirs).max() <= 1
 
 
+@pytest.mark.parametrize("lookback", LOOKBACKS)
+def test_torchs_default_type_changes_nothing(make_genie, clips, lookback):
+    def computed():
+        genie = make_genie().with_lookback(lookback)
+        tokens, actions = genie.tokenizer.encode(clips), genie.latent_action_model.infer(clips)
+        torch.manual_seed(0)
+        losses = [
+            genie.tokenizer(clips)["loss"],
+            genie.latent_action_model(clips)["loss"],
+            genie.dynamics.loss(tokens, actions)["loss"],
+        ]
+        return [played(genie, clips, CPU), *losses, *genie.state_dict().values()]
+
+    before = computed()
+    torch.set_default_dtype(torch.float64)
+    try:
+        after = computed()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(before, after, strict=True):
+        assert one.dtype == other.dtype and torch.equal(one, other)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 def test_a_seed_gives_the_same_frames_on_the_gpu(make_genie, clips):
     ours = played(make_genie(), clips, CPU)

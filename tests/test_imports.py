@@ -24,6 +24,8 @@ EXCEPTIONS = {
     ("contract", "errors"),
     ("files", "errors"),
     ("device", "errors"),
+    ("device", "contract"),
+    ("contract", "errors"),
 }
 LAYER_OF = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from genie_mini.errors import GenieError
 from genie_mini.rollout import PlaySession, Rollout
 
 
@@ -144,3 +145,14 @@ def test_impossible_sampling_is_refused(genie, clips, options, problem):
 def test_wrong_prompts_are_refused(genie, prompt):
     with pytest.raises(ValueError, match="frames"):
         genie.play(prompt)
+
+
+def test_with_a_context_of_one_frame_nothing_of_the_past_is_seen(make_genie, clips):
+    genie = make_genie(context=1)
+    rollout = Rollout(genie, clips)
+    actions = [torch.full((2,), action) for action in (3, 5, 3)]
+    frames = [rollout.step(action, maskgit_steps=2, temperature=0) for action in actions]
+    torch.testing.assert_close(frames[0], frames[2], atol=1e-5, rtol=0)
+    assert not torch.equal(frames[0], frames[1])
+    with pytest.raises(GenieError, match="no past for 'sparse' to choose"):
+        genie.with_lookback("sparse")

@@ -6,6 +6,7 @@ from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsConfig
 from genie_mini.models.latent_action import LatentActionConfig
 from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.models.tokenizer import TokenizerConfig
 from genie_mini.presets import GenieConfig
 
@@ -16,7 +17,7 @@ NAMES = ["left", "left", "right", "right", "jump", "jump", "nothing", "nothing"]
 def tiny_genie(seed=0):
     """A Genie whose weights are the seed's; in evaluation mode."""
     torch.manual_seed(seed)
-    stack = {"num_blocks": 1, "width": 16, "num_heads": 2}
+    stack = STTransformerConfig(num_blocks=1, width=16, num_heads=2)
     config = GenieConfig(
         TokenizerConfig((32, 32), 8, stack, stack, QuantizerConfig(32)),
         LatentActionConfig((32, 32), 8, stack, stack),

@@ -10,6 +10,7 @@ from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.models.dynamics import DynamicsConfig
 from genie_mini.models.latent_action import LatentActionConfig
 from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.models.tokenizer import TokenizerConfig
 from genie_mini.presets import GenieConfig
 from genie_mini.rollout import Rollout
@@ -22,7 +23,7 @@ from genie_mini.world import record
 def _genie():
     """A random Genie for 32x32 pixels, so small that a game with it takes no time."""
     torch.manual_seed(0)
-    stack = {"num_blocks": 1, "width": 16, "num_heads": 2}
+    stack = STTransformerConfig(num_blocks=1, width=16, num_heads=2)
     return Genie(
         GenieConfig(
             TokenizerConfig((32, 32), 8, stack, stack, QuantizerConfig(32)),

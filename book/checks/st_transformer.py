@@ -130,9 +130,8 @@ def check_frame_by_frame(answer):
     same as all at once.
     """
     torch.manual_seed(0)
-    transformer = STTransformer(
-        STTransformerConfig(num_blocks=2, width=16, num_heads=2, grid=(2, 2))
-    ).eval()
+    config = STTransformerConfig(num_blocks=2, width=16, num_heads=2)
+    transformer = STTransformer(config, grid=(2, 2)).eval()
     frames, passes = torch.randn(2, 6, 4, 16), []
     with torch.no_grad():
         expected = transformer(frames)[0]

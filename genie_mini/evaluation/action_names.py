@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from genie_mini.contract import check_path, shown
 from genie_mini.errors import GenieError
 from genie_mini.files import weights_folder
 
@@ -20,14 +21,13 @@ def read_action_names(weights: str | Path) -> list[str] | None:
     Raises:
         ValueError: scores.json does not hold a list of names under "latent_to_real".
     """
-    path = weights_folder(weights) / "scores.json"
+    path = weights_folder(check_path("weights", weights)) / "scores.json"
     if not path.exists():
         return None
     try:
-        return [
-            str(name) for name in json.loads(path.read_text(encoding="utf-8"))["latent_to_real"]
-        ]
-    except (ValueError, KeyError, TypeError) as error:
+        names = json.loads(path.read_text(encoding="utf-8"))["latent_to_real"]
+        return check_action_names(names, len(names))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise GenieError(
             f'{path} has no list of names under "latent_to_real"; `genie-mini evaluate` writes it'
         ) from error
@@ -39,6 +39,8 @@ def check_action_names(names: list[str] | None, num_actions: int) -> list[str]:
     """
     if names is None:
         return [""] * num_actions
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise GenieError(f"the names of the latent actions are a list of words, got {shown(names)}")
     if len(names) != num_actions:
         raise GenieError(f"there are {num_actions} latent actions, but {len(names)} names for them")
     return list(names)

@@ -3,7 +3,26 @@
 import torch
 from torch import Tensor
 
+from genie_mini.contract import check_range, check_tensor
+from genie_mini.errors import GenieError
 from genie_mini.world.rendering import player_drawings
+from genie_mini.world.simulation import SIZES
+
+
+def check_pictures(frames: Tensor) -> Tensor:
+    """Pictures of the platformer, (..., size, size, 3) float32 in [0, 1], of a size it is drawn
+    at.
+
+    Raises:
+        GenieError: they are something else.
+    """
+    sizes = " or ".join(map(str, SIZES))
+    expected = f"frames must be (..., size, size, 3) floats in [0, 1], size {sizes}"
+    frames = check_tensor(expected, frames, None, torch.float32)
+    if tuple(frames.shape[-3:]) not in [(size, size, 3) for size in SIZES] or not frames.numel():
+        raise GenieError(f"{expected}, got shape {tuple(frames.shape)}")
+    check_range(expected, frames, 0, 1)
+    return frames
 
 
 def player_errors(frames: Tensor) -> Tensor:
@@ -12,6 +31,7 @@ def player_errors(frames: Tensor) -> Tensor:
 
     The mean squared error over the opaque pixels of the best of his eight drawings.
     """
+    frames = check_pictures(frames)
     size = frames.shape[-2]
     drawings, opaque = player_drawings(size)
     pixels = frames.cpu().reshape(-1, size, size, 3).permute(0, 3, 1, 2)
@@ -29,6 +49,7 @@ def count_players(frames: Tensor) -> Tensor:
     One of his eight drawings must match with an error (`player_errors`) below a limit that neither
     noise nor any picture of the world without the player reaches. Matches that overlap count once.
     """
+    frames = check_pictures(frames)
     size = frames.shape[-2]
     error = player_errors(frames.reshape(-1, size, size, 3))
     side = size - error.shape[-1] + 1

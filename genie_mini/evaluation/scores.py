@@ -6,6 +6,7 @@ The simulator's true actions and positions are used here, and only here.
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,22 +14,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genie_mini.evaluation.action_map import action_map, visible_actions
-from genie_mini.evaluation.metrics import Score, in_batches, psnr
+from genie_mini.contract import check_frames, check_indices, check_integer, check_parts
+from genie_mini.evaluation.action_map import action_map, check_names
+from genie_mini.evaluation.cycle_consistency import cycle_scores
+from genie_mini.evaluation.metrics import MOST_CLIPS, PARITY, Score, in_batches, psnr
 from genie_mini.evaluation.player_detector import count_players
 from genie_mini.files import write_atomic
-from genie_mini.genie import Genie, in_windows
+from genie_mini.genie import CLIP_FRAMES, Genie, in_windows
+from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.models.tokenizer import still_patches
 from genie_mini.rollout import PlaySession, Rollout
-from genie_mini.world.recording import random_actions, record
+from genie_mini.world.recording import record
 from genie_mini.world.simulation import ACTIONS
+
+EVALUATION_SEED = 7  # of the held-out clips that most scores, and the names of actions, come from
 
 
 def tokenizer_scores(genie: Genie, frames: Tensor) -> list[Score]:
     """Quality, codes in use, and flicker of the tokenizer on held-out clips (batch, T, height,
     width, 3).
     """
+    check_parts(genie, "tokenizer")
     tokenizer = genie.tokenizer
+    frames = check_frames(frames, tokenizer.config.image_size, fewest=2)
     tokens = in_batches(tokenizer.encode, frames)
     decoded = in_batches(tokenizer.decode, tokens)
     still = still_patches(frames, tokenizer.config.patch_size)
@@ -60,66 +68,24 @@ def tokenizer_scores(genie: Genie, frames: Tensor) -> list[Score]:
     ]
 
 
-def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list[Score]:
-    """Play each latent action once after four real frames, infer it back from the generated frame.
-
-    Asked in the moments in which every real action has an effect of its own: in the air, a jump
-    does nothing, and no model could tell it from doing nothing. The score over all moments stands
-    beside it. The best possible is the same test with the simulator as the dynamics model, each
-    latent action played as the real one that it stands for.
-    """
-    size, num_actions = genie.config.tokenizer.image_size[0], genie.config.dynamics.num_actions
-    before = random_actions(np.random.default_rng(11), num_levels, 3)
-    endings, distinct = [], np.ones(num_levels, dtype=bool)
-    for real in range(len(ACTIONS)):
-        actions = np.concatenate([before, np.full((num_levels, 1), real)], axis=1)
-        frames, truth = record(num_levels, 5, size=size, seed=11, held_out=True, actions=actions)
-        endings.append(torch.from_numpy(frames[:, 4]))
-        distinct &= visible_actions(truth)[:, -1]
-    prompt = torch.from_numpy(frames[:, :4])
-    told: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])  # by the model, by the simulator
-    for latent in range(num_actions):
-        generated = (
-            Rollout(genie, prompt, seed=latent).step(torch.full((num_levels,), latent)).cpu()
-        )
-        for pictures, results in ((generated, told[0]), (endings[names[latent]], told[1])):
-            inferred = genie.latent_action_model.infer(
-                torch.cat([prompt, pictures[:, None]], dim=1)
-            )[:, -1]
-            results.append((inferred == latent).cpu().numpy())
-    model, simulator = np.stack(told[0]), np.stack(told[1])
-
-    def score(name, chosen, goal=None):
-        return Score(
-            name, model[chosen].mean(), "share", 1 / num_actions, simulator[chosen].mean(), goal
-        )
-
-    return [
-        score("cycle consistency", np.s_[:, distinct], 0.85),
-        *(
-            score(f"cycle consistency, latent {latent}", np.s_[latent, distinct])
-            for latent in range(num_actions)
-        ),
-        score("cycle consistency, all moments", np.s_[:]),
-    ]
-
-
 def prediction_scores(genie: Genie, frames: Tensor, latent: Tensor) -> list[Score]:
     """How well generated frames match the real ones when the inferred actions are played."""
-    steps = 4
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    steps, prompt = 4, 8
+    size, num_actions = genie.config.tokenizer.image_size, genie.config.dynamics.num_actions
+    frames = check_frames(frames, size, fewest=prompt + 1)
+    shape = (len(frames), frames.shape[1] - 1)
+    latent = check_indices("latent actions", latent, shape, num_actions)
     generator = torch.Generator().manual_seed(0)
     inferred, random = Rollout(genie, frames[:, :1]), Rollout(genie, frames[:, :1])
     for t in range(steps):
         inferred.step(latent[:, t])
-        random.step(
-            torch.randint(genie.config.dynamics.num_actions, (len(frames),), generator=generator)
-        )
+        random.step(torch.randint(num_actions, (len(frames),), generator=generator))
     with_inferred, with_random = (
         psnr(inferred.frames, frames[:, steps]),
         psnr(random.frames, frames[:, steps]),
     )
 
-    prompt = 8
     rollout = Rollout(genie, frames[:, :prompt])
     guessed = rollout.step(latent[:, prompt - 1])
     truth = frames[:, prompt]
@@ -146,6 +112,7 @@ def infer_long(genie: Genie, frames: Tensor) -> Tensor:
     """Infer the actions of a video longer than the latent action model was trained on, (batch, T,
     ...) -> (batch, T - 1).
     """
+    check_parts(genie, "latent_action_model")
     return in_windows(genie.latent_action_model.infer, frames)
 
 
@@ -153,12 +120,15 @@ def rollout_scores(genie: Genie, num_levels: int = 32, length: int = 64) -> list
     """Play the latent actions inferred from long real videos, and see whether the player survives
     in the picture.
     """
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    num_levels = check_integer("num_levels", num_levels, 1, MOST_CLIPS)
+    length = check_integer("length", length, 1, MOST_CLIPS)
     size = genie.config.tokenizer.image_size[0]
     recorded, truth = record(num_levels, length + 1, size=size, seed=13, held_out=True)
     frames = torch.from_numpy(recorded)
     latent = infer_long(genie, frames)
 
-    def play(temperature):
+    def play(temperature: float) -> Tensor:
         rollout = Rollout(genie, frames[:, :1])
         return torch.stack(
             [rollout.step(latent[:, t], temperature=temperature) for t in range(length)], dim=1
@@ -175,7 +145,12 @@ def rollout_scores(genie: Genie, num_levels: int = 32, length: int = 64) -> list
         count_players, (genie.tokenizer.decode(patchwork), generated, careful, frames[:, 1:])
     )
 
-    def score(name, test, goal=None, counts=model):
+    def score(
+        name: str,
+        test: Callable[[Tensor], Tensor],
+        goal: float | None = None,
+        counts: Tensor = model,
+    ) -> Score:
         value, lowest, highest = (
             test(numbers).float().mean().item() for numbers in (counts, chance, best)
         )
@@ -194,11 +169,13 @@ def rollout_scores(genie: Genie, num_levels: int = 32, length: int = 64) -> list
 
 
 def speed_scores(genie: Genie, frames: Tensor) -> list[Score]:
-    """Frames a second of `PlaySession.step` with 8 MaskGIT steps, and how far cached logits are
+    """Frames a second of `PlaySession.step` as it is played, and how far cached logits are
     from uncached ones.
     """
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    frames = check_frames(frames, genie.config.tokenizer.image_size, fewest=2)
     session = PlaySession(genie, frames[0, 0])
-    for _ in range(16):  # fill the window first
+    for _ in range(genie.config.dynamics.context):  # fill the window first
         session.step(0)
     seconds = []
     for step in range(240):
@@ -207,7 +184,7 @@ def speed_scores(genie: Genie, frames: Tensor) -> list[Score]:
         seconds.append(time.perf_counter() - began)
     return [
         Score(
-            "frames a second at play, 8 MaskGIT steps",
+            f"frames a second at play, {PLAY_MASKGIT_STEPS} MaskGIT steps",
             1 / float(np.median(seconds)),
             "1/s",
             None,
@@ -220,7 +197,7 @@ def speed_scores(genie: Genie, frames: Tensor) -> list[Score]:
             "",
             None,
             0.0,
-            1e-4,
+            PARITY,
         ),
     ]
 
@@ -228,6 +205,7 @@ def speed_scores(genie: Genie, frames: Tensor) -> list[Score]:
 @torch.no_grad()
 def cache_difference(genie: Genie, frames: Tensor) -> float:
     """Largest difference between logits computed frame by frame with the cache and all at once."""
+    check_parts(genie, "tokenizer", "latent_action_model", "dynamics")
     dynamics = genie.dynamics
     tokens, actions = genie.tokenizer.encode(frames), genie.latent_action_model.infer(frames)
     whole = dynamics(tokens, actions)
@@ -244,9 +222,11 @@ def evaluate(genie: Genie, num_clips: int = 128) -> tuple[list[Score], np.ndarra
     """Compute all scores; returns them and the map from latent to real actions. Takes a minute or
     two.
     """
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    num_clips = check_integer("num_clips", num_clips, 1, MOST_CLIPS)
     genie.eval()
     size = genie.config.tokenizer.image_size[0]
-    recorded, truth = record(num_clips, 16, size=size, seed=7, held_out=True)
+    recorded, truth = record(num_clips, CLIP_FRAMES, size=size, seed=EVALUATION_SEED, held_out=True)
     frames = torch.from_numpy(recorded)
     latent = in_batches(genie.latent_action_model.infer, frames)
     names, scores = action_map(genie, latent, truth)
@@ -279,6 +259,7 @@ def meets_goal(score: Score) -> bool:
 
 def save_scores(path: Path, scores: list[Score], names: np.ndarray) -> None:
     """Write the scores and the names of the latent actions as JSON."""
+    names = check_names(names)
     content = {
         "scores": [asdict(score) for score in scores],
         "latent_to_real": [ACTIONS[name] for name in names],

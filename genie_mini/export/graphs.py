@@ -12,13 +12,14 @@ turned by its own frame's position.
 """
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from genie_mini.export.runtime import past_names, past_shape
+from genie_mini.export.sessions import past_names, past_shape
 from genie_mini.genie import Genie
 from genie_mini.models.st_transformer import STTransformer
 
 GRAPHS = ("step", "decoder", "encoder")
+Graph = tuple[nn.Module, dict[str, Tensor], list[str]]  # module, example inputs, names of outputs
 
 
 def _frame_beside_past(transformer: STTransformer, x, position, attention_mask, past):
@@ -54,7 +55,14 @@ class _Step(nn.Module):
         super().__init__()
         self.dynamics = dynamics
 
-    def forward(self, tokens, position, attention_mask, action, *past):
+    def forward(
+        self,
+        tokens: Tensor,
+        position: Tensor,
+        attention_mask: Tensor,
+        action: Tensor,
+        *past: Tensor,
+    ) -> tuple[Tensor, ...]:
         dynamics = self.dynamics
         chosen = (torch.arange(dynamics.config.num_actions) == action).float()
         x = (
@@ -78,7 +86,9 @@ class _Decoder(nn.Module):
             tokenizer.quantizer.lookup(torch.arange(tokenizer.config.quantizer.num_codes)).detach()
         )
 
-    def forward(self, tokens, position, attention_mask, *past):
+    def forward(
+        self, tokens: Tensor, position: Tensor, attention_mask: Tensor, *past: Tensor
+    ) -> tuple[Tensor, ...]:
         tokenizer = self.tokenizer
         x = tokenizer.from_code(self.codes[tokens.long()]) + tokenizer.decoder_position
         x, presents = _frame_beside_past(
@@ -94,12 +104,12 @@ class _Encoder(nn.Module):
         super().__init__()
         self.tokenizer = tokenizer
 
-    def forward(self, picture):
+    def forward(self, picture: Tensor) -> Tensor:
         continuous = self.tokenizer.encode_continuous(picture[None, None])
         return self.tokenizer.quantizer.nearest(continuous)[0, 0].int()
 
 
-def build_graphs(genie: Genie):
+def build_graphs(genie: Genie) -> dict[str, Graph]:
     """For each graph its module, example inputs by name, and the names of its outputs."""
     tokenizer, dynamics = genie.tokenizer, genie.dynamics
     places = dynamics.config.context - 1
@@ -113,7 +123,9 @@ def build_graphs(genie: Genie):
         "attention_mask": torch.arange(places) < 3,
     }
 
-    def graph(module, transformer, inputs, output):
+    def graph(
+        module: nn.Module, transformer: STTransformer, inputs: dict[str, Tensor], output: str
+    ) -> Graph:
         num_blocks, *shape = past_shape(transformer, places)
         names = past_names(num_blocks)
         inputs = {**shared, **inputs, **{name: torch.randn(shape) for name in names}}

@@ -1,38 +1,33 @@
 """An export, played by onnxruntime: `Rollout` and the scores take it in place of a `Genie`."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from genie_mini.contract import (
+    check_choice,
+    check_frames,
+    check_indices,
+    check_integer,
+    check_parts,
+    check_path,
+)
+from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import check_action_names
+from genie_mini.export.sessions import VARIANTS, Rings, Session, past_names, past_shape
 from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsModel
-from genie_mini.models.maskgit import mask_schedule
+from genie_mini.models.maskgit import FrameSampler
 from genie_mini.models.st_transformer import STTransformer
-
-
-def past_shape(transformer: STTransformer, places: int) -> tuple[int, ...]:
-    """The shape of a graph's past: (blocks, N, heads, places, head width)."""
-    config = transformer.config
-    return (
-        config.num_blocks,
-        config.num_tokens,
-        config.num_heads,
-        places,
-        config.features_per_head,
-    )
-
-
-def past_names(num_blocks: int) -> list[str]:
-    """The names by which a graph takes in its past, block by block."""
-    return [f"{kind}_{block}" for block in range(num_blocks) for kind in ("keys", "values")]
+from genie_mini.models.tokenizer import VideoTokenizer
 
 
 def describe(genie: Genie, action_names: list[str] | None) -> dict:
     """What a player must know of a world besides its graphs."""
+    check_parts(genie, "tokenizer", "dynamics")
     tokenizer, dynamics = genie.tokenizer, genie.dynamics
     places = dynamics.config.context - 1
     return {
@@ -48,82 +43,64 @@ def describe(genie: Genie, action_names: list[str] | None) -> dict:
     }
 
 
-@dataclass
-class _Ring:
-    """The past of one world, outside PyTorch; see `genie_mini.export.graphs`. `tensors` are keys
-    and values of each block in turn.
-    """
-
-    tensors: list[np.ndarray]
-    attention_mask: np.ndarray
-    position: int = 0
-
-    def feed(self):
-        """Inputs of a graph."""
-        past = dict(zip(past_names(len(self.tensors) // 2), self.tensors, strict=True))
-        return {
-            **past,
-            "attention_mask": self.attention_mask,
-            "position": np.array([self.position], np.float32),
-        }
-
-    def after(self, *presents):
-        """The past with one more frame in it, in the place of the oldest."""
-        tensors = [tensor.copy() for tensor in self.tensors]
-        attention_mask = self.attention_mask.copy()
-        place = self.position % len(attention_mask)
-        attention_mask[place] = True
-        for tensor, present in zip(tensors, presents, strict=True):
-            tensor[:, :, place] = present[:, :, 0]
-        return _Ring(tensors, attention_mask, self.position + 1)
+def past_inputs(genie: Genie, transformer: STTransformer) -> dict[str, tuple[int, ...]]:
+    """The shapes of a graph's inputs that hold its past, by name."""
+    places = genie.config.dynamics.context - 1
+    num_blocks, *shape = past_shape(transformer, places)
+    past = {name: tuple(shape) for name in past_names(num_blocks)}
+    return {"position": (1,), "attention_mask": (places,), **past}
 
 
-class _Session:
-    """One graph with a past, run by onnxruntime."""
-
-    def __init__(self, path: Path, past_shape):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.session = onnxruntime.InferenceSession(path, options)
-        self._past_shape = past_shape
-
-    def empty(self):
-        num_blocks, *shape = self._past_shape
-        return _Ring([np.zeros(shape, np.float32)] * (2 * num_blocks), np.zeros(shape[2], bool))
-
-    def run(self, ring, **inputs):
-        return self.session.run(None, {**inputs, **ring.feed()})
+def check_rings(rings: Any, batch: int, session: Session) -> None:
+    """Raise a GenieError unless these are the pasts of so many worlds, as a graph keeps them."""
+    shapes = [tensor.shape for tensor in session.empty().tensors]
+    if not isinstance(rings, Rings) or len(rings) != batch:
+        raise GenieError(f"the cache must be that of {batch} worlds, from prefill or decode_next")
+    if any([tensor.shape for tensor in ring.tensors] != shapes for ring in rings):
+        raise GenieError("the cache belongs to another graph")
 
 
-class _ExportedDynamics:
+class _ExportedDynamics(FrameSampler):
     """The dynamics model of an export, for `Rollout`: lists of rings take the place of a
     `KVCache`.
     """
 
-    sample = DynamicsModel.sample
-    mask_schedule = staticmethod(mask_schedule)
+    def __init__(self, dynamics: DynamicsModel, session: "Session"):
+        self.config, self._session = dynamics.config, session
+        self.num_tokens, self.num_actions = dynamics.num_tokens, dynamics.num_actions
+        self.mask_token = dynamics.mask_token
 
-    def __init__(self, dynamics, session):
-        self.config, self.mask_token, self._session = dynamics.config, dynamics.mask_token, session
+    @property
+    def device(self) -> torch.device:
+        """See `FrameSampler.device`."""
+        return torch.device("cpu")
 
-    def predict_logits(self, tokens, actions, rings):
+    def check_cache(self, cache: Rings, batch: int) -> None:
+        """See `DynamicsModel.check_cache`."""
+        check_rings(cache, batch, self._session)
+
+    def predict_logits(self, tokens: Tensor, actions: Tensor, rings: "Rings") -> Tensor:
         """See `DynamicsModel.predict_logits`."""
         return torch.stack(
             [self._run(*inputs)[0] for inputs in zip(tokens, actions, rings, strict=True)]
         )
 
-    def prefill(self, tokens, actions):
+    def prefill(self, tokens: Tensor, actions: Tensor) -> "Rings":
         """See `DynamicsModel.prefill`."""
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1)
         # nothing led to the first frame
         actions = torch.nn.functional.pad(actions, (1, 0), value=-1)
-        return self.append([self._session.empty() for _ in tokens], tokens, actions)
+        return self._keep(Rings(self._session.empty() for _ in tokens), tokens, actions)
 
-    def append(self, rings, tokens, actions):
+    def append(self, rings: "Rings", tokens: Tensor, actions: Tensor) -> "Rings":
         """See `DynamicsModel.append`."""
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1, led=1)
+        self.check_cache(rings, len(tokens))
+        return self._keep(rings, tokens, actions)
+
+    def _keep(self, rings, tokens, actions):
         for t in range(tokens.shape[1]):
-            rings = _Rings(
+            rings = Rings(
                 self._run(*inputs)[1]
                 for inputs in zip(tokens[:, t], actions[:, t], rings, strict=True)
             )
@@ -136,51 +113,46 @@ class _ExportedDynamics:
         return torch.from_numpy(logits), ring.after(*present)
 
 
-class _Rings(list):
-    """The pasts of several worlds."""
-
-    def preallocate(self, num_frames):
-        """What `DynamicsModel.sample` asks of a past; a ring always has room."""
-        return self
-
-    def append(self, present, window):
-        """What `Rollout` asks of the decoder's past; `decode_next` has put the new frames in
-        already.
-        """
-        return present
-
-
 class _ExportedTokenizer:
     """The tokenizer of an export, for `Rollout` and the scores."""
 
-    def __init__(self, tokenizer, encoder, decoder):
+    def __init__(self, tokenizer: VideoTokenizer, encoder: Session, decoder: Session):
         self.config, self._tokenizer = tokenizer.config, tokenizer
         self._encoder, self._decoder = encoder, decoder
 
-    def encode(self, frames):
+    def encode(self, frames: Tensor) -> Tensor:
         """See `VideoTokenizer.encode`. The exported encoder takes one picture; longer clips, of
         scores only, go through PyTorch.
         """
+        frames = check_frames(frames, self.config.image_size, torch.device("cpu"))
         if frames.shape[1] > 1:
-            return self._tokenizer.encode(frames)
-        tokens = [
-            self._encoder.run(None, {"picture": picture.numpy()})[0] for picture in frames[:, 0]
-        ]
+            return self._tokenizer.encode(frames).cpu()
+        tokens = [self._encoder.run(picture=picture.numpy())[0] for picture in frames[:, 0]]
         return torch.from_numpy(np.stack(tokens)).long()[:, None]
 
-    def decode(self, tokens):
+    def decode(self, tokens: Tensor) -> Tensor:
         """See `VideoTokenizer.decode`."""
         return self.decode_next(tokens, None)[0]
 
-    def decode_next(self, tokens, rings):
+    def decode_next(self, tokens: Tensor, rings: Rings | None) -> tuple[Tensor, Rings]:
         """See `VideoTokenizer.decode_next`; the rings that it returns hold the past too."""
-        rings, frames = rings or [self._decoder.empty() for _ in tokens], []
+        tokens = check_indices(
+            "tokens",
+            tokens,
+            ("batch", "time", self.config.num_tokens),
+            self.config.quantizer.num_codes,
+            torch.device("cpu"),
+        )
+        if rings is None:
+            rings = Rings(self._decoder.empty() for _ in tokens)
+        check_rings(rings, len(tokens), self._decoder)
+        frames = []
         for t in range(tokens.shape[1]):
             results = [
                 self._decoder.run(ring, tokens=frame.int().numpy())
                 for frame, ring in zip(tokens[:, t], rings, strict=True)
             ]
-            rings = _Rings(
+            rings = Rings(
                 ring.after(*result[1:]) for ring, result in zip(rings, results, strict=True)
             )
             frames.append(np.stack([result[0] for result in results]))
@@ -196,19 +168,25 @@ class ExportedGenie:
         variant: one of `VARIANTS`.
     """
 
-    def __init__(self, genie: Genie, folder: Path, variant: str):
-        shapes = describe(genie, None)["past"]
-        step, decoder = (
-            _Session(Path(folder) / f"{name}.{variant}.onnx", shapes[name])
-            for name in ("step", "decoder")
+    def __init__(self, genie: Genie, folder: str | Path, variant: str):
+        check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+        check_choice("variant", variant, VARIANTS)
+        folder = Path(check_path("folder", folder))
+        tokens = {"tokens": (genie.config.tokenizer.num_tokens,)}
+        shapes: dict[str, dict[str, tuple[int, ...]]] = {
+            "step": {**tokens, "action": (1,), **past_inputs(genie, genie.dynamics.transformer)},
+            "decoder": {**tokens, **past_inputs(genie, genie.tokenizer.decoder)},
+            "encoder": {"picture": (*genie.config.tokenizer.image_size, 3)},
+        }
+        step, decoder, encoder = (
+            Session(folder / f"{name}.{variant}.onnx", inputs) for name, inputs in shapes.items()
         )
-        encoder = _Session(Path(folder) / f"encoder.{variant}.onnx", None)
         self.device = torch.device("cpu")
         self.config, self.latent_action_model = genie.config, genie.latent_action_model
         self.dynamics = _ExportedDynamics(genie.dynamics, step)
-        self.tokenizer = _ExportedTokenizer(genie.tokenizer, encoder.session, decoder)
+        self.tokenizer = _ExportedTokenizer(genie.tokenizer, encoder, decoder)
 
-    def eval(self):
+    def eval(self) -> "ExportedGenie":
         """An export does not learn."""
         return self
 
@@ -218,6 +196,9 @@ def logit_difference(genie: Genie, exported: ExportedGenie, num_frames: int = 24
     """Largest difference between the logits of an export and of PyTorch for the same tokens, the
     window and more.
     """
+    check_parts(genie, "config", "dynamics")
+    check_parts(exported, "config", "dynamics")
+    check_integer("num_frames", num_frames, 2)
     generator = torch.Generator().manual_seed(0)
     config = genie.config.dynamics
     tokens = torch.randint(

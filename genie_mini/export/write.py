@@ -7,26 +7,23 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from genie_mini.contract import check_parts, check_path
 from genie_mini.errors import GenieError
+from genie_mini.evaluation.action_names import check_action_names
+from genie_mini.evaluation.metrics import PARITY
 from genie_mini.export.graphs import build_graphs
 from genie_mini.export.runtime import ExportedGenie, describe, logit_difference
+from genie_mini.export.sessions import VARIANTS
 from genie_mini.files import write_atomic
 from genie_mini.genie import Genie
 
-# how the weights are stored; all compute in float32, int8 multiplies in integers
-VARIANTS = (
-    "fp32",
-    "fp16",
-    "int8",
-)
-PARITY = 1e-4  # largest difference of logits that a float32 export may have
 _OPSET = 20
 
 
@@ -134,16 +131,23 @@ def export(
             paper's, a package for exporting is missing, or float32 logits differ by more than
             `PARITY`.
     """
-    unknown = sorted(set(variants) - set(VARIANTS))
-    if unknown or not variants:
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    check_path("folder", folder)
+    given = list(variants) if isinstance(variants, Collection) else [variants]
+    unknown = [variant for variant in given if variant not in VARIANTS]
+    if unknown or not given:
         raise GenieError(
-            f"variants are some of {', '.join(VARIANTS)}, got {', '.join(unknown) or 'none'}"
+            f"variants are some of {', '.join(VARIANTS)}, got "
+            f"{', '.join(map(str, unknown)) or 'none'}"
         )
+    check_action_names(action_names, genie.config.dynamics.num_actions)
     if genie.config.dynamics.lookback != "recent":
         raise GenieError(
             'only the look-back "recent" can be exported, this Genie has '
             f'"{genie.config.dynamics.lookback}"'
         )
+    if genie.config.dynamics.context < 2:
+        raise GenieError("a Genie of context 1 cannot be exported: its graphs keep a past")
     _needs_onnx()
     convert = {"fp32": lambda model: model, "fp16": _store_in_half, "int8": _multiply_in_bytes}
     genie, folder = genie.eval(), Path(folder)

@@ -12,10 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genie_mini.contract import check_choice, check_config
+from genie_mini.device import float32_weights
 from genie_mini.errors import GenieError
 from genie_mini.models.kv_cache import Archive, KVCache
 from genie_mini.models.lookback import LOOKBACKS
-from genie_mini.models.maskgit import fill_in, mask_schedule, sample_tokens
+from genie_mini.models.maskgit import FrameSampler, sample_tokens
+from genie_mini.models.patches import check_grid
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
 
@@ -27,7 +30,7 @@ class DynamicsConfig:
         grid: (rows, columns) of a frame's tokens.
         num_codes: the tokenizer's codes.
         num_actions: latent actions.
-        transformer: keyword arguments of its `STTransformerConfig`, all but the grid.
+        transformer: shape of its stack.
         context: frames it attends to, its own included.
         lookback: which frames these are, a key of `lookback.LOOKBACKS`; the paper's is
             "recent".
@@ -41,7 +44,7 @@ class DynamicsConfig:
 
     grid: tuple[int, int]
     num_codes: int
-    transformer: dict
+    transformer: STTransformerConfig
     num_actions: int = 8
     context: int = 16
     lookback: str = "recent"
@@ -49,34 +52,61 @@ class DynamicsConfig:
     scheduled_sampling: float = 0.3
     change_weight: float = 1.0
 
-    def __post_init__(self):
-        if self.lookback not in LOOKBACKS:
-            raise GenieError(f"lookback is one of {', '.join(LOOKBACKS)}, got {self.lookback!r}")
+    def __post_init__(self) -> None:
+        check_config(
+            self,
+            grid=(1, 4096),
+            num_codes=(1, 2**16),
+            num_actions=(1, 2**12),
+            context=(1, 2**12),
+            mask_rate=(0, 1),
+            scheduled_sampling=(0, 1),
+            change_weight=(0, 1e6),
+        )
+        check_grid(self.grid, 1)
+        if check_choice("lookback", self.lookback, LOOKBACKS) != "recent" and self.context < 2:
+            raise GenieError(
+                f"with a context of 1 there is no past for {self.lookback!r} to choose"
+            )
+        if not 0 < self.mask_rate[1] >= self.mask_rate[0]:
+            raise GenieError(
+                f"mask_rate is a lowest and a highest share above 0, got {self.mask_rate}"
+            )
+
+    @property
+    def num_tokens(self) -> int:
+        """N, the tokens of one frame."""
+        return self.grid[0] * self.grid[1]
 
 
-class DynamicsModel(nn.Module):
+class DynamicsModel(FrameSampler, nn.Module):
     """Logits for every token of every frame; `mask_token` (= num_codes) in the input masks a token.
 
-    `mask_schedule` tells how many tokens stay masked after each step at play
-    (`maskgit.mask_schedule`).
+    At play the next frame is drawn by `FrameSampler.sample`.
     """
 
+    @float32_weights()
     def __init__(self, config: DynamicsConfig):
         super().__init__()
         self.config = config
-        transformer = STTransformerConfig(grid=config.grid, **config.transformer)
+        self.num_tokens, self.num_actions = config.num_tokens, config.num_actions
+        width = config.transformer.width
         self.lookback = LOOKBACKS[config.lookback](config.context)
-        self.mask_schedule = mask_schedule
         self.mask_token = config.num_codes
-        self.embed_token = nn.Embedding(config.num_codes + 1, transformer.width)
-        self.embed_action = nn.Embedding(config.num_actions, transformer.width)
-        self.position = nn.Parameter(torch.empty(transformer.num_tokens, transformer.width))
+        self.embed_token = nn.Embedding(config.num_codes + 1, width)
+        self.embed_action = nn.Embedding(config.num_actions, width)
+        self.position = nn.Parameter(torch.empty(self.num_tokens, width))
         for table in (self.embed_token.weight, self.embed_action.weight, self.position):
             # Alike in size: where the token drowned the action, the model learnt to ignore the
             # player.
             nn.init.normal_(table, std=0.2)
-        self.transformer = STTransformer(transformer)
-        self.to_logits = nn.Linear(transformer.width, config.num_codes)
+        self.transformer = STTransformer(config.transformer, config.grid)
+        self.to_logits = nn.Linear(width, config.num_codes)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes: where its weights are."""
+        return self.position.device
 
     def embed(self, tokens: Tensor, actions: Tensor) -> Tensor:
         """Add up token, place and action: (batch, T, N, width).
@@ -103,33 +133,21 @@ class DynamicsModel(nn.Module):
             Logits, (batch, T, N, num_codes); those at frame t depend on tokens[:, :t + 1] and
             actions[:, :t].
         """
-        self._check(tokens, actions)
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1)
         return self.to_logits(
             self.transformer(
                 self.embed(tokens, actions), attention_mask=self.lookback.attention_mask(tokens)
             )[0]
         )
 
-    def _check(self, tokens, actions):
-        num_tokens = self.config.grid[0] * self.config.grid[1]
-        if tokens.ndim != 3 or tokens.shape[2] != num_tokens:
+    def check_cache(self, cache: KVCache | Archive, batch: int) -> None:
+        """Raise a GenieError unless it came from `prefill` or `append`, of so many videos."""
+        wanted = KVCache if self.config.lookback == "recent" else Archive
+        if not isinstance(cache, wanted):
             raise GenieError(
-                f"tokens must be (batch, time, {num_tokens}), got {tuple(tokens.shape)}"
+                f"the cache must be a {wanted.__name__} from prefill, got {type(cache).__name__}"
             )
-        if actions.shape != (tokens.shape[0], tokens.shape[1] - 1):
-            raise GenieError(
-                "actions must be (batch, time - 1), one between two frames, got "
-                f"{tuple(actions.shape)}"
-            )
-        for name, values, limit in (
-            ("tokens", tokens, self.mask_token + 1),
-            ("actions", actions, self.config.num_actions),
-        ):
-            if values.numel() and not 0 <= int(values.min()) <= int(values.max()) < limit:
-                raise GenieError(
-                    f"{name} must lie in [0, {limit}), got {int(values.min())} to "
-                    f"{int(values.max())}"
-                )
+        self.transformer.check_cache(cache.cache if isinstance(cache, Archive) else cache, batch)
 
     def loss(self, tokens: Tensor, actions: Tensor) -> dict[str, Tensor]:
         """Cross-entropy on the masked tokens of frames 1 and later.
@@ -149,11 +167,11 @@ class DynamicsModel(nn.Module):
             `loss` (scalar); `accuracy` on masked tokens that changed since the frame before and
             `accuracy_still` on others.
         """
-        self._check(tokens, actions)
-        batch, num_frames, num_tokens = tokens.shape
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token, fewest=2)
+        batch = len(tokens)
         low, high = self.config.mask_rate
-        rate = low + (high - low) * torch.rand(batch, 1, 1)
-        masked = torch.rand(batch, num_frames, num_tokens) < rate
+        rate = low + (high - low) * torch.rand(batch, 1, 1, dtype=torch.float32)
+        masked = torch.rand(tokens.shape, dtype=torch.float32) < rate
         masked[:, 0] = False  # the prompt is given
         masked = masked.to(tokens.device)
         partly_masked = tokens.masked_fill(masked, self.mask_token)
@@ -172,8 +190,8 @@ class DynamicsModel(nn.Module):
         if self.config.scheduled_sampling:
             with torch.no_grad():
                 sampled = sample_tokens(logits_after(tokens), temperature=1.0)
-            share = self.config.scheduled_sampling * torch.rand(batch, 1, 1)
-            replaced = (torch.rand(batch, num_frames, num_tokens) < share).to(tokens.device)
+            share = self.config.scheduled_sampling * torch.rand(batch, 1, 1, dtype=torch.float32)
+            replaced = (torch.rand(tokens.shape, dtype=torch.float32) < share).to(tokens.device)
             past_tokens[masked] = torch.where(replaced[masked], sampled, tokens[masked])
 
         logits = logits_after(past_tokens)
@@ -181,7 +199,7 @@ class DynamicsModel(nn.Module):
         changed = torch.zeros_like(masked)
         changed[:, 1:] = tokens[:, 1:] != tokens[:, :-1]
         changed = changed[masked]
-        weights = 1 + self.config.change_weight * changed
+        weights = 1 + self.config.change_weight * changed.float()
         loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
         right = (logits.argmax(-1) == targets).float()
         return {
@@ -201,10 +219,12 @@ class DynamicsModel(nn.Module):
             tokens: (batch, T, N) int64.
             actions: (batch, T - 1) int64, between them.
         """
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1)
         if self.config.lookback != "recent":
             first = tokens[:, :1]
             _, present = self.transformer(self.embed(first, actions[:, :0]))
-            return self.append(Archive(present, first, self.lookback), tokens[:, 1:], actions)
+            archive = Archive(present, first, self.lookback)
+            return self.append(archive, tokens[:, 1:], actions) if actions.numel() else archive
         attention_mask = self.lookback.attention_mask(tokens)
         _, present = self.transformer(self.embed(tokens, actions), attention_mask=attention_mask)
         return KVCache.empty_like(present).append(present, self.config.context - 1)
@@ -220,6 +240,8 @@ class DynamicsModel(nn.Module):
             tokens: (batch, T, N) int64.
             actions: (batch, T) int64 leading TO each of these frames.
         """
+        tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1, led=1)
+        self.check_cache(cache, len(tokens))
         if isinstance(cache, KVCache):
             _, present = self.transformer(self.embed(tokens, actions), cache)
             return cache.append(present, self.config.context - 1)
@@ -235,49 +257,3 @@ class DynamicsModel(nn.Module):
         """
         x, _ = self.transformer(self.embed(tokens[:, None], actions[:, None]), cache)
         return self.to_logits(x[:, 0]).float()
-
-    @torch.no_grad()
-    def sample(
-        self,
-        cache: KVCache | Archive,
-        actions: Tensor,
-        *,
-        maskgit_steps: int = 25,
-        temperature: float = 1.0,
-        generator=None,
-        on_step=None,
-    ) -> Tensor:
-        """Draw the next frame's tokens by MaskGIT (`maskgit.fill_in`).
-
-        Most of a frame is certain at once, so the first steps keep many tokens; the few that decide
-        what happens come one after another (`mask_schedule`), and do not contradict each other.
-
-        Args:
-            cache: what came before, from `prefill` and `append`.
-            actions: (batch,) int64, the action that leads to the new frame.
-            maskgit_steps: from 1 to N. 25 in the paper.
-            temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more
-                freely.
-            generator: source of randomness, on the CPU, so that a seed gives the same frames on
-                every device.
-            on_step: called with the tokens, (batch, N), after each step, to watch; those still
-                masked are `mask_token`.
-
-        Returns:
-            (batch, N) int64.
-        """
-        num_tokens = self.config.grid[0] * self.config.grid[1]
-        if not 1 <= maskgit_steps <= num_tokens:
-            raise GenieError(f"maskgit_steps must lie in [1, {num_tokens}], got {maskgit_steps}")
-        if temperature < 0:
-            raise GenieError(f"temperature must be 0 or more, got {temperature}")
-        cache = cache.preallocate(1)
-        return fill_in(
-            lambda tokens: self.predict_logits(tokens, actions, cache),
-            actions.new_full((actions.shape[0], num_tokens), self.mask_token),
-            self.mask_token,
-            self.mask_schedule(num_tokens, maskgit_steps),
-            temperature=temperature,
-            generator=generator,
-            on_step=on_step,
-        )

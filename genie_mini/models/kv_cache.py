@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genie_mini.errors import GenieError
 from genie_mini.models.lookback import Lookback
 
 
@@ -31,12 +33,20 @@ class KVCache:
         `window`.
         """
 
-        def join(old, new):
-            return [torch.cat(pair, dim=2)[:, :, -window:] for pair in zip(old, new, strict=True)]
+        def joined(old, new):
+            return [torch.cat(pair, dim=2) for pair in zip(old, new, strict=True)]
 
-        return KVCache(
-            join(self.keys, present.keys), join(self.values, present.values), present.position
-        )
+        keys, values = joined(self.keys, present.keys), joined(self.values, present.values)
+        return KVCache(keys, values, present.position).last(window)
+
+    def last(self, window: int) -> "KVCache":
+        """The cache of the last `window` frames alone, none of them if it is 0."""
+
+        def kept(tensors):
+            # counted from the front, since -0 would keep them all
+            return [tensor[:, :, max(0, tensor.shape[2] - window) :] for tensor in tensors]
+
+        return KVCache(kept(self.keys), kept(self.values), self.position)
 
     def preallocate(self, num_frames: int) -> "KVCache":
         """The same cache with free places at its end, for passing over the same frames many times:
@@ -60,6 +70,21 @@ class KVCache:
         return cls(
             [key[:, :, :0] for key in other.keys], [value[:, :, :0] for value in other.values]
         )
+
+
+def check_cache(cache: Any, num_blocks: int, wanted: tuple) -> None:
+    """Raise a GenieError unless it is a `KVCache` of so many blocks, whose keys and values are
+    (videos times tokens, heads, head width, device) as `wanted` says.
+    """
+    if not isinstance(cache, KVCache) or len(cache.keys) != num_blocks:
+        raise GenieError(f"a KVCache of this network is needed, got {type(cache).__name__}")
+    for kept in (*cache.keys, *cache.values):
+        found = (kept.shape[0], kept.shape[1], kept.shape[3], kept.device)
+        if found != wanted:
+            raise GenieError(
+                "the cache belongs to another network, or to another number of videos: (videos "
+                f"times tokens, heads, head width, device) are {found}, {wanted} are needed"
+            )
 
 
 def join(
@@ -92,7 +117,7 @@ class Archive:
         """The cache of those frames alone that the next frame attends to."""
         batch, num_frames, _ = self.tokens.shape
         choice = self.lookback.choose(self.tokens, self.cache.position - num_frames)
-        index = choice.nonzero()[:, 1].view(batch, 1, 1, -1, 1)
+        index = choice.nonzero()[:, 1].view(batch, 1, 1, int(choice[0].sum()), 1)
 
         def pick(tensor):  # (batch * N, heads, frames, head width)
             by_video = tensor.unflatten(0, (batch, -1))
@@ -112,4 +137,5 @@ class Archive:
         """The archive with a frame more, tokens (batch, 1, N), and no more than `reach` of all."""
         reach = self.lookback.reach
         cache = self.cache.append(present, reach)
-        return Archive(cache, torch.cat([self.tokens, tokens], dim=1)[:, -reach:], self.lookback)
+        kept = torch.cat([self.tokens, tokens], dim=1)
+        return Archive(cache, kept[:, max(0, kept.shape[1] - reach) :], self.lookback)

@@ -14,15 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.device import in_float32
+from genie_mini.contract import check_config, check_frames, check_indices, check_number
+from genie_mini.device import float32_weights, in_float32
 from genie_mini.errors import GenieError
-from genie_mini.models.patches import check_frames, fold, unfold
-from genie_mini.models.quantizer import Quantizer, QuantizerConfig
+from genie_mini.models.displacements import displaced, displacements_for
+from genie_mini.models.patches import check_grid, fold, unfold
+from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
-
-# How far things are taken to move between two frames, in 32nds of the picture's side: along the
-# rows or the columns.
-REACHES = (0, -6, -4, -2, -1, 1, 2, 4, 6)
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class LatentActionConfig:
         image_size: (height, width) of a frame, pixels; multiples of patch_size.
         patch_size: side of the decoder's patches, pixels.
         stem_channels: channels of the three convolutions in front of the encoder.
-        encoder, decoder: keyword arguments of their `STTransformerConfig`, all but the grid.
+        encoder, decoder: shapes of their stacks.
         quantizer: the codebook; its num_codes is the number of latent actions.
         temperatures: of the soft choice of codes, at the start and at the end.
         soft_share: share of the training in which a transition may belong to several codes.
@@ -46,8 +44,8 @@ class LatentActionConfig:
 
     image_size: tuple[int, int]
     patch_size: int
-    encoder: dict
-    decoder: dict
+    encoder: STTransformerConfig
+    decoder: STTransformerConfig
     stem_channels: int = 32
     quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=8))
     temperatures: tuple[float, float] = (0.5, 0.1)
@@ -56,6 +54,22 @@ class LatentActionConfig:
     sample_entropy_weight: float = 0.1
     still_energies: tuple[float, float] = (1e-3, 2e-4)
 
+    def __post_init__(self) -> None:
+        check_config(
+            self,
+            image_size=(1, 4096),
+            patch_size=(2, 512),
+            stem_channels=(1, 4096),
+            temperatures=(1e-6, 1e6),
+            soft_share=(1e-3, 1 - 1e-3),
+            batch_entropy_weight=(0, 1e6),
+            sample_entropy_weight=(0, 1e6),
+            still_energies=(1e-12, 1e6),
+        )
+        check_grid(self.image_size, self.patch_size)
+        if self.patch_size % 2:
+            raise GenieError(f"patch_size must be even, as the stem halves, got {self.patch_size}")
+
     @property
     def grid(self) -> tuple[int, int]:
         """(rows, columns) of patches in a frame."""
@@ -63,25 +77,19 @@ class LatentActionConfig:
 
     @property
     def displacements(self) -> list[tuple[int, int]]:
-        """How far things are taken to move between two frames, (rows, columns) in pixels; none at
-        all comes first.
-        """
-        height, width = self.image_size
-        steps = [(round(reach * height / 32), 0) for reach in REACHES] + [
-            (0, round(reach * width / 32)) for reach in REACHES
-        ]
-        return list(dict.fromkeys(steps))
+        """`displacements_for` its pictures."""
+        return displacements_for(self.image_size)
 
 
 class LatentActionModel(nn.Module):
     """Infers latent actions from pixels; its decoder is used in training only."""
 
+    @float32_weights()
     def __init__(self, config: LatentActionConfig):
         super().__init__()
         self.config = config
         channels, num_patches = config.stem_channels, config.grid[0] * config.grid[1]
-        encoder = STTransformerConfig(grid=config.grid, **config.encoder)
-        decoder = STTransformerConfig(grid=config.grid, **config.decoder)
+        encoder, decoder = config.encoder, config.decoder
         # Overlapping windows see a movement wherever it falls on the grid of patches.
         self.stem = nn.Sequential(
             nn.Conv2d(6 + len(config.displacements), channels, 5, stride=2, padding=2),
@@ -94,7 +102,7 @@ class LatentActionModel(nn.Module):
         )
         self.embed_motion = nn.Linear(channels, encoder.width)
         self.encoder_position = nn.Parameter(0.02 * torch.randn(num_patches, encoder.width))
-        self.encoder = STTransformer(encoder)
+        self.encoder = STTransformer(encoder, config.grid)
         self.to_code = nn.Linear(encoder.width, config.quantizer.code_width)
         # Centre and scale over the batch: otherwise all vectors share one direction, and one code
         # takes everything.
@@ -104,7 +112,7 @@ class LatentActionModel(nn.Module):
         self.embed_frame = nn.Linear(config.patch_size**2 * 3, decoder.width)
         self.decoder_position = nn.Parameter(0.02 * torch.randn(num_patches, decoder.width))
         self.from_code = nn.Linear(config.quantizer.code_width, decoder.width)
-        self.decoder = STTransformer(decoder)
+        self.decoder = STTransformer(decoder, config.grid)
         self.to_change = nn.Linear(decoder.width, config.patch_size**2 * 3)
         self.to_displacement = nn.Linear(decoder.width, len(config.displacements))
         for last in (
@@ -115,13 +123,10 @@ class LatentActionModel(nn.Module):
             nn.init.zeros_(last.bias)
         self.to_displacement.bias.data[0] = 3.0
 
-    def _check(self, frames: Tensor) -> None:
-        check_frames(frames, self.config.image_size)
-        if frames.shape[1] < 2:
-            raise GenieError(
-                "an action lies between two frames: clips of at least two frames are needed, got "
-                "one"
-            )
+    def _check(self, frames: Tensor) -> Tensor:
+        """Clips on this device; an action lies between two frames."""
+        device = self.encoder_position.device
+        return check_frames(frames, self.config.image_size, device, fewest=2)
 
     def encode_continuous(self, frames: Tensor) -> Tensor:
         """What happened before each frame but the first, unquantised: (batch, T - 1,
@@ -165,8 +170,7 @@ class LatentActionModel(nn.Module):
         Returns:
             (batch, T - 1) int64 in [0, number of codes).
         """
-        self._check(frames)
-        frames = frames.to(self.encoder_position.device)
+        frames = self._check(frames)
         with in_float32(frames.device):
             return self.quantizer.nearest(self.encode_continuous(frames))
 
@@ -181,14 +185,16 @@ class LatentActionModel(nn.Module):
         Returns:
             (batch, T, height, width, 3) float in [0, 1]; entry t is the guess for frame t + 1.
         """
-        check_frames(frames, self.config.image_size)
-        if actions.shape != frames.shape[:2]:
-            raise GenieError(
-                f"actions must be {tuple(frames.shape[:2])}, one for every frame, got "
-                f"{tuple(actions.shape)}"
-            )
         device = self.decoder_position.device
-        return self.decode(frames.to(device), self.quantizer.lookup(actions.to(device))).clamp(0, 1)
+        frames = check_frames(frames, self.config.image_size, device)
+        actions = check_indices(
+            "actions, one for every frame,",
+            actions,
+            tuple(frames.shape[:2]),
+            self.config.quantizer.num_codes,
+            device,
+        )
+        return self.decode(frames, self.quantizer.lookup(actions)).clamp(0, 1)
 
     def forward(
         self, frames: Tensor, progress: float = 1.0, refine: bool = False
@@ -212,7 +218,8 @@ class LatentActionModel(nn.Module):
             one figure, weighs as much as a step, which moves the whole screen; it is taken relative
             to the error of repeating the frame before.
         """
-        self._check(frames)
+        frames = self._check(frames)
+        progress = check_number("progress", progress, 0, 1)
         config = self.config
         softness = max(0.0, 1 - progress / config.soft_share)
         hardness = max(0.0, (progress - config.soft_share) / (1 - config.soft_share))
@@ -253,65 +260,15 @@ class LatentActionModel(nn.Module):
 
     @torch.no_grad()
     def move_least_used_code(self, frames: Tensor) -> None:
-        """Give the least used code to half of what the most overburdened code stands for.
-
-        A code that stands for two things draws some of its transitions well and others badly,
-        whichever its decoder settled on. So the burden of a code is the spread of its errors times
-        its use, and the code that moves goes to the encoder's mean output over the transitions that
-        the overburdened one draws worst. No label is looked at.
+        """Let `Quantizer.move_least_used_code` judge by how badly each transition is drawn.
 
         Args:
             frames: (batch, T, height, width, 3), some hundred transitions.
         """
-        self._check(frames)
-        frames = frames.to(self.encoder_position.device)
+        frames = self._check(frames)
         vectors = F.normalize(self.encode_continuous(frames), dim=-1)
         actions = self.quantizer.nearest(vectors)
         errors = (
             (self.predict(frames[:, :-1], actions) - frames[:, 1:]).square().mean(dim=(2, 3, 4))
         )
-        numbers = range(self.config.quantizer.num_codes)
-        use = torch.stack([(actions == code).float().mean() for code in numbers])
-        spread = torch.stack(
-            [
-                errors[actions == code].std() if (actions == code).sum() > 3 else use.new_zeros(())
-                for code in numbers
-            ]
-        )
-        least, overburdened = int(use.argmin()), int((use * spread).argmax())
-        if least != overburdened:
-            own = errors[actions == overburdened]
-            worst = (actions == overburdened) & (errors >= own.quantile(0.7))
-            self.quantizer.place(least, vectors[worst].mean(dim=0))
-
-
-def entropy(shares: Tensor) -> Tensor:
-    """Entropy of distributions (..., codes) in nats: (...)."""
-    return -(shares * shares.clamp(min=1e-9).log()).sum(dim=-1)
-
-
-def displaced(frames: Tensor, displacements: list[tuple[int, int]]) -> Tensor:
-    """Copies of each frame moved by each displacement, its edges repeated.
-
-    Args:
-        frames: (batch, T, height, width, 3).
-        displacements: (rows, columns) in pixels, downwards and to the right.
-
-    Returns:
-        (batch, T, height, width, displacements, 3).
-    """
-    down_reach, right_reach = (max(map(abs, axis)) for axis in zip(*displacements, strict=True))
-    height, width = frames.shape[2:4]
-    pixels = frames.flatten(0, 1).permute(0, 3, 1, 2)
-    pixels = F.pad(pixels, (right_reach, right_reach, down_reach, down_reach), mode="replicate")
-    pixels = pixels.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2])
-    copies = [
-        pixels[
-            :,
-            :,
-            down_reach - down : down_reach - down + height,
-            right_reach - right : right_reach - right + width,
-        ]
-        for down, right in displacements
-    ]
-    return torch.stack(copies, dim=-2)
+        self.quantizer.move_least_used_code(vectors, actions, errors)

@@ -82,16 +82,16 @@ class SparseLookback(Lookback):
     """
 
     @property
-    def reach(self):
+    def reach(self) -> int:
         """See `Lookback.reach`. With 15 slots it is 52 frames, 4 + 8 + 16 + 3 * 8."""
         return sum(2 ** (slot // RUN) for slot in range(self.slots))
 
     @property
-    def gapless(self):
+    def gapless(self) -> int:
         """Those of the first run."""
         return min(self.slots, RUN)
 
-    def choose(self, tokens, first):
+    def choose(self, tokens: Tensor, first: int) -> Tensor:
         """By age alone; see `Lookback.choose`."""
         times = first + torch.arange(tokens.shape[1], device=tokens.device)
         ages = first + tokens.shape[1] - times
@@ -110,11 +110,11 @@ class RetrievalLookback(Lookback):
     """
 
     @property
-    def reach(self):
+    def reach(self) -> int:
         """All frames of a training clip."""
         return LONGEST_REACH
 
-    def choose(self, tokens, first):
+    def choose(self, tokens: Tensor, first: int) -> Tensor:
         """Recent ones and relevant ones; see `Lookback.choose`."""
         batch, num_frames, _ = tokens.shape
         num_retrieved = (self.slots + 1) // 4

@@ -4,9 +4,24 @@ steps, the surest first.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from genie_mini.contract import (
+    check_callable,
+    check_indices,
+    check_integer,
+    check_temperature,
+    check_tensor,
+    shown,
+)
+from genie_mini.errors import GenieError
+from genie_mini.models.patches import MOST_TOKENS
+
+# Steps of a frame at play: quick enough to play, and more of them draw hardly better.
+PLAY_MASKGIT_STEPS = 8
 
 
 def sample_tokens(
@@ -39,7 +54,9 @@ def num_masked(num_tokens: int, step: int, maskgit_steps: int) -> int:
 
 
 def mask_schedule(num_tokens: int, maskgit_steps: int) -> list[int]:
-    """`num_masked` after each step."""
+    """`num_masked` after each step, of which there is one a token at most."""
+    num_tokens = check_integer("num_tokens", num_tokens, 1, MOST_TOKENS)
+    maskgit_steps = check_integer("maskgit_steps", maskgit_steps, 1, num_tokens)
     return [num_masked(num_tokens, step, maskgit_steps) for step in range(maskgit_steps)]
 
 
@@ -79,6 +96,8 @@ def fill_in(
     Returns:
         (batch, N) int64.
     """
+    _check_filling(tokens, schedule, temperature, generator)
+    check_callable("on_step", on_step, optional=True)
     for still_masked in schedule:
         logits = predict_logits(tokens)
         sampled = sample_tokens(logits, temperature, generator)
@@ -91,3 +110,113 @@ def fill_in(
         if on_step is not None:
             on_step(tokens)
     return tokens
+
+
+def _check_filling(tokens, schedule, temperature, generator):
+    """Whether `fill_in` can work with this."""
+    check_tensor("tokens must be (batch, N) int64", tokens, ("batch", "N"), torch.int64)
+    if not isinstance(schedule, Sequence) or not schedule or schedule[-1] != 0:
+        raise GenieError(f"a schedule is a list of numbers that ends in 0, got {shown(schedule)}")
+    for still_masked in schedule:
+        check_integer("what a schedule leaves masked", still_masked, 0, tokens.shape[1])
+    check_temperature(temperature)
+    if generator is not None:
+        is_generator = isinstance(generator, torch.Generator)
+        if not is_generator or generator.device.type != "cpu":
+            raise GenieError(f"generator must be a torch.Generator on the CPU, got {generator!r}")
+
+
+class FrameSampler:
+    """What draws the next frame's tokens by MaskGIT: a dynamics model, in PyTorch or exported.
+
+    Attributes:
+        num_tokens: N, the tokens of a frame.
+        num_actions: latent actions.
+        mask_token: what stands where a token is masked.
+        mask_schedule: how many tokens stay masked after each step, as `mask_schedule` tells.
+    """
+
+    num_tokens: int
+    num_actions: int
+    mask_token: int
+    mask_schedule = staticmethod(mask_schedule)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        raise NotImplementedError
+
+    def check_clip(
+        self, tokens: Tensor, actions: Tensor, *, limit: int, led: int = 0, fewest: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens (batch, T, N) below `limit`, of at least `fewest` frames, and actions (batch, T -
+        1), or (batch, T) where `led` is 1 since one led to the first frame too; brought to the
+        device.
+
+        Raises:
+            GenieError: they are something else.
+        """
+        shape = ("batch", "time", self.num_tokens)
+        tokens = check_indices("tokens", tokens, shape, limit, self.device)
+        batch, num_frames = tokens.shape[:2]
+        if num_frames < fewest:
+            raise GenieError(f"tokens must be of {fewest} frames or more, got {num_frames}")
+        told = " (batch, time)" if led else " (batch, time - 1), one between two frames,"
+        lengths = (batch, num_frames - 1 + led)
+        return tokens, check_indices(
+            "actions", actions, lengths, self.num_actions, self.device, told
+        )
+
+    def check_cache(self, cache: Any, batch: int) -> None:
+        """Raise a GenieError unless the cache is one of this model's, of so many videos."""
+        raise NotImplementedError
+
+    def predict_logits(self, tokens: Tensor, actions: Tensor, cache: Any) -> Tensor:
+        """Logits (batch, N, num_codes) of a partly masked frame, tokens (batch, N), that actions
+        (batch,) led to.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def sample(
+        self,
+        cache: Any,
+        actions: Tensor,
+        *,
+        maskgit_steps: int = 25,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        on_step: Callable[[Tensor], None] | None = None,
+    ) -> Tensor:
+        """Draw the next frame's tokens by MaskGIT (`fill_in`).
+
+        Most of a frame is certain at once, so the first steps keep many tokens; the few that decide
+        what happens come one after another (`mask_schedule`), and do not contradict each other.
+
+        Args:
+            cache: what came before, from `DynamicsModel.prefill` and `append`.
+            actions: (batch,) int64, the action that leads to the new frame.
+            maskgit_steps: from 1 to N. 25 in the paper.
+            temperature: 0 takes the likeliest token, 1 samples as the model believes, above 1 more
+                freely.
+            generator: source of randomness, on the CPU, so that a seed gives the same frames on
+                every device.
+            on_step: called with the tokens, (batch, N), after each step, to watch; those still
+                masked are `mask_token`.
+
+        Returns:
+            (batch, N) int64.
+        """
+        maskgit_steps = check_integer("maskgit_steps", maskgit_steps, 1, self.num_tokens)
+        actions = check_indices("actions", actions, ("batch",), self.num_actions, self.device)
+        self.check_cache(cache, len(actions))
+        cache = cache.preallocate(1)
+        return fill_in(
+            lambda tokens: self.predict_logits(tokens, actions, cache),
+            actions.new_full((actions.shape[0], self.num_tokens), self.mask_token),
+            self.mask_token,
+            self.mask_schedule(self.num_tokens, maskgit_steps),
+            temperature=temperature,
+            generator=generator,
+            on_step=on_step,
+        )

@@ -1,20 +1,25 @@
-"""Cutting frames into square patches, putting them together again, and checking what comes in."""
+"""Cutting frames into square patches, and putting them together again."""
 
 from torch import Tensor
 
 from genie_mini.errors import GenieError
 
+MOST_TOKENS = 2**14  # of a frame; the paper's have 920
 
-def check_frames(frames: Tensor, image_size: tuple[int, int]) -> None:
-    """Raise a ValueError unless frames are (batch, time, height, width, 3) floats of this image
-    size.
+
+def check_grid(image_size: tuple[int, int], patch_size: int) -> None:
+    """Raise a GenieError unless a picture of this size, (height, width) in pixels, can be cut into
+    patches, and not into too many.
     """
-    expected = f"(batch, time, {image_size[0]}, {image_size[1]}, 3) floats in [0, 1]"
-    if frames.ndim != 5 or tuple(frames.shape[2:]) != (*image_size, 3) or not frames.numel():
-        raise GenieError(f"frames must be {expected}, got shape {tuple(frames.shape)}")
-    if not frames.is_floating_point():
+    if any(side % patch_size for side in image_size):
         raise GenieError(
-            f"frames must be {expected}, got {frames.dtype}; divide bytes by 255 first"
+            f"image_size {image_size} is not a multiple of patch_size {patch_size} on both sides"
+        )
+    num_tokens = image_size[0] * image_size[1] // patch_size**2
+    if num_tokens > MOST_TOKENS:
+        raise GenieError(
+            f"pictures of {image_size} pixels in patches of {patch_size} have {num_tokens} tokens, "
+            f"and at most {MOST_TOKENS} are accepted"
         )
 
 

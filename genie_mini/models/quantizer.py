@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.device import in_float32
-from genie_mini.errors import GenieError
+from genie_mini.contract import check_config, check_indices
+from genie_mini.device import float32_weights, in_float32
 
 _ROW_LENGTH = 0.3
 
@@ -35,6 +35,15 @@ class QuantizerConfig:
     commitment: float = 0.25
     reset_after: int = 50
 
+    def __post_init__(self) -> None:
+        check_config(
+            self,
+            num_codes=(1, 2**16),
+            code_width=(1, 2**12),
+            commitment=(0, 1e6),
+            reset_after=(1, 2**31),
+        )
+
 
 class Quantizer(nn.Module):
     """A codebook on the unit sphere.
@@ -44,6 +53,7 @@ class Quantizer(nn.Module):
 
     age: Tensor
 
+    @float32_weights()
     def __init__(self, config: QuantizerConfig):
         super().__init__()
         self.config = config
@@ -66,14 +76,9 @@ class Quantizer(nn.Module):
         At unit length each feature would be small beside the embeddings that the code is added to,
         and be overlooked.
         """
-        if (
-            indices.numel()
-            and not 0 <= int(indices.min()) <= int(indices.max()) < self.config.num_codes
-        ):
-            raise GenieError(
-                f"tokens or actions must lie in [0, {self.config.num_codes}), got "
-                f"{int(indices.min())} to {int(indices.max())}"
-            )
+        indices = check_indices(
+            "tokens or actions", indices, None, self.config.num_codes, self.codebook.device
+        )
         return self.directions()[indices] * self.config.code_width**0.5
 
     def nearest(self, vectors: Tensor) -> Tensor:
@@ -167,3 +172,33 @@ class Quantizer(nn.Module):
             self.place(dead, vectors[picked.to(vectors.device)])
             self.age[dead] = 0
         return dead.numel()
+
+    @torch.no_grad()
+    def move_least_used_code(self, vectors: Tensor, indices: Tensor, errors: Tensor) -> None:
+        """Give the least used code to half of what the most overburdened code stands for.
+
+        A code that stands for two things serves some of its vectors well and others badly,
+        whichever its decoder settled on. So the burden of a code is the spread of its errors times
+        its use, and the code that moves goes to the mean of those vectors that the overburdened one
+        serves worst. No label is looked at.
+
+        Args:
+            vectors: (..., code_width), some hundred.
+            indices: (...) int64, the code chosen for each.
+            errors: (...), how badly each was served.
+        """
+        chosen = [indices == code for code in range(self.config.num_codes)]
+        use = torch.stack([own.float().mean() for own in chosen])
+        spread = torch.stack(
+            [errors[own].std() if own.sum() > 3 else use.new_zeros(()) for own in chosen]
+        )
+        least, overburdened = int(use.argmin()), int((use * spread).argmax())
+        if least != overburdened:
+            own = chosen[overburdened]
+            worst = own & (errors >= errors[own].quantile(0.7))
+            self.place(least, vectors[worst].mean(dim=0))
+
+
+def entropy(shares: Tensor) -> Tensor:
+    """Entropy of distributions (..., codes) in nats: (...)."""
+    return -(shares * shares.clamp(min=1e-9).log()).sum(dim=-1)

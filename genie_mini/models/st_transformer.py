@@ -9,16 +9,24 @@ causal, so a past frame never has to be
 computed again: its keys and values are kept in a `KVCache`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.device import in_float32
+from genie_mini.contract import check_config
+from genie_mini.device import float32_weights, in_float32
 from genie_mini.errors import GenieError
-from genie_mini.models.kv_cache import KVCache
+from genie_mini.models.kv_cache import KVCache, check_cache
+from genie_mini.models.rotary import rotary_angles, rotate, rotation
+
+# Hidden features of a block's feed-forward layer, in multiples of its width.
+FEEDFORWARD_FACTOR = 4
+# Of a stack: ten times what the paper's three networks have together.
+MOST_WEIGHTS = 1e11
 
 
 @dataclass(frozen=True)
@@ -27,68 +35,45 @@ class STTransformerConfig:
 
     Attributes:
         num_blocks: ST blocks in the stack.
-        width: features per token; a multiple of num_heads.
+        width: features per token; a multiple of num_heads unless head_width is given.
         num_heads: attention heads, in space and in time alike.
-        grid: (rows, columns) of a frame's tokens.
-        head_width: features per head; None means width // num_heads.
-        feedforward_factor: hidden features of the feed-forward layer, in multiples of width.
+        head_width: features per head, a multiple of 4; None means width // num_heads.
     """
 
     num_blocks: int
     width: int
     num_heads: int
-    grid: tuple[int, int]
     head_width: int | None = None
-    feedforward_factor: int = 4
 
-    def __post_init__(self):
-        if self.head_width is None:
-            if self.width % self.num_heads:
-                raise GenieError(
-                    f"width {self.width} is not a multiple of num_heads {self.num_heads}"
-                )
-            object.__setattr__(self, "head_width", self.width // self.num_heads)
-        if self.head_width % 4:
+    def __post_init__(self) -> None:
+        check_config(
+            self,
+            num_blocks=(1, 1000),
+            width=(1, 2**15),
+            num_heads=(1, 1024),
+            head_width=(4, 1024),
+        )
+        if self.head_width is None and self.width % self.num_heads:
+            raise GenieError(f"width {self.width} is not a multiple of num_heads {self.num_heads}")
+        if self.features_per_head % 4:
             raise GenieError(
                 "a head's width must be a multiple of 4 for the rotary embeddings, got "
-                f"{self.head_width}"
+                f"{self.features_per_head}"
             )
-        object.__setattr__(self, "grid", tuple(self.grid))
+        attention = 8 * self.num_heads * self.features_per_head  # two, of four matrices each
+        num_weights = (
+            self.num_blocks * self.width * (attention + 2 * FEEDFORWARD_FACTOR * self.width)
+        )
+        if num_weights > MOST_WEIGHTS:
+            raise GenieError(
+                f"{self} has {num_weights / 1e9:.0f} billion weights, and at most "
+                f"{MOST_WEIGHTS / 1e9:.0f} billion are accepted"
+            )
 
     @property
     def features_per_head(self) -> int:
         """Features of one head."""
         return self.head_width or self.width // self.num_heads
-
-    @property
-    def num_tokens(self):
-        """N, the tokens of one frame."""
-        return self.grid[0] * self.grid[1]
-
-
-def rotary_angles(positions: Tensor, num_angles: int, longest: float) -> Tensor:
-    """Angles of the rotary embedding (RoPE): (positions, num_angles), wavelengths from 2 pi to 2 pi
-    * longest.
-    """
-    exponents = torch.arange(num_angles, dtype=torch.float32, device=positions.device)
-    exponents = exponents / max(1, num_angles - 1)
-    return positions[:, None].float() * longest ** -exponents[None]
-
-
-def rotation(angles: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine and sine for `rotate`, each (positions, head width), of angles (positions, head width
-    / 2).
-    """
-    cosine, sine = angles.cos(), angles.sin()
-    return torch.cat([cosine, cosine], dim=-1), torch.cat([-sine, sine], dim=-1)
-
-
-def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn the pairs of features i and i + head width / 2 of x (..., positions, head width) by
-    their angles (`rotation`).
-    """
-    first, second = x.chunk(2, dim=-1)
-    return torch.addcmul(x * cosine, torch.cat([second, first], dim=-1), sine)
 
 
 class Attention(nn.Module):
@@ -142,12 +127,19 @@ class STBlock(nn.Module):
         )
         self.spatial = Attention(width, config.num_heads, config.features_per_head)
         self.temporal = Attention(width, config.num_heads, config.features_per_head)
-        hidden = config.feedforward_factor * width
+        hidden = FEEDFORWARD_FACTOR * width
         self.feedforward = nn.Sequential(
             nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width)
         )
 
-    def forward(self, x, rotations, put_first, mask, causal):
+    def forward(
+        self,
+        x: Tensor,
+        rotations: tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]],
+        put_first: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        mask: Tensor | None,
+        causal: bool,
+    ) -> tuple[Tensor, list[Tensor]]:
         """Run the block; see `STTransformer.forward`. Returns x and the keys and values in time of
         its frames.
 
@@ -168,14 +160,21 @@ class STBlock(nn.Module):
 
 
 class STTransformer(nn.Module):
-    """A stack of ST blocks over (batch, time, tokens per frame, width)."""
+    """A stack of ST blocks over (batch, time, tokens per frame, width).
+
+    Args:
+        config: its shape.
+        grid: (rows, columns) of a frame's tokens.
+    """
 
     space_cosine: Tensor
     space_sine: Tensor
 
-    def __init__(self, config: STTransformerConfig):
+    @float32_weights()
+    def __init__(self, config: STTransformerConfig, grid: tuple[int, int]):
         super().__init__()
         self.config = config
+        self.num_tokens = grid[0] * grid[1]
         # torch's list does not know what it holds.
         self.blocks: Iterable[STBlock] = nn.ModuleList(  # type: ignore[assignment]
             STBlock(config) for _ in range(config.num_blocks)
@@ -187,20 +186,27 @@ class STTransformer(nn.Module):
                 weight.data.mul_((2 * config.num_blocks) ** -0.5)
         # In space, half of a head's features turn with the row and half with the column.
         quarter = config.features_per_head // 4
-        rows, columns = (
-            rotary_angles(torch.arange(size), quarter, longest=16.0) for size in config.grid
-        )
+        rows, columns = (rotary_angles(torch.arange(size), quarter, longest=16.0) for size in grid)
         angles = torch.cat(
-            [
-                rows[:, None].expand(-1, config.grid[1], -1),
-                columns[None].expand(config.grid[0], -1, -1),
-            ],
-            dim=-1,
+            [rows[:, None].expand(-1, grid[1], -1), columns[None].expand(grid[0], -1, -1)], dim=-1
         ).flatten(0, 1)
         for name, part in zip(("space_cosine", "space_sine"), rotation(angles), strict=True):
             self.register_buffer(name, part, persistent=False)
 
-    def time_rotation(self, num_frames, position, device):
+    def check_cache(self, cache: Any, batch: int) -> None:
+        """Raise a GenieError unless it is a `KVCache` of this stack, of so many videos, and on its
+        device.
+        """
+        config, device = self.config, self.space_cosine.device
+        check_cache(
+            cache,
+            config.num_blocks,
+            (batch * self.num_tokens, config.num_heads, config.features_per_head, device),
+        )
+
+    def time_rotation(
+        self, num_frames: int, position: int | Tensor, device: torch.device
+    ) -> tuple[Tensor, Tensor]:
         """(cosine, sine) of the frames from `position` on, each (num_frames, head width)."""
         times = position + torch.arange(num_frames, device=device)
         return rotation(rotary_angles(times, self.config.features_per_head // 2, longest=32.0))

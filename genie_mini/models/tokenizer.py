@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.device import in_float32
-from genie_mini.errors import GenieError
+from genie_mini.contract import check_config, check_frames, check_indices
+from genie_mini.device import float32_weights, in_float32
 from genie_mini.models.kv_cache import KVCache
-from genie_mini.models.patches import check_frames, fold, unfold
+from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
@@ -25,17 +25,21 @@ class TokenizerConfig:
     Attributes:
         image_size: (height, width) of a frame, pixels; multiples of patch_size.
         patch_size: side of the square that one token stands for, pixels.
-        encoder, decoder: keyword arguments of their `STTransformerConfig`, all but the grid.
+        encoder, decoder: shapes of their stacks.
         quantizer: the codebook.
         stability_weight: weight of the loss against flicker.
     """
 
     image_size: tuple[int, int]
     patch_size: int
-    encoder: dict
-    decoder: dict
+    encoder: STTransformerConfig
+    decoder: STTransformerConfig
     quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=1024))
     stability_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_config(self, image_size=(1, 4096), patch_size=(1, 512), stability_weight=(0, 1e6))
+        check_grid(self.image_size, self.patch_size)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -51,16 +55,16 @@ class TokenizerConfig:
 class VideoTokenizer(nn.Module):
     """Frames (batch, T, height, width, 3) to tokens (batch, T, N) and back."""
 
+    @float32_weights()
     def __init__(self, config: TokenizerConfig):
         super().__init__()
         self.config = config
         patch_features = config.patch_size**2 * 3
-        encoder = STTransformerConfig(grid=config.grid, **config.encoder)
-        decoder = STTransformerConfig(grid=config.grid, **config.decoder)
+        encoder, decoder = config.encoder, config.decoder
         code_width = config.quantizer.code_width
         self.embed_patch = nn.Linear(patch_features, encoder.width)
         self.encoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, encoder.width))
-        self.encoder = STTransformer(encoder)
+        self.encoder = STTransformer(encoder, config.grid)
         self.to_code = nn.Linear(encoder.width, code_width)
         # Centre and scale over the batch, so that the vectors spread over the sphere instead of
         # sharing one direction.
@@ -68,7 +72,7 @@ class VideoTokenizer(nn.Module):
         self.quantizer = Quantizer(config.quantizer)
         self.from_code = nn.Linear(code_width, decoder.width)
         self.decoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, decoder.width))
-        self.decoder = STTransformer(decoder)
+        self.decoder = STTransformer(decoder, config.grid)
         self.to_patch = nn.Linear(decoder.width, patch_features)
 
     def encode_continuous(self, frames: Tensor) -> Tensor:
@@ -98,8 +102,7 @@ class VideoTokenizer(nn.Module):
         Always in float32, so that the dynamics model is trained on the tokens that it is played
         with.
         """
-        check_frames(frames, self.config.image_size)
-        frames = frames.to(self.encoder_position.device)
+        frames = check_frames(frames, self.config.image_size, self.encoder_position.device)
         with in_float32(frames.device):
             return self.quantizer.nearest(self.encode_continuous(frames))
 
@@ -115,13 +118,16 @@ class VideoTokenizer(nn.Module):
         """Decode frames that follow those of `cache`; returns the frames and the `KVCache` of these
         frames alone.
         """
-        if tokens.ndim != 3 or tokens.shape[2] != self.config.num_tokens:
-            raise GenieError(
-                f"tokens must be (batch, time, {self.config.num_tokens}), got {tuple(tokens.shape)}"
-            )
-        frames, present = self._decode_continuous(
-            self.quantizer.lookup(tokens.to(self.decoder_position.device)), cache
+        tokens = check_indices(
+            "tokens",
+            tokens,
+            ("batch", "time", self.config.num_tokens),
+            self.config.quantizer.num_codes,
+            self.decoder_position.device,
         )
+        if cache is not None:
+            self.decoder.check_cache(cache, len(tokens))
+        frames, present = self._decode_continuous(self.quantizer.lookup(tokens), cache)
         return frames.clamp(0, 1), present
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
@@ -135,7 +141,7 @@ class VideoTokenizer(nn.Module):
             weighted `stability`; also `tokens` (batch, T, N), the `continuous` encoder output, and
             the `decoded` frames.
         """
-        check_frames(frames, self.config.image_size)
+        frames = check_frames(frames, self.config.image_size, self.encoder_position.device)
         continuous = self.encode_continuous(frames)
         codes, tokens, quantizer_loss = self.quantizer(continuous)
         decoded, _ = self._decode_continuous(codes)

@@ -22,6 +22,7 @@ from genie_mini.contract import check_integer
 from genie_mini.errors import GenieError
 from genie_mini.export.runtime import describe
 from genie_mini.genie import Genie
+from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.play.games import Games
 from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
@@ -56,7 +57,7 @@ def player_options(
     form: str = "play",
     prompts: list | None = None,
     action_names: list[str] | None = None,
-    steps: int = 8,
+    steps: int = PLAY_MASKGIT_STEPS,
     recording: dict | None = None,
 ) -> dict:
     """What a player needs to know.

@@ -20,6 +20,7 @@ from genie_mini.evaluation.metrics import in_batches, psnr
 from genie_mini.genie import Genie, in_windows
 from genie_mini.models.dynamics import DynamicsModel
 from genie_mini.models.kv_cache import KVCache
+from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.models.st_transformer import Attention
 from genie_mini.world.recording import record
 
@@ -31,7 +32,7 @@ def spatial_off(dynamics: DynamicsModel) -> Iterator[None]:
     """Let each token see itself alone within its frame."""
     blocks = dynamics.transformer.blocks
     oneself = torch.eye(
-        dynamics.transformer.config.num_tokens, dtype=torch.bool, device=dynamics.position.device
+        dynamics.transformer.num_tokens, dtype=torch.bool, device=dynamics.position.device
     )
     for block in blocks:
         block.spatial.attend = partial(  # type: ignore[method-assign]
@@ -78,7 +79,7 @@ def draw_next(
     hidden = torch.full_like(tokens[:, 0], dynamics.mask_token)
     logits = dynamics.predict_logits(hidden, actions[:, -1], cache.preallocate(1))
     generator = torch.Generator().manual_seed(seed)
-    maskgit_steps = min(8, tokens.shape[2])
+    maskgit_steps = min(PLAY_MASKGIT_STEPS, tokens.shape[2])
     drawn = dynamics.sample(cache, actions[:, -1], maskgit_steps=maskgit_steps, generator=generator)
     return logits.cpu(), drawn.cpu()
 

@@ -7,6 +7,7 @@ import torch
 
 from genie_mini.genie import Genie
 from genie_mini.models.lookback import LOOKBACKS
+from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.rollout import Rollout
 
 
@@ -15,8 +16,8 @@ def budget_rows(genie: Genie, num_frames: int = 24) -> list[dict]:
 
     Tokens and bits of the window; bytes of its frames as pixels, as tokens, and as the keys and
     values that attention reads and that play keeps; and the median time of a frame at play once all
-    memories are full, in milliseconds, of 8 MaskGIT steps, the ways taking turns so that a busy
-    machine slows them all alike.
+    memories are full, in milliseconds, the ways taking turns so that a busy machine slows them all
+    alike.
     """
     tokenizer, dynamics = genie.config.tokenizer, genie.config.dynamics
     transformer = genie.dynamics.transformer.config
@@ -39,7 +40,7 @@ def budget_rows(genie: Genie, num_frames: int = 24) -> list[dict]:
             began = time.perf_counter()
             rollout.step(
                 torch.tensor([step % dynamics.num_actions]),
-                maskgit_steps=min(8, tokenizer.num_tokens),
+                maskgit_steps=min(PLAY_MASKGIT_STEPS, tokenizer.num_tokens),
             )
             if step >= fill:
                 seconds[name].append(time.perf_counter() - began)

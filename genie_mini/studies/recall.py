@@ -19,6 +19,7 @@ from torch import Tensor
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.metrics import wilson
 from genie_mini.genie import Genie
+from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.rollout import Rollout
 from genie_mini.studies.twin_worlds import SHOWN, Dreamt, Simulated, TwinWorlds, twin_worlds
 from genie_mini.world.rendering import PLAYER_SCREEN_X
@@ -192,7 +193,11 @@ class ExactWindow(Rollout):
             self._actions = genie.latent_action_model.infer(prompt)
 
     def step(
-        self, actions: Tensor, maskgit_steps: int = 8, temperature: float = 1.0, on_step=None
+        self,
+        actions: Tensor,
+        maskgit_steps: int = PLAY_MASKGIT_STEPS,
+        temperature: float = 1.0,
+        on_step=None,
     ) -> Tensor:
         """See `Rollout.step`."""
         window = self._window

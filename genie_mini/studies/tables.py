@@ -12,7 +12,8 @@ import torch
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_map import action_map
 from genie_mini.evaluation.metrics import in_batches
-from genie_mini.genie import Genie
+from genie_mini.evaluation.scores import EVALUATION_SEED
+from genie_mini.genie import CLIP_FRAMES, Genie
 from genie_mini.studies.ablations import ablations, influence
 from genie_mini.studies.attention import attention_rows
 from genie_mini.studies.budget import budget_rows
@@ -27,7 +28,11 @@ def action_names(genie: Genie, num_clips: int = 64) -> np.ndarray:
     (latent actions,).
     """
     frames, truth = record(
-        num_clips, 16, size=genie.config.tokenizer.image_size[0], seed=7, held_out=True
+        num_clips,
+        CLIP_FRAMES,
+        size=genie.config.tokenizer.image_size[0],
+        seed=EVALUATION_SEED,
+        held_out=True,
     )
     latent = in_batches(genie.latent_action_model.infer, torch.from_numpy(frames))
     return action_map(genie, latent, truth)[0]

@@ -180,7 +180,7 @@ def test_cycle_consistency_is_perfect_for_a_model_that_writes_the_action_into_th
 
     written = SimpleNamespace(infer=lambda clip: (clip[:, :, 0, 0, 0] * 10).round().long())
     stand_in = SimpleNamespace(config=SimpleNamespace(**sizes), latent_action_model=written)
-    monkeypatch.setattr(evaluation, "Rollout", Written)
+    monkeypatch.setattr("genie_mini.evaluation.cycle_consistency.Rollout", Written)
     scores = cycle_scores(stand_in, np.arange(8), num_levels=24)
     assert all(score.value == 1 for score in scores)
     assert scores[0].best < 0.5, "the simulator writes nothing into its pictures"

@@ -3,15 +3,21 @@ it cannot do.
 """
 
 import json
+import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
+from doors import NO_TEMPERATURES, Door, find_escape, no_frames, no_indices
+from hypothesis import strategies as st
 from tiny import tiny_genie
 
+from genie_mini.errors import GenieError
 from genie_mini.export.graphs import GRAPHS
 from genie_mini.export.runtime import ExportedGenie
 from genie_mini.export.write import VARIANTS, export
+from genie_mini.genie import Genie
 from genie_mini.rollout import Rollout
 
 NAMES = ["left", "right", "jump", "nothing", "dash left", "dash right", "jump left", "jump right"]
@@ -97,3 +103,47 @@ def test_a_model_that_differs_is_not_accepted(tmp_path, monkeypatch):
 def test_wrong_action_names_are_refused(tmp_path):
     with pytest.raises(ValueError, match="8 latent actions, but 1 names"):
         export(tiny_genie(), tmp_path, ["fp32"], ["left"])
+
+
+def test_an_export_refuses_what_a_genie_refuses(exported):
+    genie, folder, _ = exported
+    player = ExportedGenie(genie, folder, "fp32")
+    clips = torch.rand(2, 1, 32, 32, 3, generator=torch.Generator().manual_seed(0))
+    tokens, actions = player.tokenizer.encode(clips), torch.tensor([1, 2])
+    led, rollout = actions[:, None], Rollout(player, clips)
+    cache, alone = (player.dynamics.prefill(tokens[:n], led[:n, :0]) for n in (2, 1))
+    decoded = player.tokenizer.decode_next(tokens, None)[1]
+    caches = st.sampled_from([None, [], "cache", alone, decoded])
+    doors = {
+        "encode": Door(player.tokenizer.encode, no_frames(clips)),
+        "decode": Door(player.tokenizer.decode, no_indices(tokens, 32)),
+        "append": Door(lambda value: player.dynamics.append(value, tokens, led), caches),
+        "sample": Door(lambda value: player.dynamics.sample(value, actions), caches),
+        "Rollout": Door(lambda value: Rollout(player, value), no_frames(clips)),
+        "step": Door(rollout.step, no_indices(actions, 8)),
+        "temperature": Door(lambda value: rollout.step(actions, 4, value), NO_TEMPERATURES),
+    }
+    assert not {name: escape for name, door in doors.items() if (escape := find_escape(door, 8))}
+    assert player.dynamics.sample(cache, actions, maskgit_steps=2).shape == (2, 16)
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "another graph"])
+def test_a_file_that_is_not_the_graph_is_named(exported, tmp_path, damage):
+    genie, folder, _ = exported
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "step.fp32.onnx"
+    if damage == "missing":
+        path.unlink()
+    elif damage == "another graph":
+        path.write_bytes((folder / "decoder.fp32.onnx").read_bytes())
+    else:
+        path.write_bytes(path.read_bytes()[: 0 if damage == "empty" else 2000])
+    with pytest.raises(GenieError, match=r"step\.fp32\.onnx"):
+        ExportedGenie(genie, tmp_path, "fp32")
+
+
+def test_a_genie_without_a_past_is_not_exported(tmp_path):
+    genie = tiny_genie()
+    dynamics = replace(genie.config.dynamics, context=1)
+    with pytest.raises(GenieError, match="context 1 cannot be exported"):
+        export(Genie(replace(genie.config, dynamics=dynamics)), tmp_path)

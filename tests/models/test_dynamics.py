@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
+from genie_mini.models.st_transformer import STTransformerConfig
 
 CODES, TOKENS = 32, 16
 
@@ -227,7 +228,7 @@ def test_a_seeded_generator_repeats_its_draws(dynamics):
 @pytest.mark.parametrize("grid", [(1, 1), (4, 4)])
 def test_sampling_follows_the_models_distribution(temperature, grid):
     torch.manual_seed(0)
-    model = DynamicsModel(DynamicsConfig(grid, 4, {"num_blocks": 1, "width": 8, "num_heads": 1}))
+    model = DynamicsModel(DynamicsConfig(grid, 4, STTransformerConfig(1, width=8, num_heads=1)))
     believed = torch.tensor([0.5, 0.3, 0.15, 0.05])
     force(model, believed.log())
     clips = 8000 // math.prod(grid)
@@ -256,7 +257,7 @@ def test_confidence_is_that_of_the_token_drawn():
     # there is: it waits for the second round and is drawn again, so place 0 ends as 1 once in a
     # hundred, not once in ten.
     torch.manual_seed(0)
-    model = DynamicsModel(DynamicsConfig((1, 2), 2, {"num_blocks": 1, "width": 8, "num_heads": 1}))
+    model = DynamicsModel(DynamicsConfig((1, 2), 2, STTransformerConfig(1, width=8, num_heads=1)))
     past = model.prefill(torch.zeros(20000, 1, 2, dtype=torch.int64), torch.empty(20000, 0).long())
     model.to_logits = Fixed([[0.9, 0.1], [0.6, 0.4]])
     drawn = model.sample(past, torch.zeros(20000, dtype=torch.int64), maskgit_steps=2)

@@ -10,6 +10,7 @@ import torch
 from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
 from genie_mini.models.kv_cache import Archive
 from genie_mini.models.lookback import LOOKBACKS, RUN, RetrievalLookback, SparseLookback
+from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.rollout import Rollout
 
 CONTEXT, TOKENS, CODES = 16, 4, 12
@@ -89,7 +90,7 @@ def test_retrieval_finds_the_frame_that_lay_next_to_what_is_seen_now():
 
 def model(name, context=6, seed=0):
     torch.manual_seed(seed)
-    stack = {"num_blocks": 2, "width": 16, "num_heads": 2}
+    stack = STTransformerConfig(num_blocks=2, width=16, num_heads=2)
     return DynamicsModel(
         DynamicsConfig((2, 2), CODES, stack, context=context, lookback=name)
     ).eval()
@@ -143,7 +144,7 @@ def influence(name, age):
     nothing is passed on.
     """
     torch.manual_seed(0)
-    stack = {"num_blocks": 1, "width": 16, "num_heads": 2}
+    stack = STTransformerConfig(num_blocks=1, width=16, num_heads=2)
     dynamics = DynamicsModel(
         DynamicsConfig((2, 2), CODES, stack, context=CONTEXT, lookback=name)
     ).eval()

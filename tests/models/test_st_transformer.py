@@ -11,7 +11,7 @@ FRAMES, TOKENS, WIDTH = 5, 6, 16
 
 def build(num_blocks=2, seed=0):
     torch.manual_seed(seed)
-    return STTransformer(STTransformerConfig(num_blocks, WIDTH, 2, grid=(2, 3))).eval()
+    return STTransformer(STTransformerConfig(num_blocks, WIDTH, 2), grid=(2, 3)).eval()
 
 
 def video(seed=1, frames=FRAMES):
@@ -115,7 +115,7 @@ def test_the_place_in_space_counts(order):
 
 def test_space_and_time_do_not_share_their_positions():
     torch.manual_seed(0)
-    model = STTransformer(STTransformerConfig(1, WIDTH, 2, grid=(4, 4))).eval()
+    model = STTransformer(STTransformerConfig(1, WIDTH, 2), grid=(4, 4)).eval()
     x = torch.randn(1, 16, 16, WIDTH)
     swapped = run(model, x.transpose(1, 2).contiguous())[0].transpose(1, 2)
     assert not torch.allclose(run(model, x)[0], swapped, atol=1e-3)
@@ -184,10 +184,10 @@ def test_every_parameter_gets_a_gradient():
 )
 def test_impossible_widths_are_refused(width, heads, problem):
     with pytest.raises(ValueError, match=problem):
-        STTransformerConfig(1, width, heads, grid=(2, 2))
+        STTransformerConfig(1, width, heads)
 
 
 def test_head_width_may_differ_from_width_over_heads():
-    model = STTransformer(STTransformerConfig(1, 10, 3, grid=(2, 2), head_width=8))
+    model = STTransformer(STTransformerConfig(1, 10, 3, head_width=8), grid=(2, 2))
     assert model(torch.randn(1, 2, 4, 10))[0].shape == (1, 2, 4, 10)
-    assert model.config.num_tokens == 4
+    assert model.num_tokens == 4

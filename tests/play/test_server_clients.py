@@ -134,6 +134,8 @@ def test_what_is_drawn_or_waits_is_dropped_when_the_server_closes(server, monkey
     with ThreadPoolExecutor(8) as pool:
         asked = [pool.submit(step, server, maskgitSteps=16) for _ in range(8)]
         assert drawing.wait(20)
+        while server._worker._work_queue.qsize() < 7:  # all of them are in, and wait
+            time.sleep(0.01)
         threading.Timer(0.2, go_on.set).start()
         server.server_close()
         answers = [future.result()[:2] for future in asked]

@@ -53,6 +53,7 @@ class DynamicsConfig:
     change_weight: float = 1.0
 
     def __post_init__(self) -> None:
+        check_choice("lookback", self.lookback, LOOKBACKS)
         check_config(
             self,
             grid=(1, 4096),
@@ -64,7 +65,7 @@ class DynamicsConfig:
             change_weight=(0, 1e6),
         )
         check_grid(self.grid, 1)
-        if check_choice("lookback", self.lookback, LOOKBACKS) != "recent" and self.context < 2:
+        if self.lookback != "recent" and self.context < 2:
             raise GenieError(
                 f"with a context of 1 there is no past for {self.lookback!r} to choose"
             )

@@ -97,8 +97,8 @@ def check_temperature(temperature: Any) -> float:
         number = math.nan
     if not (number == 0 or number >= LOWEST_TEMPERATURE):
         raise GenieError(
-            f"temperature must be 0, or a number from {LOWEST_TEMPERATURE:g} up, got "
-            f"{shown(temperature)}"
+            f"temperature must be 0 or more, and at least {LOWEST_TEMPERATURE:g} if it is not 0, "
+            f"got {shown(temperature)}"
         )
     return number
 

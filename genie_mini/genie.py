@@ -51,7 +51,6 @@ class Genie(nn.Module):
         self.tokenizer = VideoTokenizer(config.tokenizer)
         self.latent_action_model = LatentActionModel(config.latent_action)
         self.dynamics = DynamicsModel(config.dynamics)
-        self.float()  # whatever torch's default type is: a seed gives the same frames
 
     @property
     def device(self) -> torch.device:

@@ -7,7 +7,7 @@ Importing `genie_mini` registers it as `genie_mini/Genie-v0`.
 import gymnasium
 import numpy as np
 
-from genie_mini.contract import check_integer, shown
+from genie_mini.contract import check_integer, check_temperature, shown
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
@@ -36,7 +36,8 @@ class GenieEnv(gymnasium.Env):
         render_mode: "rgb_array", or None.
 
     Raises:
-        GenieError: there are no such weights, not so many steps, or no such way to render.
+        GenieError: there are no such weights, not so many steps, no such temperature, or no such
+                way to render.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
@@ -52,7 +53,7 @@ class GenieEnv(gymnasium.Env):
         self.genie = (genie if isinstance(genie, Genie) else Genie.from_pretrained(genie)).eval()
         rows, columns = self.genie.config.dynamics.grid
         self.maskgit_steps = check_integer("maskgit_steps", maskgit_steps, 1, rows * columns)
-        self.temperature = temperature
+        self.temperature = check_temperature(temperature)
         self.render_mode = render_mode
         self._image_size = self.genie.config.tokenizer.image_size
         self.observation_space = gymnasium.spaces.Box(0, 255, (*self._image_size, 3), np.uint8)

@@ -224,6 +224,12 @@ def test_steps_that_a_frame_cannot_have_are_refused_before_the_game(steps):
         GenieEnv(tiny_genie(), maskgit_steps=steps)
 
 
+@pytest.mark.parametrize("temperature", [-1, float("nan"), 1e-38, True, "1", None])
+def test_a_temperature_that_there_is_not_is_refused_before_the_game(temperature):
+    with pytest.raises(GenieError, match="temperature must be 0 or more"):
+        GenieEnv(tiny_genie(), temperature=temperature)
+
+
 @pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
 def test_torchs_default_type_changes_no_frame(default):
     def play(genie):

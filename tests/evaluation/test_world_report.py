@@ -28,8 +28,8 @@ LOG = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    names = tuple(f"<b>film</b> & {number}" for number in range(12))
-    return cache_of(tmp_path_factory.mktemp("cache"), lengths=(40,) * 12, names=names)
+    names = tuple(f"<b>film</b> & {number}" for number in range(60))
+    return cache_of(tmp_path_factory.mktemp("cache"), lengths=(40,) * 60, names=names)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def found(folder, make_genie):
             train,
             held_out,
             partial(true_actions, folder),
-            num_clips=12,
+            num_clips=24,
             weights={"config.json": "0" * 64},
             progress=False,
         )

@@ -48,9 +48,9 @@ def _draw_background():
     return np.where(rows >= crest, np.uint8(LETTER_INDEX["h"]), picture)
 
 
-# (64, offsets, 64)
-_BACKGROUND = np.lib.stride_tricks.sliding_window_view(_draw_background(), SCREEN, axis=1)
-_BACKGROUND = np.ascontiguousarray(_BACKGROUND.transpose(1, 0, 2)[:_HILL_PERIOD])
+# (offsets, 64, 64) colour indices
+BACKGROUNDS = np.lib.stride_tricks.sliding_window_view(_draw_background(), SCREEN, axis=1)
+BACKGROUNDS = np.ascontiguousarray(BACKGROUNDS.transpose(1, 0, 2)[:_HILL_PERIOD])
 
 
 def _draw_sun():
@@ -60,7 +60,7 @@ def _draw_sun():
 
 
 _SUN = _draw_sun()
-_BACKGROUND[:, _SUN] = LETTER_INDEX["u"]
+BACKGROUNDS[:, _SUN] = LETTER_INDEX["u"]
 
 
 def draw_level(tiles: np.ndarray) -> np.ndarray:
@@ -106,7 +106,7 @@ def render(state: "Simulation") -> np.ndarray:
     levels = np.arange(len(state.x))
     windows = np.lib.stride_tricks.sliding_window_view(state.drawn, SCREEN, axis=2)
     frames = windows[levels, :, state.camera]
-    background = _BACKGROUND[(state.camera // 2 + state.hills) % _HILL_PERIOD]
+    background = BACKGROUNDS[(state.camera // 2 + state.hills) % _HILL_PERIOD]
     frames = np.where(frames == 0, background, frames)
     for creature in range(state.creature_x.shape[1]):
         facing, lifted = state.creature_step[:, creature] > 0, state.creature_lifts[:, creature]

@@ -36,6 +36,8 @@ _CREATURE_WALK = 4
 _GRAVITY = 8
 _JUMP_SPEED = -12
 _FASTEST_FALL = 8
+# All that gravity makes of a jump, and of a fall or a rise that was stopped.
+RISE_SPEEDS, FALL_SPEEDS = (-12, -4), (0, 4, 8)
 
 
 class Simulation:

@@ -65,7 +65,7 @@ def part_files(folder: Path) -> dict[str, Path]:
         folder, expected = WEIGHTS / content["with"], dict(content["parts"])
         files |= {part: folder / files[part].name for part in expected}
         found = {part: sha256(files[part]) for part in expected}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise GenieError(f"{shared} does not say which weights are shared: {error}") from error
     for part in found:
         if found[part] != expected[part]:
@@ -139,7 +139,7 @@ def check_saved_together(folder: Path) -> None:
         GenieError: one of them is of another time.
     """
     sums = folder / SUMS
-    if not sums.exists():  # as beside the weights that ship, whose hashes stand in their card
+    if not sums.is_file():  # as beside the weights that ship, whose hashes stand in their card
         return
     text = sums.read_text(encoding="utf-8", errors="replace")
     expected = {name: sum for sum, name in re.findall(r"^([0-9a-f]{64}) [ *](.+)$", text, re.M)}

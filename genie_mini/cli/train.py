@@ -142,7 +142,7 @@ def _what_to_train(arguments):
         preset = arguments.preset or "pocket"
         config = training_config(preset, arguments.steps, **options)
         return Genie.from_preset(preset), config, f"preset {preset}"
-    trained = arguments.trained or "mini"
+    trained = "mini" if arguments.trained is None else arguments.trained
     genie = Genie.from_pretrained(trained).with_lookback(arguments.lookback)
     steps = arguments.steps or LOOKBACK_TRAINING.dynamics_steps
     config = replace(LOOKBACK_TRAINING, dynamics_steps=steps, **options)

@@ -63,13 +63,13 @@ def _check_place(folder, shape, preview):
     """Find out before the filming what would stop it at its end."""
     if shape[1] > LONGEST:
         raise GenieError(f"a clip has {LONGEST} frames at most, got {shape[1]}")
-    for place in (folder, folder / "truth", *([folder / "preview"] if preview else [])):
-        prepare_folder(place)
-    if (folder / "clips.npy").exists() and not (folder / "truth" / "truth.npz").exists():
+    if (folder / "clips.npy").exists() and not (folder / "truth").exists():
         raise GenieError(
             f"{folder} holds a clips.npy that `genie-mini record` has not written and would "
             "replace: give another folder"
         )
+    for place in (folder, folder / "truth", *([folder / "preview"] if preview else [])):
+        prepare_folder(place)
     needed, free = math.prod(shape), shutil.disk_usage(folder).free
     if needed > free:
         raise GenieError(

@@ -27,7 +27,7 @@ def read_action_names(weights: str | Path) -> list[str] | None:
         return [
             str(name) for name in json.loads(path.read_text(encoding="utf-8"))["latent_to_real"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise GenieError(
             f'{path} has no list of names under "latent_to_real"; `genie-mini evaluate` writes it'
         ) from error

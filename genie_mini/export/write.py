@@ -149,6 +149,8 @@ def export(
     genie, folder = genie.eval(), Path(folder)
     traced = genie if genie.device.type == "cpu" else copy.deepcopy(genie).cpu()
     folder.mkdir(parents=True, exist_ok=True)
+    # Without it there is no export: one that is stopped between two files is not taken for whole.
+    (folder / "world.json").unlink(missing_ok=True)
     models = {name: _as_onnx(*graph) for name, graph in build_graphs(traced).items()}
     for variant in variants:
         for name, model in models.items():

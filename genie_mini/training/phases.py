@@ -11,6 +11,9 @@ from genie_mini.genie import Genie, in_windows
 from genie_mini.training.config import TrainingConfig
 from genie_mini.training.learning_rate import current_restart, learning_rate
 
+# The losses to minimise, metrics to log by name, and what to call after the optimizer's step.
+StepLosses = tuple[list[Tensor], dict[str, float], Callable[[], None]]
+
 
 @dataclass
 class Part:
@@ -36,13 +39,13 @@ class Part:
 class Phase:
     """What runs at each step.
 
-    `losses(frames, step)` gives the losses to minimise, figures to log by name, and what to call
-    after the optimiser's step; `clips(step)` says how many clips of how many frames it wants.
+    `losses(frames, step)` gives what a step minimises, logs and does at its end; `clips(step)` says
+    how many clips of how many frames it wants.
     """
 
     name: str
     parts: list[Part]
-    losses: Callable[[Tensor, int], tuple[list[Tensor], dict[str, float], Callable]]
+    losses: Callable[[Tensor, int], StepLosses]
     clips: Callable[[int], tuple[int, int]]
 
     @property
@@ -63,7 +66,7 @@ class Losses:
     videos: Videos
     config: TrainingConfig
 
-    def tokenizer_losses(self, frames, step):
+    def tokenizer_losses(self, frames: Tensor, step: int) -> StepLosses:
         """Phase 1: draw what was seen."""
         tokenizer = self.genie.tokenizer
         result = tokenizer(frames)
@@ -76,7 +79,7 @@ class Losses:
 
         return [result["loss"]], metrics, after_step
 
-    def latent_action_losses(self, frames, step):
+    def latent_action_losses(self, frames: Tensor, step: int) -> dict[str, Tensor]:
         """The latent action model's result; at a restart, the least used code moves first."""
         model, config = self.genie.latent_action_model, self.config
         starts = config.restart_steps
@@ -92,7 +95,7 @@ class Losses:
         done = (step - starts[index]) / (starts[index + 1] - starts[index])
         return model(frames, begin + (1 - begin) * done, refine=index > 0)
 
-    def world_losses(self, frames, step):
+    def world_losses(self, frames: Tensor, step: int) -> StepLosses:
         """Phase 2: latent actions from pixels, dynamics on tokens, neither pulling at the other."""
         genie, config = self.genie, self.config
         losses, metrics = [], {}
@@ -118,19 +121,19 @@ class Losses:
 
         return losses, metrics, after_step
 
-    def tokenizer_clips(self, step):
+    def tokenizer_clips(self, step: int) -> tuple[int, int]:
         """Short clips at first, from more levels."""
         config = self.config
         short = step < config.short_share * config.tokenizer_steps
         return self.clips_of(config.short_frames if short else config.num_frames)
 
-    def world_clips(self, step):
+    def world_clips(self, step: int) -> tuple[int, int]:
         """Shorter clips while only the latent action model learns."""
         config = self.config
         alone = step < config.latent_action_pretraining_steps
         return self.clips_of(config.latent_action_frames if alone else config.num_frames)
 
-    def clips_of(self, num_frames):
+    def clips_of(self, num_frames: int) -> tuple[int, int]:
         """As many clips of so many frames as make a batch."""
         num_frames = min(num_frames, self.config.num_frames)
         return self.config.batch_size * self.config.num_frames // num_frames, num_frames

@@ -103,7 +103,7 @@ def train(
         genie.save(folder)
 
 
-def _check_clips(videos, phases):
+def _check_clips(videos: Videos, phases: list[Phase]) -> None:
     """Make sure before the first step that there are clips for the last one."""
     needed = max(
         (phase.clips(step)[1] for phase in phases if phase.steps for step in (0, phase.steps - 1)),
@@ -115,14 +115,14 @@ def _check_clips(videos, phases):
         )
 
 
-def _compile(genie):
+def _compile(genie: Genie) -> None:
     for module in (genie.tokenizer, genie.latent_action_model, genie.dynamics):
         for name, block in module.named_modules():
             if name.rpartition(".")[0].endswith("blocks"):
                 block.compile()
 
 
-def _run_phases(run, phases):
+def _run_phases(run: Run, phases: list[Phase]) -> None:
     """Run what is left of the phases; those of one name continue one log."""
     genie, config, path = run.genie, run.config, run.checkpoint
     tensors, where = read_checkpoint(path)

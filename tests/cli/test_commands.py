@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny import tiny_genie
 
 from genie_mini import cli
 from genie_mini.cli import build_parser, main
@@ -43,6 +44,9 @@ def test_users_mistakes_are_told_in_one_line(tmp_path, weights, wrong):
     assert "config.json is missing" in wrong(
         "evaluate", "--weights", tmp_path, "--out", tmp_path / "scores.json"
     )
+    tiny_genie().save(tmp_path / "deep")
+    (tmp_path / "deep" / "scores.json").write_text(100_000 * "[")
+    assert "has no list of names" in wrong("play", "--weights", tmp_path / "deep", "--no-browser")
     words = ["play", "--weights", weights, "--no-browser"]
     assert "is not a picture" in wrong(*words, "--prompt", weights / "config.json")
     assert "port 99999" in wrong(*words, "--port", "99999")

@@ -172,6 +172,8 @@ def test_options_that_would_be_ignored_are_refused(tmp_path, weights, wrong):
         "train", "--lookback", "sparse", "--preset", "mini", "--out", out
     )
     assert not out.exists()
+    nothing = wrong("train", "--lookback", "sparse", "--from", "", "--out", out)
+    assert "config.json is missing" in nothing, "an empty name is not the name that was left out"
 
 
 # what takes minutes is looked at before

@@ -41,7 +41,7 @@ def trained(frames, actions, **options):
 
 
 def test_an_action_that_is_seen_is_named_right_wherever_it_happens():
-    network = trained(*moving_dots(900), steps=110, batch_size=32)
+    network = trained(*moving_dots(1500), steps=220, batch_size=32)
     frames, actions = moving_dots(200, seed=1)
     logits = name_actions(network, frames)
     assert (logits.argmax(dim=-1) == actions).float().mean() > 0.95

@@ -107,7 +107,7 @@ class SiteHandler(http.server.SimpleHTTPRequestHandler):
     def __init__(self, *args):
         super().__init__(*args, directory=str(SITE))
 
-    def log_message(self, *args):
+    def log_message(self, *args) -> None:
         pass
 
 

@@ -2,6 +2,7 @@
 other.
 """
 
+import ast
 import json
 import re
 import shutil
@@ -201,3 +202,15 @@ def test_the_code_is_tidy():
         command = [sys.executable, "-m", "ruff", *words]
         result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_a_function_can_be_read_on_one_screen():
+    long = []
+    for folder in ("genie_mini", "tools", "book", "figures", "benchmarks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.FunctionDef):
+                    lines = node.end_lineno - node.lineno + 1
+                    if lines > 60:
+                        long.append(f"{path.relative_to(ROOT)} {node.name}: {lines} lines")
+    assert not long, "\n".join(long)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import yaml
+from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 TAGS = ["colab", "remove-cell"]  # the pages do not show it
@@ -29,13 +30,13 @@ if "google.colab" in sys.modules:  # elsewhere this cell does nothing
     os.chdir("genie/book")"""
 
 
-def repository():
+def repository() -> tuple[str, str]:
     """The address (empty if there is none) and the branch, from `_config.yml`."""
     settings = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
     return settings["url"].rstrip("/"), settings["branch"]
 
 
-def with_colab_cell(notebook, url, branch):
+def with_colab_cell(notebook: NotebookNode, url: str, branch: str) -> NotebookNode:
     """The notebook with a Colab cell for this address below its title, or without one if there is
     no address.
     """
@@ -52,19 +53,19 @@ def with_colab_cell(notebook, url, branch):
     return notebook
 
 
-def drop_dead_buttons(app, config):
+def drop_dead_buttons(app, config) -> None:
     """Without an address a launch button would lead nowhere."""
     if not config.html_theme_options.get("repository_url"):
         config.html_theme_options.pop("launch_buttons", None)
 
 
-def setup(app):
+def setup(app) -> dict:
     """Register with Sphinx."""
     app.connect("config-inited", drop_dead_buttons)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def main():
+def main() -> None:
     url, branch = repository()
     for path in sorted((ROOT / "book").glob("*.ipynb")):
         before = nbformat.read(path, as_version=4)

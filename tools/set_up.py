@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -78,7 +79,7 @@ def call(python: Path, *arguments: object, problem: str, folder: Path = ROOT) ->
 
 
 @contextlib.contextmanager
-def step(what: str):
+def step(what: str) -> Iterator[None]:
     """Say what is done, and how long it took."""
     print(f"{what} ...", flush=True)
     start = time.monotonic()

@@ -17,7 +17,7 @@ from genie_mini.files import PARTS, weights_folder, weights_hashes, write_atomic
 from genie_mini.genie import Genie
 
 
-def main(folder, command, target):
+def main(folder: Path, command: str, target: Path) -> None:
     """Round, and write weights and training.json."""
     Genie.from_pretrained(folder).save(target, torch.bfloat16)
     own, mini = weights_hashes(target), weights_hashes(weights_folder("mini"))

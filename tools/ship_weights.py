@@ -8,6 +8,7 @@ import csv
 import json
 import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -58,12 +59,12 @@ the game is drawn with the game's tokens.
 """
 
 
-def cell(value):
+def cell(value: float | None) -> str:
     """A number for the table."""
     return "" if value is None else f"{value:.4g}"
 
 
-def last_rows(folder):
+def last_rows(folder: Path) -> Iterator[tuple[str, int, float]]:
     """(phase, number of steps, seconds) of each log of a training run; a resumed run starts its
     clock again.
     """
@@ -77,14 +78,14 @@ def last_rows(folder):
         yield phase, len(rows), sum(ends) + clock[-1]
 
 
-def hardware():
+def hardware() -> str:
     """This machine in words; run it with as many threads (OMP_NUM_THREADS) as the training had."""
     cores = torch.get_num_threads()
     kind = f"{platform.machine()} processor with {torch.backends.cpu.get_cpu_capability()}"
     return f"{cores} core{'s' if cores > 1 else ''} of an {kind}; no GPU"
 
 
-def main(folder, command):
+def main(folder: Path, command: str) -> None:
     """Round, evaluate, and write weights, scores and card."""
     target = WEIGHTS / "mini"
     Genie.from_pretrained(folder).save(target, torch.bfloat16)

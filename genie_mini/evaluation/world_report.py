@@ -89,12 +89,7 @@ def evaluate_videos(
         GenieError: the films are of another size than the Genie draws, or too short.
     """
     genie.eval()
-    size = tuple(genie.config.tokenizer.image_size)
-    if tuple(held_out.image_size) != size:
-        raise GenieError(
-            f"this Genie draws frames of {size[0]}x{size[1]} pixels, and the films have "
-            f"{held_out.image_size[0]}x{held_out.image_size[1]}"
-        )
+    _check_size(genie, held_out)
     clips = draw_clips(held_out, num_clips, CLIP_FRAMES, key=0)
     latent = in_batches(genie.latent_action_model.infer, clips.frames)
     with tqdm(total=4, desc="scores", disable=not progress) as bar:
@@ -123,6 +118,15 @@ def evaluate_videos(
         latent_to_real=None if names is None else [int(name) for name in names],
         weights=weights or {},
     )
+
+
+def _check_size(genie, films):
+    size = tuple(genie.config.tokenizer.image_size)
+    if tuple(films.image_size) != size:
+        raise GenieError(
+            f"this Genie draws frames of {size[0]}x{size[1]} pixels, and the films have "
+            f"{films.image_size[0]}x{films.image_size[1]}"
+        )
 
 
 def format_report(report: WorldReport) -> str:

@@ -131,23 +131,8 @@ def export(
             paper's, a package for exporting is missing, or float32 logits differ by more than
             `PARITY`.
     """
-    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
     check_path("folder", folder)
-    given = list(variants) if isinstance(variants, Collection) else [variants]
-    unknown = [variant for variant in given if variant not in VARIANTS]
-    if unknown or not given:
-        raise GenieError(
-            f"variants are some of {', '.join(VARIANTS)}, got "
-            f"{', '.join(map(str, unknown)) or 'none'}"
-        )
-    check_action_names(action_names, genie.config.dynamics.num_actions)
-    if genie.config.dynamics.lookback != "recent":
-        raise GenieError(
-            'only the look-back "recent" can be exported, this Genie has '
-            f'"{genie.config.dynamics.lookback}"'
-        )
-    if genie.config.dynamics.context < 2:
-        raise GenieError("a Genie of context 1 cannot be exported: its graphs keep a past")
+    _check_exportable(genie, variants, action_names)
     _needs_onnx()
     convert = {"fp32": lambda model: model, "fp16": _store_in_half, "int8": _multiply_in_bytes}
     genie, folder = genie.eval(), Path(folder)
@@ -174,6 +159,25 @@ def export(
             f"{PARITY:g} is accepted"
         )
     return differences
+
+
+def _check_exportable(genie, variants, action_names):
+    check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+    given = list(variants) if isinstance(variants, Collection) else [variants]
+    unknown = [variant for variant in given if variant not in VARIANTS]
+    if unknown or not given:
+        raise GenieError(
+            f"variants are some of {', '.join(VARIANTS)}, got "
+            f"{', '.join(map(str, unknown)) or 'none'}"
+        )
+    check_action_names(action_names, genie.config.dynamics.num_actions)
+    if genie.config.dynamics.lookback != "recent":
+        raise GenieError(
+            'only the look-back "recent" can be exported, this Genie has '
+            f'"{genie.config.dynamics.lookback}"'
+        )
+    if genie.config.dynamics.context < 2:
+        raise GenieError("a Genie of context 1 cannot be exported: its graphs keep a past")
 
 
 def _needs_onnx():

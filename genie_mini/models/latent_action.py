@@ -227,12 +227,8 @@ class LatentActionModel(nn.Module):
         continuous = self.encode_continuous(frames)
         shares = self.quantizer.assign(continuous, last * (first / last) ** softness)
         actions = shares.argmax(dim=-1)
-        if softness == 0:
-            codes = self.quantizer.mix(
-                shares + (F.one_hot(actions, shares.shape[-1]) - shares).detach()
-            )
-        else:
-            codes = self.quantizer.mix(shares)
+        chosen = F.one_hot(actions, shares.shape[-1]) if softness == 0 else shares
+        codes = self.quantizer.mix(shares + (chosen - shares).detach())
         predicted = self.decode(frames[:, :-1], codes)
         error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
         energy = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))

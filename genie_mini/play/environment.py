@@ -60,7 +60,7 @@ class GenieEnv(gymnasium.Env):
         self.action_space = gymnasium.spaces.Discrete(self.genie.config.dynamics.num_actions)
         self._session = None
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed=None, options=None) -> tuple[np.ndarray, dict]:
         """Begin a world.
 
         Args:
@@ -91,13 +91,13 @@ class GenieEnv(gymnasium.Env):
         self._session = self.genie.play(level_picture(level, self._image_size), sampling_seed)
         return self.render(), {**self._info(), "level": level}
 
-    def step(self, action):
+    def step(self, action) -> tuple[np.ndarray, float, bool, bool, dict]:
         """Play one latent action for a tenth of a second.
 
         Raises:
             GenieError: there is no such action.
         """
-        last = int(self.action_space.n) - 1
+        last = self.genie.config.dynamics.num_actions - 1
         told = f"latent actions are the integers from 0 to {last}"
         action = check_integer("action", action, 0, last, told)
         if self._session is None:
@@ -105,7 +105,7 @@ class GenieEnv(gymnasium.Env):
         self._session.step(action, self.maskgit_steps, self.temperature)
         return self.render(), 0.0, False, False, self._info()
 
-    def render(self):
+    def render(self) -> np.ndarray:
         """The present picture, (height, width, 3) uint8."""
         if self._session is None:
             raise gymnasium.error.ResetNeeded("call reset before render")

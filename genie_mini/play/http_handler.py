@@ -13,9 +13,13 @@ import socket
 import time
 import traceback
 from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING
 
 from genie_mini.errors import GenieError
 from genie_mini.play.games import Stopped
+
+if TYPE_CHECKING:
+    from genie_mini.play.server import PlayServer
 
 LONGEST_LINE = 4096  # bytes of a message's JSON; the player's have about a hundred
 # Seconds: between two requests (a paused game; the browser connects again), for a request to come
@@ -52,23 +56,25 @@ class _Incoming(io.RawIOBase):
 class Handler(BaseHTTPRequestHandler):
     """GET / is the page; POST /game begins a world or plays one step of it."""
 
+    server: "PlayServer"
+
     protocol_version = "HTTP/1.1"  # keep the connection: ten requests a second
     disable_nagle_algorithm = True  # or each answer would wait for the last one's acknowledgement
 
-    def setup(self):
+    def setup(self) -> None:
         """Read by the clock."""
         super().setup()
         self.rfile.close()
         self._incoming = _Incoming(self.connection)
         self.rfile = io.BufferedReader(self._incoming)
 
-    def handle_one_request(self):
+    def handle_one_request(self) -> None:
         """Answer one request."""
         self._incoming.allow(IDLE)
         self._unread = True  # until a request was read to its end
         super().handle_one_request()
 
-    def parse_request(self):
+    def parse_request(self) -> bool:
         """Read a request's head; True if it is to be answered, or else it has been refused."""
         self._incoming.allow(TRANSFER)
         if not super().parse_request():
@@ -80,17 +86,17 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(*refusal)
         return refusal is None
 
-    def handle_expect_100(self):
+    def handle_expect_100(self) -> bool:
         """Do not ask for the body yet: the head has not been judged."""
         return True
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         """Send the page."""
         self._send(200, "text/html; charset=utf-8", self.server.page)
 
     do_HEAD = do_GET
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         """Play, as the body says."""
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.send_response_only(100)
@@ -151,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
         own = [f"{scheme}://{hosts[0]}".lower() for scheme in ("http", "https")]
         return not origins or (len(origins) == 1 and origins[0].lower() in own)
 
-    def send_error(self, code, message=None, explain=None):
+    def send_error(self, code, message=None, explain=None) -> None:
         """Refuse what is no HTTP, in the form of our other refusals."""
         self._refuse(int(code), message or self.responses[code][0])
 
@@ -176,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
-    def finish(self):
+    def finish(self) -> None:
         """Close; after a refusal, hear the client out first, or it might not see the refusal."""
         if self._unread:
             with contextlib.suppress(OSError):
@@ -186,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
                     pass
         super().finish()
 
-    def log_message(self, *arguments):
+    def log_message(self, *arguments) -> None:
         """Stay silent: ten lines a second would bury the terminal."""
 
 

@@ -135,14 +135,18 @@ def share(
         + card
         + licences_section(model_card, licences(runtime)),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts.values()),
-    ).encode(errors="replace")
+    )
+    write_atomic(path, _within_limit(page.encode(errors="replace")))
+    return differences
+
+
+def _within_limit(page):
     if len(page) > LARGEST_PAGE:
         raise GenieError(
             f"the page would hold {len(page) / 1e6:.1f} MB, and {LARGEST_PAGE / 1e6:.0f} are the "
             "most: share a smaller Genie, or its weights as int8"
         )
-    write_atomic(path, page)
-    return differences
+    return page
 
 
 def _prepare_page(path):

@@ -1,5 +1,6 @@
 """Where the heads of the dynamics model look."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +16,7 @@ from genie_mini.world.sprites import SCREEN, TILE
 
 
 @contextmanager
-def watched(attention: Attention):
+def watched(attention: Attention) -> Iterator[list[Tensor]]:
     """Collect what an attention layer attends to: a list of weights, (sequences, heads, queries,
     keys), one entry a pass.
     """

@@ -200,12 +200,7 @@ def run_phase(
                     f"at step {step + 1} of {phase.name} the loss is {metrics['loss']}: the run "
                     "cannot go on with these clips and learning rates"
                 )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
-                group["lr"] = part.lr_at(step, config.warmup_steps)
-                nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
-            optimizer.step()
+            _descend(loss, optimizer, phase, step, config)
             after_step()
             write_row(file, logged + step, metrics, time.monotonic() - began)
             bar.set_postfix(
@@ -220,6 +215,16 @@ def run_phase(
                     f"stopped after step {step + 1} of {phase.name}; run the same command again "
                     "to go on"
                 )
+
+
+def _descend(loss, optimizer, phase, step, config):
+    """One step of the optimizer, each network at its own rate."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
+        group["lr"] = part.lr_at(step, config.warmup_steps)
+        nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
+    optimizer.step()
 
 
 @contextmanager

@@ -46,7 +46,7 @@ class Platformer(gymnasium.Env):
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
         self._simulation = None
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed=None, options=None) -> tuple[np.ndarray, dict]:
         """Begin the level of this seed (a random one without), and return its first picture.
 
         Raises:
@@ -61,7 +61,7 @@ class Platformer(gymnasium.Env):
         self._simulation = Simulation([level])
         return self.render(), self._info()
 
-    def step(self, action):
+    def step(self, action) -> tuple[np.ndarray, float, bool, bool, dict]:
         """Play one real action for a tenth of a second.
 
         Raises:
@@ -78,7 +78,7 @@ class Platformer(gymnasium.Env):
         finished = bool(self._simulation.x[0] >= LAST * TILE)
         return self.render(), reward, finished, False, self._info()
 
-    def render(self):
+    def render(self) -> np.ndarray:
         """The present picture, (size, size, 3) uint8."""
         if self._simulation is None:
             raise gymnasium.error.ResetNeeded("call reset() before render()")

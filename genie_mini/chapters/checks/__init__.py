@@ -7,6 +7,8 @@ sure that it says "Not yet".
 
 import functools
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 
 class Verdict(int):
@@ -18,7 +20,7 @@ class Verdict(int):
         pass
 
 
-def giving_something(function):
+def giving_something(function: Callable) -> Callable:
     """The function, which now says so if it returns nothing: the commonest slip of all, and the
     same in every exercise.
     """
@@ -32,7 +34,7 @@ def giving_something(function):
     return call
 
 
-def exercise(*wrong):
+def exercise(*wrong: Any) -> Callable[[Callable], Callable[[Any], Verdict]]:
     """Turn a function that raises or asserts on a wrong answer into a checker that prints its
     verdict and returns it.
 
@@ -63,7 +65,7 @@ def exercise(*wrong):
     return decorate
 
 
-def expect(condition, problem):
+def expect(condition, problem) -> None:
     """Raise with `problem`, which the reader will see, unless the condition holds."""
     if not condition:
         raise AssertionError(problem)

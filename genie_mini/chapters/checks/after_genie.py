@@ -26,7 +26,7 @@ _TRUE_KINDS = {
     {letter: kind for letter, kind in _TRUE_KINDS.items() if letter != "h"},
     _TRUE_KINDS | {"b": "Stated by DeepMind"},
 )
-def check_kinds(answer):
+def check_kinds(answer) -> None:
     """A dictionary from the claims a to h to the kind of each: "published", "stated" or "not
     public".
     """
@@ -57,7 +57,7 @@ def check_kinds(answer):
         math.ceil(width / patch) * math.ceil(height / patch) * math.log2(codes)
     ),
 )
-def check_token_bits(answer):
+def check_token_bits(answer) -> None:
     """A function (width, height, patch, codes, fps) that gives the bits a second of the tokens;
     patches at the edge count whole.
     """
@@ -87,7 +87,7 @@ def check_token_bits(answer):
         y[0] / x[0] ** (np.log(y[-1] / y[0]) / np.log(x[-1] / x[0])),
     ),
 )
-def check_power_law(answer):
+def check_power_law(answer) -> None:
     """A function (x, y) that gives (exponent, factor) of y = factor * x^exponent, by least squares
     of the logarithms.
     """
@@ -123,7 +123,7 @@ def check_power_law(answer):
     lambda flops, peak, used: flops / peak * used / 86400,
     lambda flops, peak, used: flops / (peak * used) / 3600,
 )
-def check_days(answer):
+def check_days(answer) -> None:
     """A function (flops, peak, used) that gives days: `peak` is in FLOP a second, `used` the share
     of it that is reached.
     """
@@ -154,7 +154,7 @@ def _pairs(tokens, frames):
     lambda tokens, frames: tokens**2 + tokens * frames**2,
     lambda tokens, frames: tokens * frames * tokens,
 )
-def check_new_frame_pairs(answer):
+def check_new_frame_pairs(answer) -> None:
     """A function (tokens, frames) that gives the pairs for ONE new frame with the past kept;
     `frames` counts the new one too.
     """
@@ -184,7 +184,7 @@ def _frames_kept(budget, tokens, layers, width):
     lambda budget, tokens, layers, width, fps: budget // (4 * tokens * layers * width),
     lambda budget, tokens, layers, width, fps: budget // (4 * tokens * layers * width) * fps,
 )
-def check_seconds_kept(answer):
+def check_seconds_kept(answer) -> None:
     """A function (budget, tokens, layers, width, fps) that gives the seconds of past whose keys and
     values fit into the budget.
     """

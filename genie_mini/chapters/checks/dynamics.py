@@ -50,7 +50,7 @@ def _those_unmasked(num_tokens, maskgit_steps):
 
 
 @exercise(_square_only, _one_step_late, _linear, _cosine, _those_unmasked)
-def check_num_masked(answer):
+def check_num_masked(answer) -> None:
     """A function (num_tokens, maskgit_steps) that gives a list: how many tokens are still masked
     after each step.
     """
@@ -107,7 +107,7 @@ def _in_place(tokens, mask_token):
 
 
 @exercise(_one_rate_for_all, _a_rate_for_each_token, _any_rate, _the_first_ones, _in_place)
-def check_mask(answer):
+def check_mask(answer) -> None:
     """A function (tokens, mask_token) that masks each sample's tokens at a rate of its own, uniform
     in [0.5, 1].
     """
@@ -172,7 +172,7 @@ def _one_too_far(logits, temperature, points):
     _one_too_far,
     lambda logits, temperature, points: logits.argmax(-1),
 )
-def check_sample_tokens(answer):
+def check_sample_tokens(answer) -> None:
     """A function (logits, temperature, points) that samples as the package's
     `sample_tokens` does, with the random points given.
     """
@@ -219,7 +219,7 @@ def _keep(confidence, masked, k):
 
 
 @exercise(_surest_of_all, _least_sure, _k_of_the_batch, _those_that_stay_masked)
-def check_keep_surest(answer):
+def check_keep_surest(answer) -> None:
     """A function (confidence, masked, k) that marks in each row the k masked places with the
     largest confidence.
     """
@@ -293,7 +293,7 @@ def _right_loss(logits, tokens, masked, weights):
     _zero_where_unmasked,
     _of_the_unmasked,
 )
-def check_masked_loss(answer):
+def check_masked_loss(answer) -> None:
     """A function (logits, tokens, masked, weights): the weighted mean of the cross-entropy over the
     masked tokens.
     """

@@ -50,7 +50,7 @@ def _never_seen_is_zero(latent, real, num_latent):
     _never_seen_is_zero,
     lambda latent, real, num_latent: np.zeros(num_latent, dtype=int),
 )
-def check_majority_map(answer):
+def check_majority_map(answer) -> None:
     """A function (latent, real, num_latent): the commonest real action of each code; the commonest
     of all if it was never seen.
     """
@@ -95,7 +95,7 @@ def check_majority_map(answer):
     lambda code, truth: (_bits(code, truth)[1], 1.0),
     lambda code, truth: (sum(map(lambda a, b: a == b, code, truth)) / len(code),) * 2,
 )
-def check_mutual_information(answer):
+def check_mutual_information(answer) -> None:
     """A function of two lists of labels: (bits that the first tells of the second, their share of
     the second's entropy).
     """
@@ -116,8 +116,8 @@ def check_mutual_information(answer):
         "a code that is wrong now and then": (noisy, truth),
         "a code that is always the same": (torch.zeros_like(truth), truth),
     }
-    for name, (code, real) in cases.items():
-        code, real = code.tolist(), real.tolist()
+    for name, (codes, actions) in cases.items():
+        code, real = codes.tolist(), actions.tolist()
         given = answer(list(code), list(real))
         told, share = (float(number) for number in given)
         expected, of_truth = _bits(code, real)
@@ -147,7 +147,7 @@ def _unit(vectors):
         (_unit(vectors) @ _unit(codebook).T).argmax(-1), len(codebook)
     ).float(),
 )
-def check_soft_assignment(answer):
+def check_soft_assignment(answer) -> None:
     """A function (vectors, codebook, temperature) that gives what `Quantizer.assign` gives, (n,
     codes).
     """
@@ -189,7 +189,7 @@ def _wrong_way(frame, down, right):
         8 - down : 8 - down + len(frame), 8 - right : 8 - right + frame.shape[1]
     ],
 )
-def check_displaced(answer):
+def check_displaced(answer) -> None:
     """A function (frame, down, right) that moves (height, width, 3), the edges repeated, as
     `displaced` does.
     """
@@ -222,7 +222,7 @@ def check_displaced(answer):
     lambda before, after: before % 5,
     lambda before, after: after,
 )
-def check_empty_code(answer):
+def check_empty_code(answer) -> None:
     """A function (before, after) of places on a ring of 20, at most 2 apart: a code 0 to 4 that
     says all and means nothing.
     """
@@ -239,7 +239,7 @@ def check_empty_code(answer):
     )
     within = not code.is_floating_point() and 0 <= int(code.min()) <= int(code.max()) <= 4
     expect(within, "the codes are not whole numbers from 0 to 4")
-    outcomes = {}
+    outcomes: dict[tuple[int, int], int] = {}
     for start, value, end in zip(before.tolist(), code.tolist(), after.tolist(), strict=True):
         first = outcomes.setdefault((start, value), end)
         expect(
@@ -299,7 +299,7 @@ def _forbid_the_next_frame(infer, frames):
     lambda infer, frames: True,
     lambda infer, frames: False,
 )
-def check_is_causal(answer):
+def check_is_causal(answer) -> None:
     """A function (infer, frames): does no action, (clips, T - 1), depend on a frame after the one
     it leads to?
     """

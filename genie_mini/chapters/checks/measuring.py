@@ -20,7 +20,7 @@ from genie_mini.models.tokenizer import still_patches
     ),
     lambda predicted, truth: -10 * (predicted - truth).square().mean().log10().item(),
 )
-def check_psnr(answer):
+def check_psnr(answer) -> None:
     """A function (predicted, truth) that gives the PSNR in dB of all pixels together, for colours
     from 0 to 1.
     """
@@ -51,7 +51,7 @@ def check_psnr(answer):
     lambda value, chance, best: (value - chance) / abs(best - chance),
     lambda value, chance, best: min(1.0, max(0.0, (value - chance) / (best - chance))),
 )
-def check_between(answer):
+def check_between(answer) -> None:
     """A function (value, chance, best) that gives 0 for chance and 1 for the best possible."""
     for value, chance, best, expected in (
         (0.5, 0.0, 1.0, 0.5),
@@ -82,7 +82,7 @@ def _name_and_test(latent, real, labels, test):
     lambda latent, real, labels: (real[labels:] == np.bincount(real[:labels]).argmax()).mean(),
     lambda latent, real, labels: (latent[labels:] == real[labels:]).mean(),
 )
-def check_name_and_test(answer):
+def check_name_and_test(answer) -> None:
     """A function (latent, real, labels): names by majority from the first transitions, scored on
     the others.
     """
@@ -127,7 +127,7 @@ def _to_the_first(frames, tokens):
     lambda frames, tokens: 2 * ((tokens[:, 1:] != tokens[:, :-1]).float().mean(),),
     lambda frames, tokens: (0.0, 0.0),
 )
-def check_flicker(answer):
+def check_flicker(answer) -> None:
     """A function (frames, tokens) that gives the shares of tokens that change in still and in
     changing patches.
     """
@@ -179,7 +179,7 @@ def _root_of_each_entry(one, two):
 
 
 @exercise(_only_means, _only_variances, _without_the_root, _root_of_each_entry)
-def check_frechet(answer):
+def check_frechet(answer) -> None:
     """A function of two clouds (points, features): the Frechet distance of the Gaussians fitted to
     them.
     """

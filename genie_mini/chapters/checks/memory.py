@@ -18,7 +18,7 @@ from genie_mini.models.lookback import RUN, SparseLookback
     lambda frames, tokens, codes: frames * tokens * math.ceil(math.log2(codes) / 8),
     lambda frames, tokens, codes: frames * tokens * codes / 8,
 )
-def check_window_bytes(answer):
+def check_window_bytes(answer) -> None:
     """A function (frames, tokens_per_frame, num_codes) that gives the bytes of a window of frames,
     held as tokens.
     """
@@ -76,7 +76,7 @@ def _not_divided(successes, trials):
     lambda successes, trials: wilson(successes, trials, deviations=1.645),
     lambda successes, trials: wilson(successes, trials)[::-1],
 )
-def check_wilson(answer):
+def check_wilson(answer) -> None:
     """A function (successes, trials) that gives Wilson's interval of 95% for a share: low
     and high.
     """
@@ -110,7 +110,7 @@ def check_wilson(answer):
     lambda with_it, without: (with_it != without).float().mean(),
     lambda with_it, without: with_it.float().mean() - without.float().mean(),
 )
-def check_chance(answer):
+def check_chance(answer) -> None:
     """A function (drawn_where_it_was, drawn_where_none_was), bools of twin worlds, that gives the
     share of right answers.
     """
@@ -143,7 +143,7 @@ def check_chance(answer):
     lambda slots, run: sum(2**slot for slot in range(slots)),
     lambda slots, run: slots * 2 ** ((slots - 1) // run),
 )
-def check_reach(answer):
+def check_reach(answer) -> None:
     """A function (slots, run): the age of the oldest frame in a window whose stride doubles after
     each `run` frames.
     """
@@ -215,7 +215,7 @@ def _video(*eighths):
     lambda tokens, num: _ranked(tokens)[-num:],
     lambda tokens, num: _ranked(tokens)[: -num - 1 : -1],
 )
-def check_choose(answer):
+def check_choose(answer) -> None:
     """A function (tokens, num), tokens (frames, N) of one video: the `num` most relevant of all but
     its last two frames.
 

@@ -55,7 +55,7 @@ def _cosine(step, steps, peak, warmup_steps):
         else peak * (1 - 0.98 * (step - warmup_steps) / (steps - warmup_steps))
     ),
 )
-def check_schedule(answer):
+def check_schedule(answer) -> None:
     """A function (step, steps, peak, warmup_steps) that gives the learning rate of a step."""
     for steps, peak, warmup_steps in ((100, 1.0, 20), (1000, 3e-4, 50), (12, 2.0, 6)):
         for step in sorted(
@@ -86,7 +86,7 @@ def check_schedule(answer):
     lambda frames, steps: 1 + frames * steps,
     lambda frames, steps: 1 + frames * (steps + 2),
 )
-def check_passes(answer):
+def check_passes(answer) -> None:
     """A function (frames, steps) that gives the number of runs of the dynamics model's transformer
     in a game.
     """
@@ -122,7 +122,7 @@ def check_passes(answer):
         for gradient in gradients
     ],
 )
-def check_clip(answer):
+def check_clip(answer) -> None:
     """A function (gradients, longest) that shortens a list of tensors so that together they are at
     most so long.
     """
@@ -161,7 +161,7 @@ def _by_backward(loss, network):
     lambda loss, network: set(),
     _by_backward,
 )
-def check_who_learns(answer):
+def check_who_learns(answer) -> None:
     """A function (loss, network) that gives the names of the network's parameters that the loss has
     a gradient for.
     """
@@ -242,7 +242,7 @@ def _game(
         genie, prompt, [0] * len(actions), steps, generator
     ),
 )
-def check_play(answer):
+def check_play(answer) -> None:
     """A function (genie, prompt, actions, steps, generator) that gives the frames of a game,
     (actions, height, width, 3).
     """

@@ -11,7 +11,7 @@ from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
     lambda num_frames: torch.ones(num_frames, num_frames, dtype=torch.bool).triu(),
     lambda num_frames: torch.ones(num_frames, num_frames, dtype=torch.bool).tril(-1),
 )
-def check_causal_mask(answer):
+def check_causal_mask(answer) -> None:
     """A function of the number of frames that gives (frames, frames) bool: may the row's frame see
     the column's?
     """
@@ -36,7 +36,7 @@ def check_causal_mask(answer):
     lambda frames, tokens: ((frames * tokens) ** 2, tokens**2 + frames**2),
     lambda frames, tokens: (frames**2 + tokens**2, frames * tokens * (frames + tokens)),
 )
-def check_count_pairs(answer):
+def check_count_pairs(answer) -> None:
     """A function of T and N that gives the pairs of query and key in full and in space-time
     attention (without a mask).
     """
@@ -60,7 +60,7 @@ def check_count_pairs(answer):
     lambda x: x.reshape(-1, x.shape[1], x.shape[3]),
     lambda x: x.transpose(1, 2),
 )
-def check_by_place(answer):
+def check_by_place(answer) -> None:
     """A function that turns (B, T, N, width) into (B * N, T, width): one sequence in time for each
     place of each clip.
     """
@@ -85,7 +85,7 @@ def check_by_place(answer):
     lambda query, key, angle: (query * key).sum(),
     lambda query, key, angle: query @ key * torch.cos(torch.as_tensor(angle)),
 )
-def check_relative_score(answer):
+def check_relative_score(answer) -> None:
     """A function (query, key, angle) of 2-vectors: the score after the QUERY has been turned by the
     angle (radians).
     """
@@ -125,7 +125,7 @@ def _remember_only_the_last(transformer, frames):
 
 
 @exercise(_forget_the_past, _remember_only_the_last)
-def check_frame_by_frame(answer):
+def check_frame_by_frame(answer) -> None:
     """A function (transformer, frames) that runs (B, T, N, width) one frame at a time and gives the
     same as all at once.
     """

@@ -19,7 +19,7 @@ def _cosine_with_long_codes(vectors, codes):
     lambda vectors, codes: (vectors @ torch.nn.functional.normalize(codes, dim=1).T).argmin(dim=1),
     lambda vectors, codes: (vectors @ torch.nn.functional.normalize(codes, dim=1).T).argmax(dim=0),
 )
-def check_nearest_by_cosine(answer):
+def check_nearest_by_cosine(answer) -> None:
     """A function of vectors (n, d) and codes (k, d) that gives the number of the code with the
     largest cosine, (n,).
     """
@@ -70,7 +70,7 @@ def check_nearest_by_cosine(answer):
         frames * rows * columns * math.ceil(math.log2(num_codes) / 8)
     ),
 )
-def check_token_bytes(answer):
+def check_token_bytes(answer) -> None:
     """A function (frames, rows, columns, num_codes) that gives the bytes of a clip as tokens."""
     for frames, rows, columns, num_codes in (
         (1, 23, 40, 1024),
@@ -98,7 +98,7 @@ def check_token_bytes(answer):
     lambda frames, truth: -20 * math.log10((frames - truth).abs().mean()),
     lambda frames, truth: 10 * math.log10((frames - truth).square().mean()),
 )
-def check_psnr(answer):
+def check_psnr(answer) -> None:
     """A function (frames, truth) that gives the PSNR in dB of the mean squared error over
     everything.
     """
@@ -133,7 +133,7 @@ def check_psnr(answer):
     lambda vectors, codes: vectors + codes - vectors.detach(),
     lambda vectors, codes: 2 * vectors + (codes - 2 * vectors).detach(),
 )
-def check_straight_through(answer):
+def check_straight_through(answer) -> None:
     """A function (vectors, codes): the codes in value; the gradient goes to the vectors, and to the
     codes none.
     """
@@ -189,7 +189,7 @@ def _any_pixel_rests(frames, tokens, patch_size):
     _where_pixels_move,
     _any_pixel_rests,
 )
-def check_flicker_share(answer):
+def check_flicker_share(answer) -> None:
     """A function (frames, tokens, patch_size): of the tokens whose patch is as one frame before,
     the share that changed.
     """
@@ -275,7 +275,7 @@ def _rare_too(codebook, uses, vectors):
     _one_for_all,
     _rare_too,
 )
-def check_revive(answer):
+def check_revive(answer) -> None:
     """A function (codebook, uses, vectors): unused codes take over the worst described vectors, in
     a new codebook.
     """

@@ -12,7 +12,7 @@ from genie_mini.world import record
     lambda num_bytes, height, width: num_bytes / (height * width * 3) / 3600,
     lambda num_bytes, height, width: num_bytes / (height * width * 3) / 10 / 60,
 )
-def check_hours(answer):
+def check_hours(answer) -> None:
     """A function (num_bytes, height, width) that gives the hours of raw video, a byte a colour, at
     10 frames a second.
     """
@@ -34,7 +34,7 @@ def _bits_counted_from_one(outcomes, actions):
     lambda outcomes, actions: outcomes == actions,
     _bits_counted_from_one,
 )
-def check_visible(answer):
+def check_visible(answer) -> None:
     """A function (outcomes, actions) that tells whether the action is the only one that leads to
     its picture.
     """
@@ -65,7 +65,7 @@ def check_visible(answer):
     lambda shares, keep: keep + (1 - keep) / len(shares),
     lambda shares, keep: keep + (np.asarray(shares) ** 2).sum(),
 )
-def check_repeats(answer):
+def check_repeats(answer) -> None:
     """A function (shares, keep) that gives the probability of the same action twice in a row."""
     rng = np.random.default_rng(0)
     for shares, keep in (
@@ -100,7 +100,7 @@ def _best_fit(before, after):
     lambda before, after: 4 * int(np.sign(_best_fit(before, after))),
     lambda before, after: 0,
 )
-def check_scroll(answer):
+def check_scroll(answer) -> None:
     """A function (before, after) of pictures of one wall that gives the camera's movement, -8, -4,
     0, 4 or 8.
     """
@@ -121,7 +121,7 @@ def check_scroll(answer):
     lambda before, after: -int(np.sign(_best_fit(before[56:], after[56:]))),
     lambda before, after: 1,
 )
-def check_direction(answer):
+def check_direction(answer) -> None:
     """A function (before, after) of two frames that gives -1 left, 0 neither or 1 right, in over
     90% of visible transitions.
     """

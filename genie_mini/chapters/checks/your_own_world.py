@@ -1,6 +1,8 @@
 """Exercises of the chapter on training one's own."""
 
+import math
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ def _size_not_end(width, height):
     _size_not_end,
     lambda width, height: ((width - height) // 2, 0, (width + height) // 2, height),
 )
-def check_square(answer):
+def check_square(answer) -> None:
     """A function (width, height) that gives the box (left, top, right, bottom) of the middle
     square.
     """
@@ -58,9 +60,10 @@ def _second_phase_added_up(config):
         * config.batch_size
     ),
 )
-def check_frames_seen(answer):
+def check_frames_seen(answer) -> None:
     """A function of a TrainingConfig that gives the number of frames a training looks at."""
-    nobody = SimpleNamespace(tokenizer=None, latent_action_model=None, dynamics=None)
+    nobody: Any = SimpleNamespace(tokenizer=None, latent_action_model=None, dynamics=None)
+    no_videos: Any = None
     own = TrainingConfig(
         tokenizer_steps=5,
         latent_action_steps=9,
@@ -75,8 +78,8 @@ def check_frames_seen(answer):
     }.items():
         given = answer(config)
         counted = sum(
-            np.prod(phase.clips(step))
-            for phase in build_phases(nobody, None, config)
+            math.prod(phase.clips(step))
+            for phase in build_phases(nobody, no_videos, config)
             for step in range(phase.steps)
         )
         expect(
@@ -110,7 +113,7 @@ def _before_its_time(times):
 
 
 @exercise(lambda times: list(range(0, len(times), 3)), _never_twice, _from_zero, _before_its_time)
-def check_ten_a_second(answer):
+def check_ten_a_second(answer) -> None:
     """A function of rising times (seconds) that gives the numbers of the frames taken at ten frames
     a second.
     """
@@ -141,7 +144,7 @@ def _entropy(codes):
 
 
 @exercise(lambda codes: len(np.unique(codes)), _entropy, lambda codes: np.exp(_entropy(codes)))
-def check_effective_codes(answer):
+def check_effective_codes(answer) -> None:
     """A function of an integer array that gives 2 to the power of the entropy, in bits, of how its
     values are shared.
     """
@@ -210,7 +213,7 @@ class _AllOrNone(_Planted):
 
 
 @exercise(_NoKey, _FrameByFrame, _UpsideDown, _Always, _AllOrNone)
-def check_mirrored(answer):
+def check_mirrored(answer) -> None:
     """A class made from Videos whose `batch` mirrors each clip with probability one half, the same
     for the same key.
     """

@@ -149,13 +149,12 @@ def read_video(file: Path, canvas: Canvas) -> list[np.ndarray]:
         GenieError: it has no pictures, or too many pixels.
         av.FFmpegError: it cannot be decoded.
     """
-    options = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
+    allowed = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
     # With the protocol, or ffmpeg takes what stands before a colon in the name for one.
-    with av.open(f"file:{file}", options=options, metadata_errors="replace") as container:
+    with av.open(f"file:{file}", container_options=allowed, metadata_errors="replace") as container:
         stream = container.streams.best("video")
-        if (
-            not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic
-        ):  # a song's cover
+        cover = Disposition.attached_pic  # of a song
+        if not isinstance(stream, VideoStream) or stream.disposition & cover:
             raise GenieError("has no moving pictures")
         if stream.codec_context is None:
             raise GenieError("has no codec that is known")

@@ -21,12 +21,7 @@ FITS = ("crop", "pad", "stretch")
 are added, or it is stretched."""
 
 # Left to itself Pillow goes by the content and would hand PostScript to an interpreter.
-Image.init()
-_FORMATS: list[str] = [
-    name
-    for name in ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-    if name in Image.OPEN  # AVIF is missing from older Pillows
-]
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 MOST_PIXELS = 2**26  # of a picture or a film's frame: phones make 50 million, few screens 33
 
 
@@ -142,14 +137,11 @@ def as_shown(picture: Image.Image) -> Image.Image:
     Raises:
         GenieError: its pixels have 32 bits, whose range no file tells.
     """
-    has_16_bits = picture.mode.startswith("I;16") or (
-        picture.mode == "I" and picture.format == "PNG"  # as older Pillows have it
-    )
     try:
         picture = ImageOps.exif_transpose(picture)
     except Exception:  # the camera's note is damaged, which hides no picture
         pass
-    if has_16_bits:
+    if picture.mode.startswith("I;16"):
         picture = _in_8_bits(picture)
     if picture.mode in ("I", "F"):
         raise GenieError("has pixels of 32 bits; those of 8 and 16 can be read")
@@ -200,7 +192,7 @@ def read_picture(path: str | Path, size: int | tuple[int, int], fit: str = "crop
         with open_picture(Path(path)) as opened:
             picture, _ = next(moving_pictures(opened))
     except GenieError as error:
-        raise GenieError(f"{path} {error}") from error
+        raise GenieError(f"{path} is not a picture that can be used: it {error}") from error
     return torch.from_numpy(canvas.draw(picture)).float() / 255
 
 

@@ -32,7 +32,7 @@ def record_files(
 
     Writes clips.npy, bytes (num_clips, num_frames, size, size, 3); truth/truth.npz, the fields of
     `world.Truth` by name; and, if `preview`, preview/clips.gif. The latter two have folders of
-    their own, since training reads what lies beside the clips.
+    their own, which `video_files.find_files` leaves alone.
 
     Args:
         folder: made if it is missing; files of an earlier recording are replaced.

@@ -7,6 +7,7 @@ import wave
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from writing import grey_frames, write_video
 
 from genie_mini import cli
@@ -61,6 +62,43 @@ def test_what_record_makes_by_default_every_preset_can_train_on(tmp_path):
     small, _ = record(4, frames, size=32, seed=[0, 0])
     fitted = np.stack(VideoFolder(tmp_path, 32).recordings)
     assert np.abs(fitted / 255 - small).max() < 0.005, "as if recorded at that size"
+
+
+def test_the_command_line_fits_data_and_prompts(tmp_path, monkeypatch):
+    wide = np.zeros((20, 16, 32, 3), dtype=np.uint8)
+    wide[..., 8:24, :] = 200
+    np.save(tmp_path / "wide.npy", wide)
+    Image.fromarray(wide[0]).save(tmp_path / "wide.png")
+    given = []
+
+    def train(genie, videos, *_):
+        given.append(videos.recordings[0][0])
+
+    class Stopped(Exception):
+        pass
+
+    def play(genie, names, prompt, **_):
+        given.append((prompt * 255).numpy())
+        raise Stopped
+
+    monkeypatch.setattr(cli, "train", train)
+    monkeypatch.setattr(cli, "PlayServer", play)
+    data, out = str(tmp_path / "wide.npy"), str(tmp_path / "run")
+    for options in ([], ["--fit", "pad"], ["--fit", "stretch"]):
+        assert cli.main(["train", "--data", data, "--out", out, *options]) == 0
+        with pytest.raises(Stopped):
+            cli.main(["play", "--prompt", str(tmp_path / "wide.png"), *options])
+    assert [frame.shape[0] for frame in given] == 3 * [32, 64], "pocket's and mini's"
+    assert [(frame > 0).mean() for frame in given] == [1, 1, 1 / 4, 1 / 4, 1 / 2, 1 / 2]
+
+
+@pytest.mark.parametrize(
+    "words, source", [(["train", "--out", "run"], "--data"), (["play"], "--prompt")]
+)
+def test_a_fit_for_nothing_is_refused(words, source, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*words, "--fit", "pad"]) == 2
+    assert f"--fit is for {source}, which is not given" in capsys.readouterr().err
 
 
 # clips

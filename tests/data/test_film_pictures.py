@@ -26,9 +26,6 @@ from genie_mini.data.video_files import VideoFolder
 # (a, b, c, d): the pixel at (x, y) is shown at (a x + c y, b x + d y).
 TURNS = [(1, 0, 0, 1), (-1, 0, 0, 1), (1, 0, 0, -1), (-1, 0, 0, -1)]
 TURNS += [(0, 1, 1, 0), (0, -1, 1, 0), (0, 1, -1, 0), (0, -1, -1, 0)]
-writes_matrices = pytest.mark.skipif(
-    not hasattr(av.VideoStream, "set_display_matrix"), reason="this PyAV writes no display matrix"
-)
 
 
 def turned_by(a, b, c, d):
@@ -38,7 +35,6 @@ def turned_by(a, b, c, d):
     return lambda stream: stream.set_display_matrix(matrix)
 
 
-@writes_matrices
 @pytest.mark.parametrize("turn", TURNS)
 def test_phones_videos_are_turned_upright(tmp_path, turn):
     a, b, c, d = turn
@@ -82,7 +78,6 @@ def test_pixels_that_are_not_square(tmp_path):
     assert not read(file, fit="pad")[0][:, [0, 3, 12, 15]].any()
 
 
-@writes_matrices
 def test_pixels_that_are_not_square_are_turned_too(tmp_path):
     prepare = pixels_of(2, turned_by(0, 1, -1, 0))
     file = tmp_path / "phone.mp4"

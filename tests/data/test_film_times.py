@@ -56,6 +56,12 @@ def test_times_may_be_rounded(tmp_path):
     assert seen(tmp_path / "film.mkv") == [list(range(6))]
 
 
+def test_the_times_of_a_container_that_knows_only_the_order_of_decoding(tmp_path):
+    frames = grey_frames(height=64, width=64)  # large enough to be decoded in another order
+    write_video(tmp_path / "film.avi", frames, codec="libx264")
+    assert seen(tmp_path / "film.avi") == [list(range(20))]
+
+
 @pytest.mark.parametrize("kind", ANIMATIONS)
 def test_every_picture_of_an_animation_lasts_as_long_as_it_says(tmp_path, kind):
     write_animation(tmp_path / f"film.{kind}", [100, 300, 250, 500])

@@ -109,7 +109,7 @@ def test_colors_of_16_bits_are_scaled(tmp_path):
 @pytest.mark.parametrize("mode", ["I", "F"])
 def test_pixels_of_32_bits_are_refused(tmp_path, mode):
     Image.new(mode, (8, 8), 1).save(tmp_path / "deep.tif")
-    with pytest.raises(GenieError, match=r"deep\.tif has pixels of 32 bits; those of 8 and 16"):
+    with pytest.raises(GenieError, match=r"deep\.tif .*: it has pixels of 32 bits"):
         read_picture(tmp_path / "deep.tif", 8)
 
 
@@ -140,7 +140,7 @@ def test_a_profile_of_no_use_hides_no_picture(tmp_path, profile):
 def test_other_formats_are_refused_whatever_the_file_is_called(tmp_path, kind):
     Image.new("L" if kind == "SPIDER" else "RGB", (16, 16)).save(tmp_path / "photo", kind)
     (tmp_path / "photo").rename(tmp_path / "photo.jpg")
-    with pytest.raises(GenieError, match=r"photo\.jpg cannot be read: cannot identify"):
+    with pytest.raises(GenieError, match=r"photo\.jpg .*: it cannot be read: cannot identify"):
         read_picture(tmp_path / "photo.jpg", 16)
 
 
@@ -163,7 +163,7 @@ def test_other_formats_are_refused_whatever_the_file_is_called(tmp_path, kind):
 )  # fmt: skip
 def test_pixels_are_counted_before_they_are_decoded(tmp_path, content, claimed):
     (tmp_path / "bomb.png").write_bytes(content)
-    with pytest.raises(GenieError, match=rf"bomb\.png has {claimed} pixels"):
+    with pytest.raises(GenieError, match=rf"bomb\.png .*: it has {claimed} pixels"):
         read_picture(tmp_path / "bomb.png", 16)
 
 
@@ -174,7 +174,7 @@ def test_truncated_pictures_are_named(tmp_path, kind):
     content = (tmp_path / "cut").read_bytes()
     for share in (0.1, 0.5, 0.9):
         (tmp_path / "cut").write_bytes(content[: int(share * len(content))])
-        with pytest.raises(GenieError, match="cut cannot be read"):
+        with pytest.raises(GenieError, match="cut .*: it cannot be read"):
             read_picture(tmp_path / "cut", 16)
 
 

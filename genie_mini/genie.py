@@ -31,7 +31,7 @@ from genie_mini.rollout import PlaySession
 # Frames of a clip, 1.6 seconds: what the networks are trained and scored on.
 CLIP_FRAMES = 16
 # What weights may be saved as; play computes in float32 with all of them.
-SAVED_TYPES = (torch.float32, torch.bfloat16, torch.float16)
+SAVED_TYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 class Genie(nn.Module):

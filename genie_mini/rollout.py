@@ -33,7 +33,8 @@ class Rollout:
     """
 
     def __init__(self, genie, prompt: Tensor, seed: int = 0):
-        check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
+        # Play needs no latent action model: its codes have rows in the dynamics model.
+        check_parts(genie, "config", "tokenizer", "dynamics")
         prompt = check_frames(prompt, genie.config.tokenizer.image_size, genie.device)
         # in training mode, batch statistics would take the place of the learnt ones
         self.genie = genie.eval()

@@ -29,6 +29,14 @@ CHROMIUM_FLAGS = [
 ]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Films that tests decode do not go among this person's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENIE_MINI_CACHE", str(tmp_path_factory.mktemp("films")))
+        yield
+
+
 def pytest_configure(config):
     if not config.pluginmanager.is_registered(notebook_numbers):  # or else `-p` has done it
         config.pluginmanager.register(notebook_numbers)

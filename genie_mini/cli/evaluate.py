@@ -6,15 +6,17 @@ from pathlib import Path
 
 from genie_mini.cli.options import (
     Commands,
+    add_cache,
     add_command,
     add_device,
     add_fit,
     add_weights,
     at_least,
+    check_cache,
     chosen_fit,
+    films_of,
 )
 from genie_mini.data.cache import CachedVideos, true_actions
-from genie_mini.data.sources import cached_films, user_cache
 from genie_mini.device import choose_device
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.report_page import draw_pictures, write_report
@@ -22,7 +24,7 @@ from genie_mini.evaluation.scores import evaluate, format_scores, save_scores
 from genie_mini.evaluation.world_report import evaluate_videos, format_report
 from genie_mini.files import WEIGHTS, weights_folder, weights_hashes
 from genie_mini.genie import Genie
-from genie_mini.outputs import prepare_file, prepare_folder
+from genie_mini.outputs import prepare_file
 
 FEWEST_CLIPS = 64  # with fewer, too few labelled transitions are left to test the action map on
 _SCORES = Path("scores.json")
@@ -63,13 +65,7 @@ def add(commands: Commands) -> None:
         "Gymnasium, which is recorded (default: on the platformer)",
     )
     add_fit(parser)
-    parser.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="folder for the decoded films of --data (default: the environment variable "
-        "GENIE_MINI_CACHE, or else .cache/genie-mini in the home folder)",
-    )
+    add_cache(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -85,8 +81,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.data is not None:
         _run_on_films(arguments, fit)
         return
-    if arguments.cache is not None:
-        raise GenieError("--cache is for --data, which is not given")
+    check_cache(arguments)
     out = arguments.out or _SCORES
     prepare_file(out, {"scores", "latent_to_real"})
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
@@ -109,9 +104,7 @@ def _run_on_films(arguments, fit):
     page = out.with_suffix(".html")
     if page.exists() and not out.exists():
         raise GenieError(f"{page} is there, and no report: give another name as --out")
-    cache = arguments.cache or user_cache()
-    prepare_folder(cache)
-    films = cached_films(arguments.data, genie.config.tokenizer.image_size, cache, fit=fit)
+    films = films_of(arguments, genie.config.tokenizer.image_size, fit)
     train, held_out = (CachedVideos(films, split) for split in ("train", "held out"))
     report = evaluate_videos(
         genie,

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genie_mini.data.pictures import FITS
+from genie_mini.data.sources import cached_films, user_cache
 from genie_mini.device import DEVICES, PRECISIONS
 from genie_mini.errors import GenieError
+from genie_mini.outputs import prepare_folder
 from genie_mini.training.config import LAST_SEED, MOST
 
 Commands = argparse._SubParsersAction  # argparse has no public word for it
@@ -82,6 +84,34 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         help="how pictures of another shape get that of the frames: their middle is cut out, black "
         "bars are added, or they are stretched (default: crop)",
     )
+
+
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """--cache: where the films of --data are kept."""
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder for the decoded films of --data (default: the environment variable "
+        "GENIE_MINI_CACHE, or else .cache/genie-mini in the home folder)",
+    )
+
+
+def check_cache(arguments: argparse.Namespace) -> None:
+    """Refuse --cache where it would do nothing.
+
+    Raises:
+        GenieError: it is given without --data.
+    """
+    if arguments.cache is not None and arguments.data is None:
+        raise GenieError("--cache is for --data, which is not given")
+
+
+def films_of(arguments: argparse.Namespace, image_size: tuple[int, int], fit: str) -> Path:
+    """The folder of the cache with the films of --data, decoded if they were not before."""
+    cache = arguments.cache or user_cache()
+    prepare_folder(cache)
+    return cached_films(arguments.data, image_size, cache, fit=fit)
 
 
 def chosen_fit(arguments: argparse.Namespace, source: str) -> str:

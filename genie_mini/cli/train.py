@@ -3,12 +3,12 @@
 import argparse
 import shlex
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
 from genie_mini.cli.options import (
     Commands,
+    add_cache,
     add_command,
     add_device,
     add_fit,
@@ -16,10 +16,12 @@ from genie_mini.cli.options import (
     add_precision,
     add_seed,
     at_least,
+    check_cache,
     chosen_fit,
+    films_of,
 )
+from genie_mini.data.cache import CachedVideos
 from genie_mini.data.platformer import PlatformerVideos
-from genie_mini.data.video_files import VideoFolder
 from genie_mini.data.videos import Videos
 from genie_mini.device import choose_device
 from genie_mini.errors import GenieError
@@ -69,12 +71,14 @@ def _add_what(parser):
     )
     parser.add_argument(
         "--data",
-        type=Path,
-        metavar="PATH",
+        metavar="PATH|gymnasium:ENV_ID",
         help="a recording or a folder of them, with its sub-folders: videos, or .npy files as "
-        "`genie-mini record` writes them (default: the platformer, filmed anew for every step)",
+        "`genie-mini record` writes them; or an environment of Gymnasium, which is recorded. A "
+        "tenth is held out for `evaluate --data` (default: the platformer, filmed anew for every "
+        "step)",
     )
     add_fit(parser)
+    add_cache(parser)
     parser.add_argument(
         "--steps",
         type=at_least(1),
@@ -102,6 +106,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     _check_pairs(arguments)
     fit = chosen_fit(arguments, "data")
+    check_cache(arguments)
     prepare_folder(arguments.out)
     device = choose_device(arguments.device)
     torch.manual_seed(arguments.seed)
@@ -113,7 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.data is None:
         videos = PlatformerVideos(size, returning=arguments.lookback is not None)
     else:
-        videos = VideoFolder(arguments.data, size, fit)
+        videos = CachedVideos(films_of(arguments, genie.config.tokenizer.image_size, fit))
     train(genie.to(device), videos, config, arguments.out, origin=origin)
     command = shlex.join(["genie-mini", "play", "--weights", as_weights(arguments.out)])
     print(f"trained; play it with `{command}`")

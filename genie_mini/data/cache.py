@@ -25,6 +25,8 @@ from genie_mini.files import write_atomic
 
 _FORMAT = 1  # of the manifest
 _HELD_OUT = 0.1  # share of the frames that are kept for scoring
+_MANY_FILMS = 10  # of fewer, a whole one would be too much to lose
+_LONG_FILM = 160  # frames: the end of a shorter one would hold no clip
 NO_ACTION = -1  # where nobody knows what was done
 
 SPLITS = ("train", "held out")
@@ -87,8 +89,8 @@ def fill_cache(source: Source, root: Path, *, progress: bool = True) -> Path:
     """Decode all films of a source into a cache, if that was not done before, and return its
     folder.
 
-    A tenth of the frames is held out: whole films where there are several, else the end of the
-    one.
+    A tenth of the frames is held out: whole films where there are ten or more, else the end of
+    each that is long enough, 160 frames.
 
     Args:
         source: where the films come from.
@@ -148,31 +150,36 @@ def _write_films(source, folder, progress):
 
 
 def _split(lengths: dict[str, list[int]]) -> list[Stretch]:
-    """Hold out whole films, drawn by lot, until they make up the share; of a single film its end.
+    """Hold out whole films, drawn by lot, until they make up the share; of a few films the ends of
+    the long ones.
 
     The lot falls by the films' names, so that a folder that gains films keeps most of its choice.
     """
-    total = sum(map(sum, lengths.values()))
-    wanted, held_out = _HELD_OUT * total, set()
-    by_lot = sorted(lengths, key=lambda name: hashlib.sha256(name.encode()).digest())
-    if len(lengths) > 1:
-        for name in by_lot:
-            if wanted <= 0:
-                break
-            held_out.add(name)
-            wanted -= sum(lengths[name])
+    whole = _held_out_films(lengths) if len(lengths) >= _MANY_FILMS else set()
     stretches, start = [], 0
-    last_for_training = total - max(1, round(wanted)) if len(lengths) == 1 else total
     for name, parts in lengths.items():
+        end = 0 if whole or sum(parts) < _LONG_FILM else round(_HELD_OUT * sum(parts))
+        left = 0 if name in whole else sum(parts) - end  # frames that are trained on
         for frames in parts:
-            first = frames if name in held_out else min(frames, max(0, last_for_training - start))
-            split = SPLITS[name in held_out]
-            if first:
-                stretches.append(Stretch(name, start, first, split))
-            if first < frames:
-                stretches.append(Stretch(name, start + first, frames - first, SPLITS[1]))
-            start += frames
+            first = min(frames, left)
+            for split, begin, count in (
+                (SPLITS[0], start, first),
+                (SPLITS[1], start + first, frames - first),
+            ):
+                if count:
+                    stretches.append(Stretch(name, begin, count, split))
+            start, left = start + frames, left - first
     return stretches
+
+
+def _held_out_films(lengths):
+    wanted, chosen = _HELD_OUT * sum(map(sum, lengths.values())), set()
+    for name in sorted(lengths, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        if wanted <= 0:
+            break
+        chosen.add(name)
+        wanted -= sum(lengths[name])
+    return chosen
 
 
 class CachedVideos:
@@ -183,6 +190,7 @@ class CachedVideos:
         split: "train" or "held out".
 
     Attributes:
+        split: the one given.
         source: the identity of what the films come from.
         sha256: of all frames of the cache.
         image_size: (height, width) of the frames, pixels.
@@ -205,7 +213,14 @@ class CachedVideos:
             self._frames = np.memmap(folder / "frames.bin", np.uint8, "r", shape=shape)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise GenieError(f"{folder} is not a whole cache of films: {error}") from error
+        self.split = split
         self.stretches = [stretch for stretch in stretches if stretch.split == split]
+
+    @property
+    def description(self) -> str:
+        """By which a training run knows that it goes on with the same clips."""
+        films = len({stretch.film for stretch in self.stretches})
+        return f"{films} films ({self.split}), SHA-256 {self.sha256[:16]} in all"
 
     @property
     def longest(self) -> int:

@@ -126,12 +126,11 @@ def share(
         # float32 too: its logits show whether the graphs compute what PyTorch does
         differences = export(genie, folder, sorted({"fp32", variant}), action_names)
         scripts = as_scripts(player_files(Path(folder), variant, runtime))
-    names, difference = options["world"]["actionNames"], differences[variant]
     page = whole_page(
         _player(options, prompts, genie.config.tokenizer.image_size),
         title,
         policy=_policy([*scripts.values(), MODULE]),
-        about=facts_section(genie, names, variant, difference)
+        about=facts_section(genie, options["world"]["actionNames"], variant, differences[variant])
         + card
         + licences_section(model_card, licences(runtime)),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts.values()),

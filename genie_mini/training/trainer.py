@@ -195,11 +195,7 @@ def run_phase(
                 losses, metrics, after_step = phase.losses(frames, step)
             loss = sum(losses[1:], losses[0])
             metrics = {"loss": loss.item(), **metrics}
-            if not math.isfinite(metrics["loss"]):
-                raise GenieError(
-                    f"at step {step + 1} of {phase.name} the loss is {metrics['loss']}: the run "
-                    "cannot go on with these clips and learning rates"
-                )
+            _check_finite(metrics["loss"], step, phase)
             _descend(loss, optimizer, phase, step, config)
             after_step()
             write_row(file, logged + step, metrics, time.monotonic() - began)
@@ -215,6 +211,14 @@ def run_phase(
                     f"stopped after step {step + 1} of {phase.name}; run the same command again "
                     "to go on"
                 )
+
+
+def _check_finite(loss, step, phase):
+    if not math.isfinite(loss):
+        raise GenieError(
+            f"at step {step + 1} of {phase.name} the loss is {loss}: the run cannot go on with "
+            "these clips and learning rates"
+        )
 
 
 def _descend(loss, optimizer, phase, step, config):

@@ -63,7 +63,7 @@ def rows(folder, log="world.csv"):
         (["--steps", "1"], "tokenizer_steps 2, now 1"),
         (["--preset", "mini"], "began as preset pocket, now preset mini"),
         (["--precision", "bf16"], "training precision fp32, now bf16"),
-        (["--data", "other.npy"], "data 3 recordings"),
+        (["--data", "other.npy"], "data 3 films"),
         (["--lookback", "sparse", "--from", "weights"], "began as preset pocket, now weights of"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
@@ -82,7 +82,7 @@ def test_another_wish_for_the_folder_of_a_run_is_refused(
 
 def test_clips_of_files_are_not_those_of_the_platformer(trained, wrong):
     line = wrong("train", "--steps", "2", "--out", trained)
-    assert "data 3 recordings" in line and "now the platformer at 32 pixels" in line
+    assert "data 3 films" in line and "now the platformer at 32 pixels" in line
 
 
 def test_the_same_files_in_another_place_are_the_same_clips(trained, clips):
@@ -173,7 +173,7 @@ def test_options_that_would_be_ignored_are_refused(tmp_path, weights, wrong):
     )
     assert not out.exists()
     nothing = wrong("train", "--lookback", "sparse", "--from", "", "--out", out)
-    assert "config.json is missing" in nothing, "an empty name is not the name that was left out"
+    assert "must be a path, got ''" in nothing, "an empty name is not the name that was left out"
 
 
 # what takes minutes is looked at before
@@ -192,12 +192,12 @@ def test_clips_that_a_later_phase_finds_too_short_are_refused_at_once(tmp_path, 
 def test_a_place_that_takes_no_files_is_told_before_the_videos_are_read(
     tmp_path, clips, wrong, monkeypatch, out
 ):
-    monkeypatch.setattr(cli.train, "VideoFolder", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(cli.train, "films_of", lambda *_: pytest.fail("it was read"))
     assert str(tmp_path) in wrong("train", "--data", clips, "--out", tmp_path / out)
 
 
 def test_another_wish_is_told_before_the_videos_are_read(trained, clips, wrong, monkeypatch):
-    monkeypatch.setattr(cli.train, "VideoFolder", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(cli.train, "films_of", lambda *_: pytest.fail("it was read"))
     assert "seed" in wrong("train", "--data", clips, "--out", trained, "--seed", "1")
 
 

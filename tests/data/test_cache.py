@@ -79,13 +79,15 @@ def test_no_film_is_trained_on_and_scored_on(tmp_path):
     assert 0.1 <= kept / sum(range(10, 40)) < 0.2
 
 
-def test_of_a_single_film_the_end_is_held_out(tmp_path):
-    folder = fill_cache(Numbered((100,)), tmp_path)
-    last = [
-        (CachedVideos(folder, split).batch(300, 2, [0])[..., 1] * 255).round().int()
-        for split in ("train", "held out")
-    ]
-    assert last[0].max() == 89 and last[1].min() == 90 and last[1].max() == 99
+@pytest.mark.parametrize("lengths", [(200,), (200, 160, 40)])
+def test_of_a_few_films_the_ends_of_long_ones_are_held_out(tmp_path, lengths):
+    folder = fill_cache(Numbered(lengths), tmp_path)
+    train, held_out = (CachedVideos(folder, split).stretches for split in ("train", "held out"))
+    ends = [n // 10 for n in lengths if n >= 160]
+    assert [s.frames for s in train] == [n - e for n, e in zip(lengths, [*ends, 0], strict=False)]
+    assert [stretch.frames for stretch in held_out] == ends
+    for first, last in zip(train, held_out, strict=False):
+        assert first.film == last.film and first.start + first.frames == last.start
 
 
 def test_true_actions_stand_apart_and_lead_from_frame_to_frame(tmp_path):

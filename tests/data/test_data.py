@@ -72,7 +72,7 @@ def test_the_command_line_fits_data_and_prompts(tmp_path, monkeypatch):
     given = []
 
     def train(genie, videos, *_, **__):
-        given.append(videos.recordings[0][0])
+        given.append((videos.batch(1, 1, [0])[0, 0] * 255).numpy())
 
     class Stopped(Exception):
         pass

@@ -10,6 +10,7 @@ import torch
 
 from genie_mini.data.cache import NO_ACTION, Film, fill_cache
 from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.models.tokenizer import TokenizerConfig
 
 LEVELS = 16
@@ -60,7 +61,8 @@ def frames_of(levels):
 class Exact:
     """Stands in for a tokenizer that loses nothing: the first of 16 tokens is the level."""
 
-    config = TokenizerConfig((16, 16), 4, {}, {}, QuantizerConfig(32))
+    stack = STTransformerConfig(num_blocks=1, width=16, num_heads=2)
+    config = TokenizerConfig((16, 16), 4, stack, stack, QuantizerConfig(32))
 
     def encode(self, frames):
         tokens = torch.zeros(*frames.shape[:2], 16, dtype=torch.int64)

@@ -58,11 +58,13 @@ def frames_of(levels):
     return frames
 
 
+_STACK = STTransformerConfig(num_blocks=1, width=16, num_heads=2)
+
+
 class Exact:
     """Stands in for a tokenizer that loses nothing: the first of 16 tokens is the level."""
 
-    stack = STTransformerConfig(num_blocks=1, width=16, num_heads=2)
-    config = TokenizerConfig((16, 16), 4, stack, stack, QuantizerConfig(32))
+    config = TokenizerConfig((16, 16), 4, _STACK, _STACK, QuantizerConfig(32))
 
     def encode(self, frames):
         tokens = torch.zeros(*frames.shape[:2], 16, dtype=torch.int64)

@@ -236,8 +236,13 @@ def to_uint8(frames: Tensor) -> np.ndarray:
     return (frames.detach() * 255).round().to(torch.uint8).cpu().numpy()
 
 
-def data_uri(pixels: np.ndarray) -> str:
-    """(height, width, 3) uint8 as a PNG in a data URI."""
+def as_png(pixels: np.ndarray) -> bytes:
+    """(height, width, 3) uint8 as the content of a PNG file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "png", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return file.getvalue()
+
+
+def data_uri(pixels: np.ndarray) -> str:
+    """(height, width, 3) uint8 as a PNG in a data URI."""
+    return "data:image/png;base64," + base64.b64encode(as_png(pixels)).decode()

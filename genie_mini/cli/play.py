@@ -17,6 +17,7 @@ from genie_mini.data.pictures import read_picture
 from genie_mini.device import PLAY_THREADS, choose_device, threads
 from genie_mini.evaluation.action_names import read_action_names
 from genie_mini.genie import Genie
+from genie_mini.play.prompts import saved_prompts
 from genie_mini.play.server import PlayServer
 from genie_mini.training.config import LAST_SEED
 
@@ -59,7 +60,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.prompt is not None:
         size = genie.config.tokenizer.image_size
         start["prompt"] = read_picture(arguments.prompt, size, fit)
-    with PlayServer(genie, names, **start, port=arguments.port) as server:
+    own = saved_prompts(arguments.weights, genie.config.tokenizer.image_size)
+    with PlayServer(genie, names, **start, port=arguments.port, own=own) as server:
         print(f"play at {server.address} (Ctrl-C stops)", flush=True)
         if not arguments.no_browser:
             webbrowser.open(server.address)

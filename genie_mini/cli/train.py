@@ -29,10 +29,13 @@ from genie_mini.files import as_weights, weights_folder, weights_hashes
 from genie_mini.genie import Genie
 from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.outputs import prepare_folder
+from genie_mini.play.prompts import save_prompts
 from genie_mini.training.config import LOOKBACK_TRAINING, TRAINING_PRESETS, training_config
 from genie_mini.training.folder import claim
 from genie_mini.training.request import Request
 from genie_mini.training.trainer import train
+
+_PROMPTS = 6  # pictures that travel with the weights
 
 
 def add(commands: Commands) -> None:
@@ -45,8 +48,8 @@ def add(commands: Commands) -> None:
         "Train all three networks in two phases: the tokenizer; then the latent action\n"
         "model and the dynamics model. Ctrl-C saves the state and stops; the same command\n"
         "goes on from there, and with more --steps it learns on. The folder receives the\n"
-        "trained Genie (config.json and three .safetensors files) and the losses of each\n"
-        "step (tokenizer.csv, world.csv).",
+        "trained Genie (config.json and three .safetensors files), the losses of each step\n"
+        "(tokenizer.csv, world.csv), and with --data six pictures to begin from (prompts/).",
         "  genie-mini train --preset pocket --out runs/pocket\n"
         "  genie-mini train --data my_videos --steps 2000 --out runs/mine\n"
         "  genie-mini train --lookback sparse --from mini --out runs/sparse\n"
@@ -116,12 +119,21 @@ def run(arguments: argparse.Namespace) -> None:
     size = genie.config.tokenizer.image_size[0]
     videos: Videos
     if arguments.data is None:
-        videos = PlatformerVideos(size, returning=arguments.lookback is not None)
+        films, videos = None, PlatformerVideos(size, returning=arguments.lookback is not None)
     else:
-        videos = CachedVideos(films_of(arguments, genie.config.tokenizer.image_size, fit))
+        films = films_of(arguments, genie.config.tokenizer.image_size, fit)
+        videos = CachedVideos(films)
     train(genie.to(device), videos, config, arguments.out, origin=origin)
+    if films is not None:
+        save_prompts(arguments.out, _first_pictures(films))
     command = shlex.join(["genie-mini", "play", "--weights", as_weights(arguments.out)])
     print(f"trained; play it with `{command}`")
+
+
+def _first_pictures(films):
+    """Pictures to begin from, of films that training did not see, if any were held out."""
+    held_out = CachedVideos(films, "held out")
+    return (held_out if held_out.stretches else CachedVideos(films)).batch(_PROMPTS, 1, [0])[:, 0]
 
 
 def _check_pairs(arguments):

@@ -9,7 +9,7 @@ from torch import Tensor
 from genie_mini.contract import check_integer
 from genie_mini.data.pictures import read_picture
 from genie_mini.errors import GenieError
-from genie_mini.files import weights_folder
+from genie_mini.files import as_png, to_uint8, weights_folder, write_atomic
 from genie_mini.world.simulation import SIZES, Simulation
 
 PROMPTS = "prompts"  # the folder of pictures beside a Genie's config.json
@@ -55,6 +55,22 @@ def saved_prompts(weights: str | Path, image_size: tuple[int, int]) -> list[Tens
         as_prompt(path, image_size)
         for path in sorted((weights_folder(weights) / PROMPTS).glob("*.png"))
     ]
+
+
+def save_prompts(folder: Path, pictures: Tensor) -> None:
+    """Write pictures to begin from beside trained weights, unless some are there already: a
+    person's own stay.
+
+    Args:
+        folder: of the weights.
+        pictures: (n, height, width, 3) float in [0, 1].
+    """
+    prompts = folder / PROMPTS
+    if any(prompts.glob("*.png")):
+        return
+    prompts.mkdir(exist_ok=True)
+    for number, pixels in enumerate(to_uint8(pictures), start=1):
+        write_atomic(prompts / f"{number:02}.png", as_png(pixels))
 
 
 def as_prompt(source, image_size: tuple[int, int]) -> Tensor:

@@ -8,8 +8,11 @@ line of JSON, then the frame.
 
 import os
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.server import ThreadingHTTPServer
+
+from torch import Tensor
 
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
@@ -35,13 +38,17 @@ _POLICY = (
 )
 
 
-def starting_pictures(image_size: tuple[int, int], prompt=None, level: int | None = None) -> list:
-    """What the page offers to begin from: the picture asked for, then the usual levels.
+def starting_pictures(
+    image_size: tuple[int, int], prompt=None, level: int | None = None, own: Sequence[Tensor] = ()
+) -> list[Tensor]:
+    """What the page offers to begin from: the picture asked for, then the Genie's own; for one that
+    has none, the usual levels.
 
     Args:
         image_size: (height, width) in pixels.
         prompt: a picture, as `prompts.as_prompt` takes it.
         level: seed of a platformer level.
+        own: pictures that travel with the weights (`prompts.saved_prompts`).
 
     Raises:
         GenieError: the picture cannot be read, or there is none, and the platformer is not drawn at
@@ -52,9 +59,9 @@ def starting_pictures(image_size: tuple[int, int], prompt=None, level: int | Non
     elif level is not None:
         pictures = [level_picture(level, image_size)]
     else:
-        return level_prompts(image_size)
+        return list(own) or level_prompts(image_size)
     has_levels = tuple(image_size) in [(size, size) for size in SIZES]
-    return pictures + (level_prompts(image_size) if has_levels else [])
+    return pictures + (list(own) or (level_prompts(image_size) if has_levels else []))
 
 
 class PlayServer(ThreadingHTTPServer):
@@ -66,6 +73,7 @@ class PlayServer(ThreadingHTTPServer):
         prompt: a picture to begin with, as `prompts.as_prompt` takes it.
         level: seed of the platformer level to begin with if there is no prompt.
         port: on 127.0.0.1; 0 takes a free one.
+        own: pictures that travel with the weights, offered in place of levels.
 
     Raises:
         GenieError: the prompt, the level or a name cannot be used, or the port is taken or not
@@ -85,8 +93,9 @@ class PlayServer(ThreadingHTTPServer):
         prompt=None,
         level: int | None = None,
         port: int = 0,
+        own: Sequence[Tensor] = (),
     ):
-        pictures = starting_pictures(genie.config.tokenizer.image_size, prompt, level)
+        pictures = starting_pictures(genie.config.tokenizer.image_size, prompt, level, own)
         self.options = player_options(genie, prompts=pictures, action_names=action_names)
         self.options["server"] = "/game"
         self.page = whole_page(player_element(self.options)).encode()

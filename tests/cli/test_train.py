@@ -12,8 +12,9 @@ from tiny import tiny_genie
 
 from genie_mini import cli
 from genie_mini.cli import main
-from genie_mini.files import WEIGHTS
+from genie_mini.files import WEIGHTS, to_uint8
 from genie_mini.genie import Genie
+from genie_mini.play.prompts import saved_prompts
 from genie_mini.training.config import LOOKBACK_TRAINING
 
 pytestmark = pytest.mark.usefixtures("small_training")
@@ -46,7 +47,8 @@ def short_lookback(monkeypatch):
 
 
 def content(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def rows(folder, log="world.csv"):
@@ -214,3 +216,25 @@ def test_the_printed_command_plays_what_was_trained(tmp_path, clips, monkeypatch
     played, trained = Genie.from_pretrained(arguments.weights), tmp_path / name
     assert torch.equal(played.dynamics.position, Genie.from_pretrained(trained).dynamics.position)
     assert WEIGHTS not in trained.parents
+
+
+# pictures to begin from
+
+
+def test_pictures_of_its_own_films_travel_with_the_weights(trained, clips):
+    pictures = saved_prompts(trained, (32, 32))
+    filmed = np.load(clips).reshape(-1, 32, 32, 3)
+    assert len(pictures) == 6
+    assert all((filmed == to_uint8(picture)).all(axis=(1, 2, 3)).any() for picture in pictures)
+
+
+def test_pictures_that_lie_there_already_stay(trained, clips):
+    (trained / "prompts" / "02.png").unlink()
+    before = content(trained / "prompts")
+    assert main(["train", "--data", str(clips), "--steps", "3", "--out", str(trained)]) == 0
+    assert content(trained / "prompts") == before
+
+
+def test_a_genie_of_the_platformer_brings_no_pictures(tmp_path):
+    assert main(["train", "--steps", "1", "--out", str(tmp_path / "run")]) == 0
+    assert saved_prompts(tmp_path / "run", (32, 32)) == []

@@ -105,6 +105,13 @@ def test_a_level_may_come_first_and_other_sizes_need_a_picture(tmp_path):
         starting_pictures((48, 48))
 
 
+def test_a_genie_begins_from_its_own_pictures_rather_than_from_levels():
+    own = list(torch.rand(2, 32, 32, 3))
+    assert starting_pictures((32, 32), own=own) == own
+    first, *others = starting_pictures((32, 32), level=5, own=own)
+    assert torch.equal(first, level_picture(5, (32, 32))) and others == own
+
+
 @pytest.mark.parametrize(
     "picture, problem",
     [

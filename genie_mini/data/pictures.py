@@ -16,9 +16,9 @@ from torch import Tensor
 
 from genie_mini.errors import GenieError
 
+# How a picture of another shape becomes one of the wanted shape: its middle is cut out, black bars
+# are added, or it is stretched.
 FITS = ("crop", "pad", "stretch")
-"""How a picture of another shape becomes one of the wanted shape: its middle is cut out, black bars
-are added, or it is stretched."""
 
 # Left to itself Pillow goes by the content and would hand PostScript to an interpreter.
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")

@@ -92,8 +92,8 @@ class VideoFolder:
 
     @property
     def description(self) -> str:
-        """What tells these recordings from others: a hash of all their lengths, and of some frames
-        of some of them.
+        """How many recordings there are, and a hash of all their lengths and of some frames of some
+        of them, which tells them from others.
         """
         digest = hashlib.sha256(str([frames.shape for frames in self.recordings]).encode())
         for frames in self.recordings[:: 1 + len(self.recordings) // 64]:

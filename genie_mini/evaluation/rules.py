@@ -47,7 +47,7 @@ class Verdict:
 
     @property
     def obeyed(self) -> np.ndarray:
-        """(clips, frames - 1) bool: no rule is broken."""
+        """Whether a transition breaks no rule, (clips, frames - 1) bool."""
         return ~np.any(list(self.broken.values()), axis=0)
 
 

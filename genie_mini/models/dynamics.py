@@ -106,7 +106,7 @@ class DynamicsModel(FrameSampler, nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes: where its weights are."""
+        """Where its weights are, and where it computes."""
         return self.position.device
 
     def embed(self, tokens: Tensor, actions: Tensor) -> Tensor:

@@ -149,7 +149,9 @@ def test_ctrl_c_ends_the_command_at_once_though_steps_are_drawn_and_wait(tmp_pat
     script = tmp_path / "slow.py"
     tiny_genie().save(tmp_path / "weights")
     script.write_text(
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        # A shell that starts tests in the background lets its programs ignore Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from genie_mini.cli import main\n"
         "from genie_mini.models.dynamics import DynamicsModel\n"
         "real = DynamicsModel.predict_logits\n"

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genie_mini.world.rendering import BACKGROUNDS
+from genie_mini.world.rendering import BACKGROUNDS, in_colors, sprite_colors
 from genie_mini.world.simulation import shrink
 from genie_mini.world.sprites import (
     COLORS,
@@ -88,9 +88,7 @@ def _read(frames):
 
 def _in_colors(indices, palette, size):
     """Colour indices (n, 64, 64) as RGB: (n, size, size, 3) float in [0, 1]."""
-    packed = COLORS.ravel()[indices + (64 * palette[:, None, None]).astype(np.uint16)]
-    pixels = packed.view(np.uint8).reshape(*indices.shape, 4)[..., :3]
-    return torch.from_numpy(shrink(pixels, size)).float() / 255
+    return torch.from_numpy(shrink(in_colors(indices, palette), size)).float() / 255
 
 
 def _find_background(frames):
@@ -135,11 +133,13 @@ def _find_tiles(frames, palette, background, hidden):
     num_kinds, num_variants = TILE_ART.shape[:2]
     free = F.avg_pool2d(torch.from_numpy(~hidden).float()[:, None], SCREEN // size)[:, 0]
     free, least = (free == 1).float(), _LEAST_VISIBLE * (TILE * size // SCREEN) ** 2
+    nothing = (_in_colors(background, palette, size) - frames).square().mean(dim=-1)
     costs, kinds, told = [], [], []
     for offset in (0, GRID):
         visible = _by_place(free, offset, size)
         error = torch.empty(num_variants, num_kinds, len(frames), ROWS, COLUMNS)
-        for kind in range(num_kinds):
+        error[:, EMPTY] = _by_place(nothing.clamp(max=_WORST) * free, offset, size)
+        for kind in {*range(num_kinds)} - {EMPTY}:
             for variant in range(num_variants):
                 screen = _tiled(kind, variant, offset)
                 drawn = np.where(screen == 0, background, screen)
@@ -240,9 +240,8 @@ def _sprite_gains(frames, palette, drawn, hidden, art):
     visible = patches(torch.from_numpy(~hidden).float()[:, None], TILE)
     free = smaller(visible)[:, 0].eq(1).float()
     before, gains, errors = wrong(scenery), [], []
-    # Sprites have the same colours in every palette.
-    colors = COLORS[0][art].view(np.uint8).reshape(*art.shape, 4)[..., :3]
-    for sprite, mask in zip(torch.from_numpy(colors / 255).float(), art > 0, strict=True):
+    colors = torch.from_numpy(sprite_colors(art) / 255).float()
+    for sprite, mask in zip(colors, art > 0, strict=True):
         mask = torch.from_numpy(mask)[None, None, :, :, None]
         after = wrong(torch.where(mask, sprite.permute(2, 0, 1)[None, ..., None], scenery))
         touched = smaller(mask.float())[:, 0].gt(0).float()

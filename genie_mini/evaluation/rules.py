@@ -9,14 +9,31 @@ could follow.
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from genie_mini.evaluation.frame_reader import COLUMNS, UNSEEN, Reading, read_frames
 from genie_mini.world.levels import COLUMNS as LEVEL_COLUMNS
 from genie_mini.world.rendering import PLAYER_SCREEN_X
-from genie_mini.world.simulation import ACTIONS, FALL_SPEEDS, RISE_SPEEDS, Simulation
-from genie_mini.world.sprites import COIN, EMPTY, FALL, RISE, SCREEN, SOLID, STAND, STEP, TILE
+from genie_mini.world.simulation import (
+    ACTIONS,
+    CREATURE_WALK,
+    FALL_SPEEDS,
+    RISE_SPEEDS,
+    STEPS,
+    PlayerAlone,
+)
+from genie_mini.world.sprites import (
+    COIN,
+    EMPTY,
+    FALL,
+    RISE,
+    SCREEN,
+    SOLID,
+    STAND,
+    STEP,
+    TILE,
+    TILE_ART,
+)
 
 RULES = {
     "legible": "all of the picture is made of the game's tiles and sprites",
@@ -32,7 +49,6 @@ RULES = {
 
 _LEGIBLE = 0.95  # share of the screen that must look as it was read
 _FIRST_COLUMN = 12  # of a level made of a screen's tiles: far from both ends
-_STEPS = (-TILE, -TILE // 2, 0, TILE // 2, TILE)  # of the camera, pixels
 
 
 @dataclass
@@ -86,12 +102,15 @@ def _broken_rules(reading: Reading, before: int, after: int, action: int | None)
     flown = not players and _may_fly(reading.players[before])
     if not one and not flown:
         broken.add("one player")
-    step = _scroll(reading, before, after)
-    if step is None:
+    scrolled = _scroll(reading, before, after)
+    if scrolled is None:
         return broken | {"scroll"}
-    if one and _in_the_ground(reading, after, _behind(reading, before, after, step)):
+    step, earlier = scrolled
+    later = reading.tiles[after]
+    # What a sprite hides is as it was.
+    if one and _in_the_ground(reading, after, np.where(later == UNSEEN, earlier, later)):
         broken.add("in the ground")
-    if _scenery_differs(reading, before, after, step):
+    if _scenery_differs(reading, after, earlier):
         broken.add("scenery")
     had_one = len(reading.players[before]) == 1 and not _in_the_ground(
         reading, before, reading.tiles[before]
@@ -122,71 +141,52 @@ def _in_the_ground(reading, index, tiles):
     return any(kind != UNSEEN and SOLID[kind] for kind in kinds)
 
 
-def _behind(reading, before, after, step):
-    """The tiles of the later picture; what a sprite hides in it, as the earlier one showed it."""
-    columns = (int(reading.offset[before]) + step - int(reading.offset[after])) // TILE
-    source = np.arange(COLUMNS) + columns
-    there = (source >= 0) & (source < COLUMNS)
-    earlier = np.where(there, reading.tiles[before][:, np.clip(source, 0, COLUMNS - 1)], UNSEEN)
-    return np.where(reading.tiles[after] == UNSEEN, earlier, reading.tiles[after])
-
-
-def _overlap(reading, before, after, step):
-    """The tiles that both pictures show, (8, columns) each, for a camera that moved by `step`
-    pixels; None if their columns would not match.
+def _earlier(reading, before, after, step):
+    """The tiles of the earlier picture where the later one shows them, (8, 9), for a camera that
+    moved by `step` pixels; None if their columns would not match.
     """
-    moved = int(reading.offset[before]) + int(step) - int(reading.offset[after])
+    moved = int(reading.offset[before]) + step - int(reading.offset[after])
     columns = moved // TILE
-    num_variants = 3
-    if moved % TILE or (reading.variant[before] + columns - reading.variant[after]) % num_variants:
+    variants = int(reading.variant[before]) + columns - int(reading.variant[after])
+    if moved % TILE or variants % TILE_ART.shape[1]:
         return None
-    first, second = reading.tiles[before], reading.tiles[after]
-    kept = COLUMNS - abs(columns)
-    # The ninth column is not on the screen where nothing is cut off on the left.
-    return (
-        (first[:, columns:], second[:, :kept])
-        if columns >= 0
-        else (first[:, :kept], second[:, -columns:])
-    )
+    source = np.arange(COLUMNS) + columns
+    shown = (source >= 0) & (source < COLUMNS)
+    return np.where(shown, reading.tiles[before][:, source % COLUMNS], UNSEEN)
 
 
-def _differing(reading, before, after, step):
-    pair = _overlap(reading, before, after, step)
-    if pair is None:
-        return None
-    first, second = pair
-    both = (first != UNSEEN) & (second != UNSEEN)
-    return both & (first != second)
+def _differing(earlier, later):
+    return (earlier != UNSEEN) & (later != UNSEEN) & (earlier != later)
 
 
 def _scroll(reading, before, after):
-    """By how many pixels the camera moved to the right, as the tiles have it; None if by no step
-    that the game has.
+    """By how many pixels the camera moved to the right, as the tiles have it, and the earlier
+    picture's tiles moved as far; None if by no step that the game has.
     """
     found = []
-    for step in _STEPS:
-        differing = _differing(reading, before, after, step)
-        if differing is not None:
-            found.append((int(differing.sum()), abs(int(step)), int(step)))
-    return min(found)[2] if found else None
+    for step in STEPS:
+        earlier = _earlier(reading, before, after, step)
+        if earlier is not None:
+            differing = int(_differing(earlier, reading.tiles[after]).sum())
+            found.append((differing, abs(step), step, earlier))
+    return min(found, key=lambda match: match[:3])[2:] if found else None
 
 
-def _scenery_differs(reading, before, after, step):
+def _scenery_differs(reading, after, earlier):
     """Whether a tile that stays in view becomes another, coins apart that the player touches."""
-    first, second = _overlap(reading, before, after, step)
-    differing = _differing(reading, before, after, step)
-    taken = differing & (first == COIN) & (second == EMPTY)
+    later = reading.tiles[after]
+    differing = _differing(earlier, later)
+    taken = differing & (earlier == COIN) & (later == EMPTY)
     if taken.any() and reading.players[after]:
         x, y, *_ = reading.players[after][0]
-        skipped = max(0, -(int(reading.offset[before]) + step - int(reading.offset[after])) // TILE)
-        at = (x + int(reading.offset[after])) / TILE - skipped
+        at = (x + int(reading.offset[after])) / TILE
         for row, column in np.argwhere(taken):
             if abs(row - y / TILE) < 1 and abs(column - at) < 1:
                 differing[row, column] = False
     return bool(differing.any())
 
 
-class _Possible(Simulation):
+class _Possible(PlayerAlone):
     """The simulator in the state of a picture, once for each action and each speed that the player
     may have.
     """
@@ -208,21 +208,14 @@ class _Possible(Simulation):
         self.walking = np.full(count, pose == STEP)
         self.on_ground = np.full(count, pose in (STAND, STEP))
 
-    def _walk_creatures(self):
-        pass
-
-    def _take_coins(self):
-        pass
-
 
 def _successors(reading: Reading, index: int) -> list[set]:
     """For each action, what may follow a picture: (step of the camera, y, facing, pose)."""
     possible = _Possible(reading, index)
     start, num_actions = possible.x.copy(), len(ACTIONS)
     possible.step(np.tile(np.arange(num_actions), len(start) // num_actions))
-    ground = np.where(possible.walking, STEP, STAND)
-    pose = np.where(possible.on_ground, ground, np.where(possible.speed < 0, RISE, FALL))
-    rows = np.stack([possible.x - start, possible.y, possible.facing, pose], axis=1).tolist()
+    shown = [possible.x - start, possible.y, possible.facing, possible.pose]
+    rows = np.stack(shown, axis=1).tolist()
     return [{tuple(row) for row in rows[action::num_actions]} for action in range(num_actions)]
 
 
@@ -242,7 +235,7 @@ def _creatures_err(reading, before, after, step):
             return False
         if not lifted:  # lifts a foot, and stays where it is
             return going == 0 and new_facing == facing
-        walks = going == (TILE // 2 if facing else -TILE // 2) and new_facing == facing
+        walks = going == (CREATURE_WALK if facing else -CREATURE_WALK) and new_facing == facing
         turns = going == 0 and new_facing != facing
         return walks or turns
 
@@ -254,8 +247,3 @@ def _creatures_err(reading, before, after, step):
         elif inside(creature[0] - step, creature[1]):
             return True
     return any(inside(x, y) for x, y, *_ in new)
-
-
-def obeyed_share(verdict: Verdict, first: int = 0, last: int | None = None) -> Tensor:
-    """Share of transitions that obey the rules, for each clip, between two ages: (clips,)."""
-    return torch.from_numpy(verdict.obeyed[:, first:last]).float().mean(dim=1)

@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike
 
 from genie_mini.errors import GenieError
 from genie_mini.world.levels import FIRST, LAST
-from genie_mini.world.simulation import ACTIONS, HELD_OUT_SEED, NOTHING, Simulation
+from genie_mini.world.simulation import (
+    ACTIONS,
+    HELD_OUT_SEED,
+    NOTHING,
+    PlayerAlone,
+    Simulation,
+)
 from genie_mini.world.sprites import SCREEN
 
 # How often the recording policy picks each action. Jumps do nothing in the air, so that they are
@@ -61,10 +67,8 @@ def _outcomes(simulation, actions):
     """
     trial = _Trial(simulation)
     trial.step(np.tile(np.arange(len(ACTIONS)), len(actions)))
-    # The picture shows the place, the facing, and the pose, which depends on the speed's sign in
-    # the air.
-    pose = np.where(trial.on_ground, trial.walking, np.where(trial.speed < 0, 2, 3))
-    results = np.stack([trial.x, trial.y, trial.facing, pose], axis=1).reshape(
+    # What the picture shows of the player.
+    results = np.stack([trial.x, trial.y, trial.facing, trial.pose], axis=1).reshape(
         len(actions), len(ACTIONS), 4
     )
     taken = results[np.arange(len(actions)), actions]
@@ -72,22 +76,14 @@ def _outcomes(simulation, actions):
     return (same << np.arange(len(ACTIONS))).sum(axis=1)
 
 
-class _Trial(Simulation):
-    """All actions in every level, one step ahead: only the player moves; the original stays as it
-    is.
-    """
+class _Trial(PlayerAlone):
+    """All actions in every level, one step ahead; the original stays as it is."""
 
     def __init__(self, original):
         self.tiles = original.tiles
         self._levels = np.repeat(original._levels, len(ACTIONS))
         for name in ("x", "y", "speed", "facing", "walking", "on_ground"):
             setattr(self, name, np.repeat(getattr(original, name), len(ACTIONS)))
-
-    def _walk_creatures(self):
-        pass
-
-    def _take_coins(self):
-        pass
 
 
 def record(

@@ -13,14 +13,10 @@ import torch
 from genie_mini.world.sprites import (
     COLORS,
     CREATURE_ART,
-    FALL,
     LETTER_INDEX,
     PLAYER_ART,
-    RISE,
     SCREEN,
     SKY_BANDS,
-    STAND,
-    STEP,
     TILE,
     TILE_ART,
 )
@@ -113,13 +109,24 @@ def render(state: "Simulation") -> np.ndarray:
         art = CREATURE_ART[facing.astype(int), lifted.astype(int)]
         x = state.creature_x[:, creature] - state.camera
         _stamp(frames, art, x, state.creature_y[:, creature], np.ones(len(levels), bool))
-    pose = np.where(
-        state.on_ground, np.where(state.walking, STEP, STAND), np.where(state.speed < 0, RISE, FALL)
-    )
-    art = PLAYER_ART[state.facing, pose]
+    art = PLAYER_ART[state.facing, state.pose]
     _stamp(frames, art, state.x - state.camera, state.y, np.ones(len(levels), bool))
-    packed = COLORS.ravel()[frames + (64 * state.palette[:, None, None]).astype(np.uint16)]
-    return packed.view(np.uint8).reshape(len(levels), SCREEN, SCREEN, 4)[..., :3]
+    return in_colors(frames, state.palette)
+
+
+def in_colors(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """Pictures in colour indices, (n, height, width) uint8, each in the colours of its palette,
+    (n,): (n, height, width, 3) uint8 RGB.
+    """
+    packed = COLORS.ravel()[indices + (64 * palette[:, None, None]).astype(np.uint16)]
+    return packed.view(np.uint8).reshape(*indices.shape, 4)[..., :3]
+
+
+def sprite_colors(art: np.ndarray) -> np.ndarray:
+    """Sprites in colour indices, (n, 8, 8), as (n, 8, 8, 3) uint8 RGB. They have the same colours
+    in every palette.
+    """
+    return in_colors(art, np.zeros(len(art), dtype=int))
 
 
 def player_drawings(size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -131,7 +138,7 @@ def player_drawings(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """
     scale = SCREEN // size
     art: np.ndarray = PLAYER_ART.reshape(-1, TILE, TILE)
-    colors = COLORS[0][art].view(np.uint8).reshape(*art.shape, 4)[..., :3].astype(np.float32) / 255
+    colors = sprite_colors(art).astype(np.float32) / 255
     side = TILE // scale
     opaque = np.greater(art, 0).reshape(-1, side, scale, side, scale).all(axis=(2, 4))
     colors = colors.reshape(-1, side, scale, side, scale, 3).mean(axis=(2, 4)).transpose(0, 3, 1, 2)

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from genie_mini.errors import GenieError
 from genie_mini.world.levels import COLUMNS, FIRST, LAST, ROWS, build_level
 from genie_mini.world.rendering import PLAYER_SCREEN_X, draw_level, render
-from genie_mini.world.sprites import COIN, EMPTY, SCREEN, SOLID, TILE
+from genie_mini.world.sprites import COIN, EMPTY, FALL, RISE, SCREEN, SOLID, STAND, STEP, TILE
 
 ACTIONS = ("nothing", "left", "right", "jump", "jump left", "jump right", "dash left", "dash right")
 NOTHING, LEFT, RIGHT, JUMP, JUMP_LEFT, JUMP_RIGHT, DASH_LEFT, DASH_RIGHT = range(len(ACTIONS))
@@ -31,13 +31,15 @@ SIZES = (32, 64)
 HELD_OUT_SEED = 2**40  # level seeds from here on are for scoring only; training never reaches them
 
 _SIDEWAYS = np.array([0, -4, 4, 0, -4, 4, -8, 8])  # of each action
+STEPS = tuple(sorted({*_SIDEWAYS.tolist()}))  # by which the camera may move
 _JUMPS = np.isin(range(len(ACTIONS)), (JUMP, JUMP_LEFT, JUMP_RIGHT))
-_CREATURE_WALK = 4
+CREATURE_WALK = 4
 _GRAVITY = 8
 _JUMP_SPEED = -12
 _FASTEST_FALL = 8
 # All that gravity makes of a jump, and of a fall or a rise that was stopped.
-RISE_SPEEDS, FALL_SPEEDS = (-12, -4), (0, 4, 8)
+RISE_SPEEDS = (_JUMP_SPEED, _JUMP_SPEED + _GRAVITY)
+FALL_SPEEDS = (0, _JUMP_SPEED + 2 * _GRAVITY, _FASTEST_FALL)
 
 
 class Simulation:
@@ -64,7 +66,7 @@ class Simulation:
         self.hills = np.array([level.hills for level in levels])
         self.creature_x = np.stack([level.creature_columns for level in levels]) * TILE
         self.creature_y = np.stack([level.creature_rows for level in levels]) * TILE
-        self.creature_step = np.where(self.creature_x % 16 == 0, _CREATURE_WALK, -_CREATURE_WALK)
+        self.creature_step = np.where(self.creature_x % 16 == 0, CREATURE_WALK, -CREATURE_WALK)
         self.creature_lifts = self.creature_x % 32 < 16
         self.drawn = draw_level(self.tiles)
         self._levels = np.arange(len(levels))
@@ -85,6 +87,12 @@ class Simulation:
     def camera(self) -> np.ndarray:
         """(n,) left edge of the screen in the level, pixels."""
         return self.x - PLAYER_SCREEN_X
+
+    @property
+    def pose(self) -> np.ndarray:
+        """(n,) how the player is drawn: `STAND`, `STEP`, `RISE` or `FALL`."""
+        in_the_air = np.where(self.speed < 0, RISE, FALL)
+        return np.where(self.on_ground, np.where(self.walking, STEP, STAND), in_the_air)
 
     def _solid_at(self, x, y):
         """Whether an 8x8 body with its corner at (x, y) would touch a solid tile or the ends of the
@@ -178,6 +186,18 @@ class Simulation:
     def frames(self, size: int = SCREEN) -> np.ndarray:
         """Draw the present moment: (n, size, size, 3) uint8."""
         return shrink(render(self), size)
+
+
+class PlayerAlone(Simulation):
+    """Worlds in a state of one's own in which only the player moves, to try what follows: whoever
+    derives from this sets the state. Of nothing but `step` and what it changes can be asked.
+    """
+
+    def _walk_creatures(self):
+        pass
+
+    def _take_coins(self):
+        pass
 
 
 def shrink(frames: np.ndarray, size: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 FILES = "/_static/player/"
 
@@ -23,19 +25,28 @@ genie.pixels = () => {
 """
 
 
+def wait(page, truth, seconds=20):
+    """Until an expression is true. Playwright's own way evaluates text, which some pages forbid."""
+    for _ in range(40 * seconds):
+        if page.evaluate(f"!!({truth})"):
+            return
+        page.wait_for_timeout(25)
+    pytest.fail(f"never so: {truth}; the page says {page.evaluate('genie.status()')!r}")
+
+
 def start(page):
     """Press Play and wait for the world; time goes on only by keys from here on."""
     page.evaluate("genie.find('.clock').checked = false")
     page.locator("genie-player .cover").click()
-    page.wait_for_function("/^Ready/.test(genie.status()) && genie.started")
+    wait(page, "/^Ready/.test(genie.status()) && genie.started")
 
 
-def press(page, key, times=1):
+def press(page, key, times=1, seconds=20):
     """Press a key so often, each time waiting for the frame that it brings."""
     for _ in range(times):
         before = page.evaluate("genie.count")
         page.evaluate("genie.letGo = true")
         page.keyboard.press(key)
-        page.wait_for_function(f"genie.count > {before} && !genie.running")
+        wait(page, f"genie.count > {before} && !genie.running", seconds)
         assert page.evaluate("genie.count") == before + 1
         page.evaluate("genie.letGo = false")

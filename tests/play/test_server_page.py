@@ -1,7 +1,9 @@
 """The page of `genie-mini play`, played in a browser by the same keys as the book's pages."""
 
 import io
+from functools import partial
 
+import driving
 import numpy as np
 import pytest
 import torch
@@ -11,18 +13,8 @@ from tiny import NAMES, tiny_genie
 from genie_mini.play.images import to_uint8
 from genie_mini.play.widget import level_prompts
 
-# What the tests ask of the element, by names that they add to it.
-HELPERS = """
-window.genie = document.querySelector("genie-player");
-genie.status = () => genie.find(".status").textContent;
-genie.pixels = () => [...genie.screens[0].getContext("2d").getImageData(0, 0, 32, 32).data];
-// On a busy machine a key may come up late, and a key that is held plays on.
-genie.letGo = false;
-genie.shadowRoot.addEventListener("keydown", event => {
-  if (!genie.letGo) return;
-  genie.held.delete(event.code);
-  genie.arrows.delete(event.key);
-});
+# What only these tests ask of the element.
+ADDED = """
 genie.find(".clock").checked = false;
 genie.asked = [];
 const ask = genie.engine.ask;
@@ -43,13 +35,7 @@ null;
 """
 
 
-def wait(page, truth):
-    """Until an expression is true. Playwright's own way evaluates text, which the page forbids."""
-    for _ in range(200):
-        if page.evaluate(f"!!({truth})"):
-            return
-        page.wait_for_timeout(25)
-    pytest.fail(f"never so: {truth}; the page says {page.evaluate('genie.status()')!r}")
+wait, press = partial(driving.wait, seconds=5), partial(driving.press, seconds=5)
 
 
 @pytest.fixture
@@ -69,7 +55,7 @@ def page(browser, server):
     )
     page.goto(server.address)
     wait(page, "document.querySelector('genie-player').shadowRoot")
-    page.evaluate(HELPERS)
+    page.evaluate(driving.HELPERS + ADDED)
     page.keyboard.press("Enter")  # the button that begins has the focus
     wait(page, "genie.started && /^Ready/.test(genie.status())")
     yield page
@@ -84,15 +70,6 @@ def steps(page):
 
 def actions(page):
     return [message["action"] for message in steps(page)]
-
-
-def press(page, key):
-    """Press a key and wait for the frame that it brings."""
-    before = page.evaluate("genie.count")
-    page.evaluate("genie.letGo = true")
-    page.keyboard.press(key)
-    wait(page, f"genie.count === {before + 1} && !genie.running")
-    page.evaluate("genie.letGo = false")
 
 
 def test_number_and_arrow_keys_play(page):
@@ -208,7 +185,7 @@ def test_two_browsers_play_on_one_server_without_disturbing_each_other(page, bro
     other = browser.new_context().new_page()
     other.goto(server.address)
     wait(other, "document.querySelector('genie-player').shadowRoot")
-    other.evaluate(HELPERS)
+    other.evaluate(driving.HELPERS + ADDED)
     other.keyboard.press("Enter")
     wait(other, "genie.started && /^Ready/.test(genie.status())")
     for one, another in ((1, 5), (2, 6), (3, 7)):

@@ -3,8 +3,10 @@ word of a title, a name or a model card for markup.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
+import driving
 import numpy as np
 import pytest
 import torch
@@ -41,10 +43,8 @@ CARD = f"""# Model card: `tiny` {ATTACK}
 <b onclick="window.attacked=1">bold</b> ![a picture](http://other.invalid/x.png)
 [a link](javascript:window.attacked=1)
 """
-HELPERS = """
-window.genie = document.querySelector("genie-player");
-genie.status = () => genie.find(".status").textContent;
-genie.pixels = () => [...genie.screens[0].getContext("2d").getImageData(0, 0, 32, 32).data];
+# What only these tests ask of the element.
+ADDED = """
 genie.find(".clock").checked = false;
 const begin = genie.engine.begin;
 genie.begun = 0;
@@ -82,13 +82,7 @@ def shared(tmp_path_factory):
     return path
 
 
-def wait(page, truth):
-    """Until an expression is true. Playwright's own way evaluates text, which the page forbids."""
-    for _ in range(1200):
-        if page.evaluate(f"!!({truth})"):
-            return
-        page.wait_for_timeout(25)
-    pytest.fail(f"never so: {truth}")
+wait = partial(driving.wait, seconds=30)
 
 
 @pytest.fixture
@@ -118,7 +112,7 @@ def open_page(browser):
         page.goto(path.as_uri())
         if options.get("java_script_enabled", True):
             wait(page, "document.querySelector('genie-player').shadowRoot")
-            page.evaluate(HELPERS)
+            page.evaluate(driving.HELPERS + ADDED)
         return page
 
     yield open_
@@ -135,9 +129,7 @@ def begin(page):
 
 def press(page, key):
     """Press a key, wait for the frame that it brings, and return it."""
-    before = page.evaluate("genie.count")
-    page.keyboard.press(key)
-    wait(page, f"genie.count === {before + 1} && !genie.running")
+    driving.press(page, key, seconds=30)
     return shown(page)
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from genie_mini.data.cuts import CutFinder
+from genie_mini.data.videos import draw_starts
 from genie_mini.errors import GenieError
 from genie_mini.files import write_atomic
 
@@ -46,7 +47,7 @@ class Film:
     moments: Iterator[tuple[np.ndarray, int]]
 
 
-class Source(Protocol):
+class FilmSource(Protocol):
     """Where films come from.
 
     Attributes:
@@ -79,13 +80,13 @@ class Stretch:
     split: str
 
 
-def cache_folder(source: Source, root: Path) -> Path:
+def cache_folder(source: FilmSource, root: Path) -> Path:
     """Where the films of a source are kept under `root`; the folder need not be there yet."""
     identity = json.dumps([_FORMAT, source.identity], sort_keys=True)
     return root / hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-def fill_cache(source: Source, root: Path, *, progress: bool = True) -> Path:
+def fill_cache(source: FilmSource, root: Path, *, progress: bool = True) -> Path:
     """Decode all films of a source into a cache, if that was not done before, and return its
     folder.
 
@@ -240,16 +241,10 @@ class CachedVideos:
         Raises:
             GenieError: no stretch is as long as that.
         """
-        places = np.array([max(0, stretch.frames - num_frames + 1) for stretch in self.stretches])
-        if not places.any():
-            raise GenieError(
-                f"clips of {num_frames} frames are needed, but the longest recording without a cut "
-                f"has {self.longest}"
-            )
-        rng = np.random.default_rng(key)
-        chosen = rng.choice(len(places), size=num_clips, p=places / places.sum())
-        begins = np.array([stretch.start for stretch in self.stretches])
-        return begins[chosen] + rng.integers(places[chosen])
+        lengths = [stretch.frames for stretch in self.stretches]
+        what = "recording without a cut"
+        chosen, first = draw_starts(lengths, num_clips, num_frames, key, what)
+        return np.array([stretch.start for stretch in self.stretches])[chosen] + first
 
     def batch(self, num_clips: int, num_frames: int, key: list[int]) -> Tensor:
         """Cut a batch; see `Videos.batch`."""

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 from PIL import Image
 
+from genie_mini.contract import check_choice
 from genie_mini.data.cache import NO_ACTION, Film
 from genie_mini.data.pictures import Canvas
 from genie_mini.errors import GenieError
@@ -30,7 +31,7 @@ POLICIES: dict[str, Policy] = {"random": random_policy, "repeated": repeating_po
 
 
 class GymnasiumSource:
-    """Episodes of one environment with discrete actions; see `data.cache.Source`.
+    """Episodes of one environment with discrete actions; see `data.cache.FilmSource`.
 
     Args:
         env_id: what `gymnasium.make` takes. Packages that bring environments are imported with
@@ -55,10 +56,10 @@ class GymnasiumSource:
         seed: int = 0,
         longest: int = 1000,
     ):
-        if isinstance(policy, str) and policy not in POLICIES:
-            raise GenieError(f"the policy is one of {', '.join(POLICIES)}, got {policy!r}")
         self._canvas, self._num_frames, self._longest = canvas, num_frames, longest
-        self._policy = POLICIES[policy] if isinstance(policy, str) else policy
+        self._policy = policy
+        if isinstance(policy, str):
+            self._policy = POLICIES[check_choice("the policy", policy, POLICIES)]
         self._seed = seed
         self._environment = make_environment(env_id)
         self.image_size = (canvas.height, canvas.width)

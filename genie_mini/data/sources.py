@@ -1,25 +1,21 @@
 """From what a person types, a path or gymnasium:ENV_ID, to films that lie decoded in a cache."""
 
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from genie_mini.data.cache import NO_ACTION, Film, Source, fill_cache
+from genie_mini.data.cache import NO_ACTION, Film, FilmSource, fill_cache
 from genie_mini.data.gymnasium_envs import GymnasiumSource
 from genie_mini.data.pictures import Canvas
-from genie_mini.data.video_files import ENDINGS, find_files, read_recordings, tell_skipped
-from genie_mini.errors import GenieError
+from genie_mini.data.video_files import find_files, read_files
 from genie_mini.world.simulation import FRAMES_PER_SECOND
 
 GYMNASIUM = "gymnasium:"
 GYMNASIUM_FRAMES = 20_000  # that are recorded of an environment
 
-_log = logging.getLogger(__name__)
-
 
 class VideoFiles:
-    """The recordings in a folder and its sub-folders, or in one file; see `data.cache.Source`.
+    """The recordings in a folder and its sub-folders, or in one file; see `data.cache.FilmSource`.
 
     Reads what `VideoFolder` reads, a file at a time, so that they need not fit into memory
     together. They are the same films as long as names, sizes and times of change of the files stay.
@@ -34,14 +30,7 @@ class VideoFiles:
 
     def __init__(self, path: str | Path, canvas: Canvas):
         self._path, self._canvas = Path(path), canvas
-        if not self._path.exists():
-            raise GenieError(f"{path} does not exist")
-        is_folder = self._path.is_dir()
-        self._files, self._skipped = find_files(self._path) if is_folder else ([self._path], {})
-        if not self._files:
-            told = tell_skipped(self._path, self._skipped)
-            endings = f"files that end in {', '.join(ENDINGS)}"
-            raise GenieError(f"{path} holds no recordings, {endings}{told and f': {told}'}")
+        self._files, self._skipped = find_files(self._path)
         self.image_size = (canvas.height, canvas.width)
         self.frames_per_second = float(FRAMES_PER_SECOND)
         self.identity = {
@@ -58,24 +47,11 @@ class VideoFiles:
         Raises:
             GenieError: none can be read.
         """
-        found, skipped = False, dict(self._skipped)
-        for file in self._files:
-            try:
-                recordings = read_recordings(file, self._canvas)
-            except GenieError as error:
-                if file == self._path:
-                    raise GenieError(f"{file} {error}") from error
-                skipped[file] = str(error)
-                continue
+        skipped = dict(self._skipped)
+        for file, recordings in read_files(self._path, self._files, skipped, self._canvas):
             for number, recording in enumerate(recordings, start=1):
-                found = True
                 name = self._name(file) + (f" ({number})" if len(recordings) > 1 else "")
                 yield Film(name, ((frame, NO_ACTION) for frame in recording))
-        told = tell_skipped(self._path, skipped)
-        if not found:
-            raise GenieError(f"{self._path} holds no recordings that can be read: {told}")
-        if skipped:
-            _log.warning("%s: %d files are skipped: %s", self._path, len(skipped), told)
 
     def _name(self, file):
         """How people call a file of the folder."""
@@ -91,7 +67,7 @@ def _size_and_time(file):
     return status.st_size, status.st_mtime_ns
 
 
-def source_from(text: str, image_size: tuple[int, int], fit: str = "crop") -> Source:
+def source_from(text: str, image_size: tuple[int, int], fit: str = "crop") -> FilmSource:
     """The films that a text names.
 
     Args:

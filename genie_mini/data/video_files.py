@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ from tqdm.auto import tqdm
 
 from genie_mini.data.films import PICTURE_ENDINGS, VIDEO_ENDINGS, read_animation, read_video
 from genie_mini.data.pictures import Canvas, check_pixels
+from genie_mini.data.videos import draw_starts
 from genie_mini.errors import GenieError
 
 ENDINGS = (".npy", *VIDEO_ENDINGS, *PICTURE_ENDINGS)
@@ -46,42 +48,19 @@ class VideoFolder:
 
     def __init__(self, path: str | Path, size: int | tuple[int, int], fit: str = "crop"):
         path, canvas = Path(path), Canvas(size, fit)
-        if not path.exists():
-            raise GenieError(f"{path} does not exist")
+        files, self.skipped = find_files(path)
         self.recordings: list[np.ndarray] = []
-        files, self.skipped = find_files(path) if path.is_dir() else ([path], {})
-        for file in tqdm(files, desc="reading", unit="file", delay=5):
-            try:
-                self.recordings += read_recordings(file, canvas)
-            except GenieError as error:
-                if file == path:
-                    raise GenieError(f"{file} {error}") from error
-                self.skipped[file] = str(error)
-        told = tell_skipped(path, self.skipped)
-        if not files:
-            endings = f"files that end in {', '.join(ENDINGS)}"
-            raise GenieError(f"{path} holds no recordings, {endings}{told and f': {told}'}")
-        if not self.recordings:
-            raise GenieError(f"{path} holds no recordings that can be read: {told}")
-        if self.skipped:
-            count = len(self.skipped)
-            _log.warning("%s: %d files are skipped: %s", path, count, told)
+        reading = read_files(path, files, self.skipped, canvas)
+        for _, recordings in tqdm(reading, "reading", len(files), unit="file", delay=5):
+            self.recordings += recordings
 
     def batch(self, num_clips: int, num_frames: int, key: list[int]) -> Tensor:
         """Cut a batch; see `Videos.batch`. Longer recordings are drawn from more often."""
-        starts = np.array(
-            [max(0, len(recording) - num_frames + 1) for recording in self.recordings]
-        )
-        if not starts.any():
-            longest = max(len(recording) for recording in self.recordings)
-            raise GenieError(
-                f"clips of {num_frames} frames are needed, but the longest recording has {longest}"
-            )
-        rng = np.random.default_rng(key)
-        chosen = rng.choice(len(starts), size=num_clips, p=starts / starts.sum())
+        lengths = [len(recording) for recording in self.recordings]
+        clips = draw_starts(lengths, num_clips, num_frames, key, "recording")
         cut = [
-            self.recordings[index][(start := rng.integers(starts[index])) : start + num_frames]
-            for index in chosen
+            self.recordings[index][start : start + num_frames]
+            for index, start in zip(*clips, strict=True)
         ]
         return torch.from_numpy(np.stack(cut)).float() / 255
 
@@ -101,13 +80,58 @@ class VideoFolder:
         return f"{len(self.recordings)} recordings {digest.hexdigest()[:16]}"
 
 
-def find_files(folder: Path) -> tuple[list[Path], dict[Path, str]]:
-    """The files in a folder and its sub-folders that may hold recordings, in the order of their
-    names; and the other files, with the reason why they do not.
+def find_files(path: Path) -> tuple[list[Path], dict[Path, str]]:
+    """The files that may hold recordings: one file, or those in a folder and its sub-folders, in
+    the order of their names; and the folder's other files, with the reason why they do not.
 
     Hidden files and folders are in neither, nor is what `genie-mini record` writes beside the
     clips: a folder `truth`, and `preview` next to it.
+
+    Raises:
+        GenieError: there is no such file or folder, or nothing in it that may hold recordings.
     """
+    if not path.exists():
+        raise GenieError(f"{path} does not exist")
+    if not path.is_dir():
+        return [path], {}
+    files, skipped = _walk(path)
+    if not files:
+        told = tell_skipped(path, skipped)
+        endings = f"files that end in {', '.join(ENDINGS)}"
+        raise GenieError(f"{path} holds no recordings, {endings}{told and f': {told}'}")
+    return files, skipped
+
+
+def read_files(
+    path: Path, files: list[Path], skipped: dict[Path, str], canvas: Canvas
+) -> Iterator[tuple[Path, list[np.ndarray]]]:
+    """The recordings in each of the files that `find_files` found at `path`, (frames, height,
+    width, 3) uint8 each. Files that cannot be read have none; they are added to `skipped`, and at
+    the end a warning names all that is there.
+
+    Raises:
+        GenieError: none can be read.
+    """
+    found = False
+    for file in files:
+        recordings = []
+        try:
+            recordings = read_recordings(file, canvas)
+        except GenieError as error:
+            if file == path:
+                raise GenieError(f"{file} {error}") from error
+            skipped[file] = str(error)
+        found = found or bool(recordings)
+        yield file, recordings
+    if not found:
+        told = tell_skipped(path, skipped)
+        raise GenieError(f"{path} holds no recordings that can be read: {told}")
+    if skipped:
+        told = tell_skipped(path, skipped)
+        _log.warning("%s: %d files are skipped: %s", path, len(skipped), told)
+
+
+def _walk(folder):
     files, skipped, seen = [], {}, set()
 
     def cannot_be_listed(error):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from genie_mini.data import sources
+from genie_mini.data import video_files
 from genie_mini.data.cache import CachedVideos
 from genie_mini.data.gymnasium_envs import GymnasiumSource
 from genie_mini.data.pictures import Canvas
@@ -47,13 +47,13 @@ def test_a_file_alone_is_a_source_too(folder):
 
 
 def test_films_are_decoded_again_when_a_file_has_changed(folder, tmp_path, monkeypatch):
-    read, asked = sources.read_recordings, []
+    read, asked = video_files.read_recordings, []
 
     def counted(file, canvas):
         asked.append(file.name)
         return read(file, canvas)
 
-    monkeypatch.setattr(sources, "read_recordings", counted)
+    monkeypatch.setattr(video_files, "read_recordings", counted)
 
     def cached():
         return cached_films(str(folder), (16, 16), tmp_path / "cache", progress=False)

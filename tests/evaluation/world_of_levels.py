@@ -20,7 +20,7 @@ _SHADE = 10  # of 255 a level: the picture never changes so much that it would c
 
 @dataclass
 class Levels:
-    """Films of the world; see `data.cache.Source`. A name for each film may be given."""
+    """Films of the world; see `data.cache.FilmSource`. A name for each film may be given."""
 
     lengths: tuple[int, ...] = (90,) * 20
     names: tuple[str, ...] = ()

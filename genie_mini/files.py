@@ -144,7 +144,7 @@ def check_saved_together(folder: Path) -> None:
     text = sums.read_text(encoding="utf-8", errors="replace")
     expected = {name: sum for sum, name in re.findall(r"^([0-9a-f]{64}) [ *](.+)$", text, re.M)}
     for file in (folder / "config.json", *part_files(folder).values()):
-        if sha256(file) != expected.get(file.name, sha256(file)):
+        if file.name in expected and sha256(file) != expected[file.name]:
             raise GenieError(
                 f"{file} was not saved with the other files of {folder}, as {sums.name} there says:"
                 " saving was stopped, or a file replaced. Save the Genie again; after a training, "

@@ -17,11 +17,10 @@ import numpy as np
 import torch
 from IPython.display import HTML
 from matplotlib.figure import Figure
-from PIL import Image
 
 from genie_mini.chapters.plots import PARTS
 from genie_mini.genie import Genie
-from genie_mini.play.images import to_uint8
+from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import level_picture
 from genie_mini.play.widget import Player, page_player, player_options, recorded_game
 from genie_mini.world import HELD_OUT_SEED
@@ -31,15 +30,12 @@ def _source(picture, scale):
     """The data URI of a matplotlib figure, or of an array (height, width, 3) of floats in [0, 1],
     enlarged.
     """
-    file = io.BytesIO()
-    if isinstance(picture, Figure):
-        picture.savefig(file, format="png", facecolor="white")
-        plt.close(picture)
-    else:
+    if not isinstance(picture, Figure):
         pixels = to_uint8(torch.as_tensor(np.asarray(picture)).clamp(0, 1))
-        Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1)).save(
-            file, "png", optimize=True
-        )
+        return data_uri(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
+    file = io.BytesIO()
+    picture.savefig(file, format="png", facecolor="white")
+    plt.close(picture)
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 

@@ -16,7 +16,7 @@ from genie_mini.cli.options import (
     chosen_fit,
     films_of,
 )
-from genie_mini.data.cache import CachedVideos, true_actions
+from genie_mini.data.cache import SPLITS, CachedVideos, true_actions
 from genie_mini.device import choose_device
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.report_page import draw_pictures, write_report
@@ -105,7 +105,7 @@ def _run_on_films(arguments, fit):
     if page.exists() and not out.exists():
         raise GenieError(f"{page} is there, and no report: give another name as --out")
     films = films_of(arguments, genie.config.tokenizer.image_size, fit)
-    train, held_out = (CachedVideos(films, split) for split in ("train", "held out"))
+    train, held_out = (CachedVideos(films, split) for split in SPLITS)
     report = evaluate_videos(
         genie,
         train,

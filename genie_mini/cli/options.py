@@ -103,8 +103,7 @@ def check_cache(arguments: argparse.Namespace) -> None:
     Raises:
         GenieError: it is given without --data.
     """
-    if arguments.cache is not None and arguments.data is None:
-        raise GenieError("--cache is for --data, which is not given")
+    _check_used(arguments, "cache", "data")
 
 
 def films_of(arguments: argparse.Namespace, image_size: tuple[int, int], fit: str) -> Path:
@@ -120,9 +119,13 @@ def chosen_fit(arguments: argparse.Namespace, source: str) -> str:
     Raises:
         GenieError: it was given without that option, and would do nothing.
     """
-    if arguments.fit and getattr(arguments, source) is None:
-        raise GenieError(f"--fit is for --{source}, which is not given")
+    _check_used(arguments, "fit", source)
     return arguments.fit or "crop"
+
+
+def _check_used(arguments, option, source):
+    if getattr(arguments, option) is not None and getattr(arguments, source) is None:
+        raise GenieError(f"--{option} is for --{source}, which is not given")
 
 
 def add_precision(parser: argparse.ArgumentParser) -> None:

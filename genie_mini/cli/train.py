@@ -20,9 +20,8 @@ from genie_mini.cli.options import (
     chosen_fit,
     films_of,
 )
-from genie_mini.data.cache import CachedVideos
+from genie_mini.data.cache import SPLITS, CachedVideos
 from genie_mini.data.platformer import PlatformerVideos
-from genie_mini.data.videos import Videos
 from genie_mini.device import choose_device
 from genie_mini.errors import GenieError
 from genie_mini.files import as_weights, weights_folder, weights_hashes
@@ -116,24 +115,19 @@ def run(arguments: argparse.Namespace) -> None:
     genie, config, origin = _what_to_train(arguments)
     # The videos may take minutes to read; a folder that is another run's is told before.
     claim(arguments.out, Request.of(genie, config, None, origin))
-    size = genie.config.tokenizer.image_size[0]
-    videos: Videos
+    size = genie.config.tokenizer.image_size
     if arguments.data is None:
-        films, videos = None, PlatformerVideos(size, returning=arguments.lookback is not None)
+        filmed = PlatformerVideos(size[0], returning=arguments.lookback is not None)
+        train(genie.to(device), filmed, config, arguments.out, origin=origin)
     else:
-        films = films_of(arguments, genie.config.tokenizer.image_size, fit)
-        videos = CachedVideos(films)
-    train(genie.to(device), videos, config, arguments.out, origin=origin)
-    if films is not None:
-        save_prompts(arguments.out, _first_pictures(films))
+        films = films_of(arguments, size, fit)
+        videos, held_out = (CachedVideos(films, split) for split in SPLITS)
+        train(genie.to(device), videos, config, arguments.out, origin=origin)
+        # Of films that training did not see, if any were held out.
+        source = held_out if held_out.stretches else videos
+        save_prompts(arguments.out, source.batch(_PROMPTS, 1, [0])[:, 0])
     command = shlex.join(["genie-mini", "play", "--weights", as_weights(arguments.out)])
     print(f"trained; play it with `{command}`")
-
-
-def _first_pictures(films):
-    """Pictures to begin from, of films that training did not see, if any were held out."""
-    held_out = CachedVideos(films, "held out")
-    return (held_out if held_out.stretches else CachedVideos(films)).batch(_PROMPTS, 1, [0])[:, 0]
 
 
 def _check_pairs(arguments):

@@ -3,7 +3,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -20,9 +20,9 @@ from genie_mini.genie import Genie, in_windows
 from genie_mini.models.tokenizer import still_patches
 from genie_mini.rollout import Rollout
 
-CLIP_FRAMES = 16
 LONGEST_ROLLOUT = 64  # frames
-_BEFORE_NEXT = 8  # frames that are shown before the next one is guessed
+PLAYED = 4  # frames that are played from the first one
+BEFORE_NEXT = 8  # frames that are shown before the next one is predicted
 _BEFORE_PLAY = 4  # and before play begins: enough to see speed and acceleration
 
 
@@ -140,34 +140,54 @@ def tokenizer_scores(genie: Genie, clips: Clips) -> list[MeasuredScore]:
     return scores
 
 
+class Predicted(NamedTuple):
+    """Pictures (clips, height, width, 3) that a Genie draws beside real clips.
+
+    Attributes:
+        told: frame `PLAYED`, played from frame 0 with the inferred actions.
+        untold: the same with random ones.
+        following: frame `BEFORE_NEXT`, after all real frames before it.
+    """
+
+    told: Tensor
+    untold: Tensor
+    following: Tensor
+
+
+def predict(genie: Genie, frames: Tensor, latent: Tensor) -> Predicted:
+    """Play clips, (clips, T, height, width, 3) with T above `BEFORE_NEXT`, with the latent actions
+    inferred from them, (clips, T - 1).
+    """
+    generator = torch.Generator().manual_seed(0)
+    inferred, random = Rollout(genie, frames[:, :1]), Rollout(genie, frames[:, :1])
+    for t in range(PLAYED):
+        inferred.step(latent[:, t])
+        random.step(
+            torch.randint(genie.config.dynamics.num_actions, (len(frames),), generator=generator)
+        )
+    following = Rollout(genie, frames[:, :BEFORE_NEXT]).step(latent[:, BEFORE_NEXT - 1])
+    return Predicted(inferred.frames, random.frames, following)
+
+
 def prediction_scores(genie: Genie, clips: Clips, latent: Tensor) -> list[MeasuredScore]:
     """How near generated frames come to the real ones when the inferred actions are played.
 
     Args:
         clips: of `CLIP_FRAMES` frames. latent: (clips, CLIP_FRAMES - 1), inferred from them.
     """
-    frames, steps = clips.frames, 4
-    generator = torch.Generator().manual_seed(0)
-    inferred, random = Rollout(genie, frames[:, :1]), Rollout(genie, frames[:, :1])
-    for t in range(steps):
-        inferred.step(latent[:, t])
-        random.step(
-            torch.randint(genie.config.dynamics.num_actions, (len(frames),), generator=generator)
-        )
-    truth = frames[:, steps]
-    told, untold = clip_errors(inferred.frames, truth), clip_errors(random.frames, truth)
+    frames, predicted = clips.frames, predict(genie, clips.frames, latent)
+    truth = frames[:, PLAYED]
+    told, untold = (clip_errors(drawn, truth) for drawn in (predicted.told, predicted.untold))
 
-    prompt = frames[:, :_BEFORE_NEXT]
-    guessed = Rollout(genie, prompt).step(latent[:, _BEFORE_NEXT - 1])
-    truth = frames[:, _BEFORE_NEXT]
-    again = clip_errors(prompt[:, -1], truth)
-    kept = in_batches(lambda clip: reconstruct(genie, clip), frames[:, : _BEFORE_NEXT + 1])[:, -1]
+    truth = frames[:, BEFORE_NEXT]
+    again = clip_errors(frames[:, BEFORE_NEXT - 1], truth)
+    kept = in_batches(lambda clip: reconstruct(genie, clip), frames[:, : BEFORE_NEXT + 1])[:, -1]
     best = _above(clip_errors(kept, truth), again)(np.arange(len(frames)))
     return [
         measured("delta PSNR at t = 4", _above(told, untold), clips.groups, "dB", chance=0.0),
         measured(
             "next frame above repeating the last",
-            _above(clip_errors(guessed, truth), again),
+            _above(clip_errors(predicted.following, truth), again),
             clips.groups,
             "dB",
             chance=0.0,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genie_mini.evaluation.any_world import Footage, draw_clips, dream, long_clips
 from genie_mini.evaluation.curves import draw_drift, draw_log, read_logs
-from genie_mini.evaluation.world_report import WorldReport, format_figure
+from genie_mini.evaluation.world_report import WorldReport, format_figure, format_interval
 from genie_mini.files import data_uri, to_uint8, write_together
 from genie_mini.genie import Genie
 from genie_mini.rollout import Rollout
@@ -157,8 +157,8 @@ def _about(report):
 def _scores_table(report):
     rows = []
     for score in report.scores:
-        ends = score.interval and " to ".join(format_figure(end) for end in score.interval)
-        cells = [format_figure(score.value), ends or "", *map(format_figure, _bounds(score))]
+        value, chance, best = map(format_figure, (score.value, score.chance, score.best))
+        cells = [value, format_interval(score), chance, best]
         rows.append(
             f'<tr><th scope="row">{escape(score.name)} ({escape(score.unit)})</th>'
             + "".join(f'<td class="number">{cell or "–"}</td>' for cell in cells)
@@ -170,10 +170,6 @@ def _scores_table(report):
         + [(name, ' class="number"') for name in ("Value", "95% interval", "Chance", "Best")]
     )
     return _table("Each figure beside its bounds", head, rows)
-
-
-def _bounds(score):
-    return score.chance, score.best
 
 
 def _action_grid(report, pictures):

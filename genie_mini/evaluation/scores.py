@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genie_mini.contract import check_frames, check_indices, check_integer, check_parts
 from genie_mini.evaluation.action_map import action_map, check_names
+from genie_mini.evaluation.any_world import BEFORE_NEXT, PLAYED, predict
 from genie_mini.evaluation.cycle_consistency import cycle_scores
 from genie_mini.evaluation.metrics import MOST_CLIPS, PARITY, Score, in_batches, psnr
 from genie_mini.evaluation.player_detector import count_players
@@ -71,35 +72,24 @@ def tokenizer_scores(genie: Genie, frames: Tensor) -> list[Score]:
 def prediction_scores(genie: Genie, frames: Tensor, latent: Tensor) -> list[Score]:
     """How well generated frames match the real ones when the inferred actions are played."""
     check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
-    steps, prompt = 4, 8
     size, num_actions = genie.config.tokenizer.image_size, genie.config.dynamics.num_actions
-    frames = check_frames(frames, size, fewest=prompt + 1)
+    frames = check_frames(frames, size, fewest=BEFORE_NEXT + 1)
     shape = (len(frames), frames.shape[1] - 1)
     latent = check_indices("latent actions", latent, shape, num_actions)
-    generator = torch.Generator().manual_seed(0)
-    inferred, random = Rollout(genie, frames[:, :1]), Rollout(genie, frames[:, :1])
-    for t in range(steps):
-        inferred.step(latent[:, t])
-        random.step(torch.randint(num_actions, (len(frames),), generator=generator))
+    predicted = predict(genie, frames, latent)
     with_inferred, with_random = (
-        psnr(inferred.frames, frames[:, steps]),
-        psnr(random.frames, frames[:, steps]),
+        psnr(drawn, frames[:, PLAYED]) for drawn in (predicted.told, predicted.untold)
     )
-
-    rollout = Rollout(genie, frames[:, :prompt])
-    guessed = rollout.step(latent[:, prompt - 1])
-    truth = frames[:, prompt]
-    again = psnr(frames[:, prompt - 1], truth)
-    tokenized = psnr(
-        in_batches(genie.tokenizer.decode, in_batches(genie.tokenizer.encode, frames))[:, prompt],
-        truth,
-    )
+    truth = frames[:, BEFORE_NEXT]
+    again = psnr(frames[:, BEFORE_NEXT - 1], truth)
+    decoded = in_batches(genie.tokenizer.decode, in_batches(genie.tokenizer.encode, frames))
+    tokenized = psnr(decoded[:, BEFORE_NEXT], truth)
     return [
         Score("delta PSNR at t = 4", with_inferred - with_random, "dB", 0.0, None, 3.0),
         Score("PSNR at t = 4, inferred actions", with_inferred, "dB", with_random, None),
         Score(
             "next frame above repeating the last",
-            psnr(guessed, truth) - again,
+            psnr(predicted.following, truth) - again,
             "dB",
             0.0,
             tokenized - again,

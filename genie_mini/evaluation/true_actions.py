@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genie_mini.evaluation.action_map import LABELLED, fit_action_map
-from genie_mini.evaluation.any_world import CLIP_FRAMES, Clips, Footage, draw_clips
+from genie_mini.evaluation.any_world import Clips, Footage, draw_clips
 from genie_mini.evaluation.intervals import MeasuredScore, independent_groups, measured
 from genie_mini.evaluation.inverse_dynamics import (
     FRAMES_BEFORE,
@@ -21,7 +21,7 @@ from genie_mini.evaluation.inverse_dynamics import (
     train_inverse_dynamics,
 )
 from genie_mini.evaluation.metrics import in_batches
-from genie_mini.genie import Genie
+from genie_mini.genie import CLIP_FRAMES, Genie
 
 _TRAIN_CLIPS = 512  # of which the meaning of the codes is counted
 _POOL = 100_000  # transitions that the supervised network learns from, at most

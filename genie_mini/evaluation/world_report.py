@@ -8,7 +8,6 @@ from tqdm.auto import tqdm
 
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.any_world import (
-    CLIP_FRAMES,
     Drift,
     Footage,
     cycle_consistency,
@@ -21,7 +20,7 @@ from genie_mini.evaluation.any_world import (
 from genie_mini.evaluation.intervals import MeasuredScore
 from genie_mini.evaluation.metrics import in_batches
 from genie_mini.evaluation.true_actions import TrueActions, true_action_scores
-from genie_mini.genie import Genie
+from genie_mini.genie import CLIP_FRAMES, Genie
 
 _FORMAT = 1  # of the JSON
 _ROLLOUTS = 32
@@ -133,11 +132,10 @@ def format_report(report: WorldReport) -> str:
     """A table for the terminal."""
     lines = [f"{'score':60} {'value':>9} {'95% interval':>19} {'chance':>9} {'best':>9}"]
     for score in report.scores:
-        interval = score.interval and " to ".join(format_figure(end) for end in score.interval)
         name = f"{score.name} ({score.unit})"
         cells = [format_figure(figure) for figure in (score.chance, score.best)]
         lines.append(
-            f"{name:60} {format_figure(score.value):>9} {interval or '':>19} "
+            f"{name:60} {format_figure(score.value):>9} {format_interval(score):>19} "
             f"{cells[0]:>9} {cells[1]:>9}"
         )
     return "\n".join(lines)
@@ -146,3 +144,8 @@ def format_report(report: WorldReport) -> str:
 def format_figure(figure: float | None) -> str:
     """A figure to read: three digits, or nothing."""
     return "" if figure is None else f"{figure:.3g}"
+
+
+def format_interval(score: MeasuredScore) -> str:
+    """The ends of a score's interval to read, or nothing."""
+    return " to ".join(map(format_figure, score.interval or ()))

@@ -21,13 +21,12 @@ from genie_mini.play.http_handler import LONGEST_LINE, Handler
 from genie_mini.play.prompts import as_prompt, level_picture
 from genie_mini.play.widget import (
     MODULE,
-    level_prompts,
+    offered_pictures,
     player_element,
     player_options,
     script_hash,
     whole_page,
 )
-from genie_mini.world.simulation import SIZES
 
 # No script but the player's, no connection but to here. Styles lie within the page and the player,
 # prompts in data URIs; a person's own picture becomes a blob.
@@ -41,8 +40,7 @@ _POLICY = (
 def starting_pictures(
     image_size: tuple[int, int], prompt=None, level: int | None = None, own: Sequence[Tensor] = ()
 ) -> list[Tensor]:
-    """What the page offers to begin from: the picture asked for, then the Genie's own; for one that
-    has none, the usual levels.
+    """What the page offers to begin from, the picture asked for first; see `offered_pictures`.
 
     Args:
         image_size: (height, width) in pixels.
@@ -54,14 +52,12 @@ def starting_pictures(
         GenieError: the picture cannot be read, or there is none, and the platformer is not drawn at
             this size.
     """
+    asked = []
     if prompt is not None:
-        pictures = [as_prompt(prompt, image_size)]
+        asked = [as_prompt(prompt, image_size)]
     elif level is not None:
-        pictures = [level_picture(level, image_size)]
-    else:
-        return list(own) or level_prompts(image_size)
-    has_levels = tuple(image_size) in [(size, size) for size in SIZES]
-    return pictures + (list(own) or (level_prompts(image_size) if has_levels else []))
+        asked = [level_picture(level, image_size)]
+    return offered_pictures(image_size, asked, own)
 
 
 class PlayServer(ThreadingHTTPServer):

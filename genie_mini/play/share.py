@@ -24,13 +24,12 @@ from genie_mini.play.about import card_section, facts_section, licences_section
 from genie_mini.play.prompts import as_prompt, saved_prompts
 from genie_mini.play.widget import (
     MODULE,
-    level_prompts,
+    offered_pictures,
     page_player,
     player_options,
     script_hash,
     whole_page,
 )
-from genie_mini.world.simulation import SIZES
 
 LARGEST_PAGE = 15_000_000  # bytes: what mail and chat still take, and a phone still opens
 TITLE = "A learnt world"
@@ -47,8 +46,7 @@ def player_files(folder: Path, variant: str, onnxruntime_web: Path) -> dict[str,
 def shared_prompts(
     weights: str | Path, image_size: tuple[int, int], pictures: Sequence[str | Path] = ()
 ) -> list[Tensor]:
-    """What a page offers to begin from: the pictures asked for, then those that travel with the
-    weights; where none do, the usual levels of the platformer if it is drawn at this size.
+    """What a page offers to begin from, the pictures asked for first; see `offered_pictures`.
 
     Args:
         weights: what `Genie.from_pretrained` takes: a name, or a folder.
@@ -58,12 +56,8 @@ def shared_prompts(
     Raises:
         GenieError: a picture cannot be read, or there is none at all.
     """
-    prompts = [as_prompt(picture, image_size) for picture in pictures]
-    prompts += saved_prompts(weights, image_size)
-    has_levels = tuple(image_size) in [(size, size) for size in SIZES]
-    if len(prompts) == len(pictures) and (has_levels or not prompts):
-        prompts += level_prompts(image_size)
-    return prompts
+    asked = [as_prompt(picture, image_size) for picture in pictures]
+    return offered_pictures(image_size, asked, saved_prompts(weights, image_size))
 
 
 def read_model_card(weights: str | Path) -> str | None:

@@ -12,6 +12,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import anywidget
@@ -28,7 +29,7 @@ from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.play.games import Games
 from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import as_prompt, level_picture
-from genie_mini.world.simulation import ACTIONS, HELD_OUT_SEED, Simulation
+from genie_mini.world.simulation import ACTIONS, HELD_OUT_SEED, SIZES, Simulation
 
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -52,6 +53,24 @@ _RECORDING_COLUMNS = 8
 def level_prompts(image_size: tuple[int, int]) -> list[Tensor]:
     """The first pictures of `PROMPT_LEVELS`, each (height, width, 3) float in [0, 1]."""
     return [level_picture(HELD_OUT_SEED + level, image_size) for level in PROMPT_LEVELS]
+
+
+def offered_pictures(
+    image_size: tuple[int, int], asked: Sequence[Tensor], own: Sequence[Tensor]
+) -> list[Tensor]:
+    """What a player offers to begin from: the pictures asked for, then those that travel with the
+    weights; where none do, the usual levels of the platformer if it is drawn at this size.
+
+    Args:
+        image_size: (height, width) in pixels.
+        asked, own: each (height, width, 3) float in [0, 1].
+
+    Raises:
+        GenieError: there is none at all.
+    """
+    has_levels = tuple(image_size) in [(size, size) for size in SIZES]
+    levels = level_prompts(image_size) if not own and (has_levels or not asked) else []
+    return [*asked, *own, *levels]
 
 
 def player_options(

@@ -12,7 +12,6 @@ from genie_mini.data.cache import CachedVideos
 from genie_mini.errors import GenieError
 from genie_mini.evaluation import any_world
 from genie_mini.evaluation.any_world import (
-    CLIP_FRAMES,
     cycle_consistency,
     draw_clips,
     dream,
@@ -23,6 +22,7 @@ from genie_mini.evaluation.any_world import (
     tokenizer_scores,
 )
 from genie_mini.evaluation.metrics import in_batches
+from genie_mini.genie import CLIP_FRAMES
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from world_of_levels import NUM_ACTIONS, Blind, Knowing, cache_of, stand_in
 
 from genie_mini.data.cache import CachedVideos, true_actions
 from genie_mini.evaluation import true_actions as module
-from genie_mini.evaluation.any_world import CLIP_FRAMES, draw_clips
+from genie_mini.evaluation.any_world import draw_clips
 from genie_mini.evaluation.metrics import in_batches
 from genie_mini.evaluation.true_actions import (
     Answers,
@@ -21,6 +21,7 @@ from genie_mini.evaluation.true_actions import (
     supervised_answers,
     true_action_scores,
 )
+from genie_mini.genie import CLIP_FRAMES
 
 RNG = np.random.default_rng(0)
 

@@ -3,6 +3,7 @@ two blocks), and a browser.
 """
 
 import functools
+import os
 import shutil
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -156,3 +157,24 @@ def serve():
 def http_address(serve):
     """The built book's address."""
     return serve(ROOT / "_build" / "html")
+
+
+@pytest.fixture
+def stop_replacing(monkeypatch):
+    """Let a person press Ctrl-C when a file takes the place of another for the given time, counted
+    from 1, until `monkeypatch.undo`; returns the list of the files that were to be replaced.
+    """
+
+    def stop(at):
+        replace, calls = os.replace, []
+
+        def interrupted(source, target):
+            calls.append(target)
+            if len(calls) == at:
+                raise KeyboardInterrupt
+            replace(source, target)
+
+        monkeypatch.setattr(os, "replace", interrupted)
+        return calls
+
+    return stop

@@ -64,18 +64,10 @@ def test_a_folder_may_be_given_as_text(genie, saved):
 
 @pytest.mark.parametrize("stops_at", [1, 2, 4])
 def test_saving_that_is_interrupted_leaves_nothing_half_written(
-    make_genie, saved, monkeypatch, stops_at
+    make_genie, saved, monkeypatch, stop_replacing, stops_at
 ):
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
-    replace, calls = os.replace, []
-
-    def interrupted(source, target):
-        calls.append(target)
-        if len(calls) == stops_at:
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", interrupted)
+    calls = stop_replacing(stops_at)
     with pytest.raises(KeyboardInterrupt):
         make_genie(seed=1).save(saved)
     monkeypatch.undo()

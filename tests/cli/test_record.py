@@ -2,7 +2,6 @@
 recordings.
 """
 
-import os
 import shutil
 from collections import namedtuple
 
@@ -74,17 +73,12 @@ def test_two_recordings_into_one_folder_are_refused(tmp_path, wrong):
 
 
 @pytest.mark.parametrize("stops_at", [1, 2])
-def test_no_clips_ever_lie_beside_the_truth_of_others(tmp_path, monkeypatch, stops_at):
+def test_no_clips_ever_lie_beside_the_truth_of_others(
+    tmp_path, monkeypatch, stop_replacing, stops_at
+):
     record(tmp_path)
-    old, replace, calls = files(tmp_path), os.replace, []
-
-    def interrupted(source, target):
-        calls.append(target)
-        if len(calls) == stops_at:
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", interrupted)
+    old = files(tmp_path)
+    stop_replacing(stops_at)
     assert record(tmp_path, "--seed", "1") == 130
     assert "truth.npz" not in files(tmp_path)
     assert (files(tmp_path)["clips.npy"] == old["clips.npy"]) == (stops_at == 1)

@@ -214,3 +214,22 @@ def test_a_function_can_be_read_on_one_screen():
                     if lines > 60:
                         long.append(f"{path.relative_to(ROOT)} {node.name}: {lines} lines")
     assert not long, "\n".join(long)
+
+
+def is_property(node):
+    names = [ast.unparse(decorator) for decorator in getattr(node, "decorator_list", ())]
+    return any(
+        name in ("property", "cached_property", "functools.cached_property") for name in names
+    )
+
+
+def test_no_docstring_of_a_value_reads_as_its_type():
+    # "a word: the rest" on its first line is read by the reference's builder as "type: description"
+    misread = []
+    for path in sorted((ROOT / "genie_mini").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and is_property(node):
+                first = (ast.get_docstring(node) or "").partition("\n")[0]
+                if ":" in first:
+                    misread.append(f"{path.relative_to(ROOT)}:{node.lineno} {first}")
+    assert not misread, "\n".join(misread)

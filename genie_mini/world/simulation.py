@@ -90,7 +90,7 @@ class Simulation:
 
     @property
     def pose(self) -> np.ndarray:
-        """(n,) how the player is drawn: `STAND`, `STEP`, `RISE` or `FALL`."""
+        """(n,) how the player is drawn, as `STAND`, `STEP`, `RISE` or `FALL`."""
         in_the_air = np.where(self.speed < 0, RISE, FALL)
         return np.where(self.on_ground, np.where(self.walking, STEP, STAND), in_the_air)
 

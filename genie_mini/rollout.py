@@ -5,6 +5,7 @@ pass to keep the finished frame, and one pass of the tokenizer's decoder, howeve
 been going on.
 """
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -49,6 +50,14 @@ class Rollout:
         decoded, present = genie.tokenizer.decode_next(tokens, None)
         self._decoder_cache = present.last(self._window)
         self.tokens, self.frames = tokens[:, -1], decoded[:, -1]
+
+    def again(self, seed: int) -> "Rollout":
+        """Another roll-out from the present of this one, which goes on as it would have: the same
+        as a new one of the same past, without its computing.
+        """
+        other = copy.copy(self)  # what is cached is never changed, only replaced
+        other._generator = torch.Generator().manual_seed(check_seed(seed))
+        return other
 
     def step(
         self,

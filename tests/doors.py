@@ -495,6 +495,7 @@ def genie_doors(genie: Genie, folder: Path) -> dict[str, Door]:
         "Rollout": Door(lambda value: Rollout(genie, value), no_frames(clips)),
         "Rollout, genie": Door(lambda value: Rollout(value, clips), genies),
         "Rollout, seed": Door(lambda value: Rollout(genie, clips, value), NO_SEEDS),
+        "Rollout.again": Door(Rollout(genie, clips).again, NO_SEEDS),
         "Rollout.step": Door(Rollout(genie, clips).step, no_indices(torch.tensor([1, 2]), 8)),
         "PlaySession.step": Door(PlaySession(genie, clips[0]).step, no_integers(0, 7)),
         "in_windows": Door(

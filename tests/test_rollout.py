@@ -76,6 +76,16 @@ def test_sessions_do_not_disturb_each_other(genie, clips):
         assert torch.equal(first.step(action), alone.step(action))
 
 
+def test_a_roll_out_begun_again_is_a_new_one_of_the_same_past(genie, clips):
+    shown = Rollout(genie, clips)
+    taken = torch.arange(len(clips)), torch.full((len(clips),), 3)
+    for seed in (0, 1, 1):
+        again, new = shown.again(seed), Rollout(genie, clips, seed)
+        for actions in taken:
+            assert torch.equal(again.step(actions), new.step(actions))
+    assert torch.equal(shown.step(taken[0]), Rollout(genie, clips).step(taken[0]))
+
+
 def test_a_step_equals_that_of_a_batch(genie, make_clips):
     clips = make_clips(num_clips=3)
     rollout = Rollout(genie, clips)

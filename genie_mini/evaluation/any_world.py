@@ -159,7 +159,8 @@ def predict(genie: Genie, frames: Tensor, latent: Tensor) -> Predicted:
     inferred from them, (clips, T - 1).
     """
     generator = torch.Generator().manual_seed(0)
-    inferred, random = Rollout(genie, frames[:, :1]), Rollout(genie, frames[:, :1])
+    inferred = Rollout(genie, frames[:, :1])
+    random = inferred.again(seed=0)
     for t in range(PLAYED):
         inferred.step(latent[:, t])
         random.step(
@@ -216,10 +217,10 @@ def cycle_consistency(genie: Genie, clips: Clips) -> tuple[MeasuredScore, list[f
         """The action between the prompt and these pictures, (clips,)."""
         return in_batches(infer, torch.cat([prompt, pictures[:, None]], dim=1))[:, -1]
 
+    shown = Rollout(genie, prompt)
     seen = torch.stack(
         [
-            told(Rollout(genie, prompt, seed=latent).step(torch.full((len(prompt),), latent)).cpu())
-            == latent
+            told(shown.again(seed=latent).step(torch.full((len(prompt),), latent)).cpu()) == latent
             for latent in range(num_actions)
         ],
         dim=1,

@@ -35,10 +35,9 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
         distinct &= visible_actions(truth)[:, -1]
     prompt = torch.from_numpy(frames[:, :4])
     told: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])  # by the model, by the simulator
+    shown = Rollout(genie, prompt)
     for latent in range(num_actions):
-        generated = (
-            Rollout(genie, prompt, seed=latent).step(torch.full((num_levels,), latent)).cpu()
-        )
+        generated = shown.again(seed=latent).step(torch.full((num_levels,), latent)).cpu()
         for pictures, results in ((generated, told[0]), (endings[names[latent]], told[1])):
             inferred = genie.latent_action_model.infer(
                 torch.cat([prompt, pictures[:, None]], dim=1)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from genie_mini.contract import check_config, check_frames, check_indices, check_number
 from genie_mini.device import float32_weights, in_float32
 from genie_mini.errors import GenieError
-from genie_mini.models.displacements import displaced, displacements_for
+from genie_mini.models.displacements import displaced, displacements_for, matching_costs
 from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
@@ -135,7 +135,7 @@ class LatentActionModel(nn.Module):
         batch, time = frames.shape[:2]
         before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
         # block matching, as in optical flow
-        costs = (frames[..., None, :] - displaced(before, self.config.displacements)).abs().mean(-1)
+        costs = matching_costs(frames, before, self.config.displacements)
         inputs = torch.cat([2 * frames - 1, 2 * (frames - before), costs], dim=-1)
         pixels = inputs.flatten(0, 1).permute(0, 3, 1, 2)
         features = self.stem(pixels.contiguous(memory_format=torch.channels_last))

@@ -2,6 +2,7 @@
 7 adds to it. A Genie that knows the rule, and roll-outs of it.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -96,7 +97,14 @@ class Blind:
         return torch.randint(NUM_ACTIONS, (len(frames), frames.shape[1] - 1), generator=generator)
 
 
-class Oracle:
+class Again:
+    """What begins again from its present; nothing is drawn at random here."""
+
+    def again(self, seed):
+        return copy(self)
+
+
+class Oracle(Again):
     """Stands in for `Rollout`, and knows the rule."""
 
     def __init__(self, genie, prompt, seed=0):
@@ -108,7 +116,7 @@ class Oracle:
         return self.frames
 
 
-class Still:
+class Still(Again):
     """Stands in for `Rollout`, and never moves."""
 
     def __init__(self, genie, prompt, seed=0):

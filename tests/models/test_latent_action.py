@@ -5,7 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from genie_mini.models.latent_action import displaced
+from genie_mini.models.displacements import displaced, matching_costs
 from genie_mini.presets import PRESETS
 
 
@@ -107,6 +107,15 @@ def test_displaced_copies_are_the_picture_moved():
         assert torch.equal(copies[:, :, 8:-8, 4:-4, index], moved[:, :, 8:-8, 4:-4])
     assert torch.equal(copies[..., 0, :], clips)
     assert torch.equal(copies[:, :, -1, 8, 1], clips[:, :, -1, 8]), "edges are repeated"
+
+
+def test_matching_costs_are_the_difference_from_displaced_copies():
+    generator = torch.Generator().manual_seed(0)
+    before, frames = torch.rand(2, 2, 3, 16, 12, 3, generator=generator)
+    displacements = [(0, 0), (-5, 0), (3, 0), (0, -2), (1, 4)]
+    costs = matching_costs(frames, before, displacements)
+    copies = displaced(before, displacements)
+    assert torch.equal(costs, (frames[..., None, :] - copies).abs().mean(dim=-1))
 
 
 @pytest.mark.parametrize("preset", ["pocket", "mini", "coinrun", "paper"])

@@ -41,6 +41,11 @@ def weights_folder(name_or_folder: str | Path) -> Path:
     return WEIGHTS / name_or_folder if is_name else Path(name_or_folder)
 
 
+def ships(folder: Path) -> bool:
+    """Whether a folder of weights belongs to the package, and so stays as it is."""
+    return folder.resolve().is_relative_to(WEIGHTS.parent.resolve())
+
+
 def as_weights(folder: Path) -> str:
     """How to name a folder on the command line so that it is taken for this folder: not for weights
     that ship, and not for an option.

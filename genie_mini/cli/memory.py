@@ -14,7 +14,7 @@ from genie_mini.cli.options import (
 )
 from genie_mini.device import choose_device
 from genie_mini.errors import GenieError
-from genie_mini.evaluation.action_names import read_action_names
+from genie_mini.evaluation.action_names import read_measured_names
 from genie_mini.files import save_table
 from genie_mini.genie import Genie
 from genie_mini.outputs import prepare_file
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise GenieError(f"{name} takes no --{option}: leave it out")
     prepare_file(arguments.out, {"command", "rows"})
     genie = Genie.from_pretrained(weights).to(choose_device(arguments.device))
-    rows = run_experiment(genie, name, read_action_names(weights), arguments.cases, seed)
+    rows = run_experiment(genie, name, read_measured_names(weights), arguments.cases, seed)
     words = ["genie-mini", "memory", name, "--weights", weights, "--seed", str(seed)]
     words += ["--cases", str(arguments.cases)] if arguments.cases else []
     try:

@@ -16,6 +16,7 @@ from genie_mini.cli.options import (
 from genie_mini.data.pictures import read_picture
 from genie_mini.device import PLAY_THREADS, choose_device, threads
 from genie_mini.evaluation.action_names import read_action_names
+from genie_mini.files import ships, weights_folder
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import saved_prompts
 from genie_mini.play.server import PlayServer
@@ -31,7 +32,9 @@ def add(commands: Commands) -> None:
         "play a Genie in the browser",
         "Open a page in the browser on which the number keys, or the arrow keys once the\n"
         "actions have names, play a world that the model draws frame by frame. The page is\n"
-        "served by this machine to itself alone. Ctrl-C stops it.",
+        "served by this machine to itself alone. Ctrl-C stops it.\n\n"
+        "The buttons of a Genie of your own can be named on the page. The names are kept\n"
+        "beside its weights (action_names.json), where export finds them too.",
         "  genie-mini play\n  genie-mini play --weights runs/pocket --prompt photo.jpg",
     )
     add_weights(parser)
@@ -61,7 +64,11 @@ def run(arguments: argparse.Namespace) -> None:
         size = genie.config.tokenizer.image_size
         start["prompt"] = read_picture(arguments.prompt, size, fit)
     own = saved_prompts(arguments.weights, genie.config.tokenizer.image_size)
-    with PlayServer(genie, names, **start, port=arguments.port, own=own) as server:
+    folder = weights_folder(arguments.weights)
+    naming = None if ships(folder) else folder
+    with PlayServer(
+        genie, names, **start, port=arguments.port, own=own, names_folder=naming
+    ) as server:
         print(f"play at {server.address} (Ctrl-C stops)", flush=True)
         if not arguments.no_browser:
             webbrowser.open(server.address)

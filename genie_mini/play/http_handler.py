@@ -25,7 +25,7 @@ LONGEST_LINE = 4096  # bytes of a message's JSON; the player's have about a hund
 # Seconds: between two requests (a paused game; the browser connects again), for a request to come
 # in or an answer to go out, and for the rest of a request that was refused.
 IDLE, TRANSFER, LEAVE = 120.0, 15.0, 1.0
-_METHODS = {"/": ("GET", "HEAD"), "/game": ("POST",)}
+_METHODS = {"/": ("GET", "HEAD"), "/game": ("POST",), "/names": ("POST",)}
 # A name that someone's DNS answers may come to point here, an address or "localhost" never: so any
 # port will do, and the page works through a tunnel too.
 _LOOPBACK = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?", re.IGNORECASE)
@@ -54,7 +54,9 @@ class _Incoming(io.RawIOBase):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET / is the page; POST /game begins a world or plays one step of it."""
+    """GET / is the page; POST /game begins a world or plays one step of it; POST /names calls a
+    button otherwise.
+    """
 
     server: "PlayServer"
 
@@ -97,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_POST(self) -> None:
-        """Play, as the body says."""
+        """Play or name, as the body says."""
         if self.headers.get("Expect", "").lower() == "100-continue":
             self.send_response_only(100)
             self.end_headers()
@@ -111,12 +113,12 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(400, f"the request ended after {len(body)} of {size} bytes")
             return
         self._unread = False
-        self._play(body)
+        self._answer(body)
 
-    def _play(self, body):
-        line, _, picture = body.partition(b"\n")
+    def _answer(self, body):
+        line, _, more = body.partition(b"\n")
         try:
-            answer, frame = self.server.ask(_read(line), picture)
+            answer, frame = self.server.answer(self._address(), _read(line), more)
         except GenieError as error:
             self._refuse(400, str(error))
         except Stopped:
@@ -130,7 +132,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _refusal(self):
         """Why a request is not answered, (status, reason), as far as its head tells; or None."""
-        path, command = self.path.partition("?")[0], self.command
+        path, command = self._address(), self.command
         if not self._is_ours():
             return 403, "this page belongs to another address"
         if path not in _METHODS:
@@ -144,10 +146,13 @@ class Handler(BaseHTTPRequestHandler):
             return 411, "a request says its length, and comes in one piece"
         if len(lengths) > 1:
             return 400, "a request has one length"
-        most = self.server.largest_request
+        most = self.server.largest[path]
         if not re.fullmatch("[0-9]{1,12}", lengths[0]) or int(lengths[0]) > most:
             return 413, f"a request's length is a number of bytes, {most} at most"
         return None
+
+    def _address(self):
+        return self.path.partition("?")[0]
 
     def _is_ours(self):
         """Whether the request comes from our own page, at whichever of this machine's names."""
@@ -175,7 +180,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Security-Policy", self.server.policy)
         self.send_header("X-Content-Type-Options", "nosniff")
         if status == 405:
-            self.send_header("Allow", ", ".join(_METHODS[self.path.partition("?")[0]]))
+            self.send_header("Allow", ", ".join(_METHODS[self._address()]))
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()

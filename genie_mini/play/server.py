@@ -3,7 +3,7 @@
 The page (assets/player.html) holds the same `<genie-player>` as the book's; its `ServerEngine`
 asks this server for the frames, and nothing of any other host. It posts to /game one line of JSON,
 what `Games.answer` takes, and after it the picture to begin from. The answer has the same form: a
-line of JSON, then the frame.
+line of JSON, then the frame. A line of JSON that it posts to /names gives a button its name.
 """
 
 import os
@@ -11,10 +11,13 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.server import ThreadingHTTPServer
+from pathlib import Path
 
 from torch import Tensor
 
+from genie_mini.contract import shown
 from genie_mini.errors import GenieError
+from genie_mini.evaluation.action_names import LONGEST_NAME, save_name_by_hand
 from genie_mini.genie import Genie
 from genie_mini.play.games import Games, Stopped
 from genie_mini.play.http_handler import LONGEST_LINE, Handler
@@ -70,6 +73,8 @@ class PlayServer(ThreadingHTTPServer):
         level: seed of the platformer level to begin with if there is no prompt.
         port: on 127.0.0.1; 0 takes a free one.
         own: pictures that travel with the weights, offered in place of levels.
+        names_folder: folder of the weights, where the names are kept that people give the buttons
+            on the page; None: they cannot give any.
 
     Raises:
         GenieError: the prompt, the level or a name cannot be used, or the port is taken or not
@@ -90,13 +95,19 @@ class PlayServer(ThreadingHTTPServer):
         level: int | None = None,
         port: int = 0,
         own: Sequence[Tensor] = (),
+        names_folder: Path | None = None,
     ):
         pictures = starting_pictures(genie.config.tokenizer.image_size, prompt, level, own)
         self.options = player_options(genie, prompts=pictures, action_names=action_names)
         self.options["server"] = "/game"
-        self.page = whole_page(player_element(self.options)).encode()
+        self._names_folder = names_folder
+        if names_folder is not None:
+            self.options["naming"] = {"server": "/names", "longest": LONGEST_NAME}
+        self._write_page()
         height, width = genie.config.tokenizer.image_size
-        self.largest_request = LONGEST_LINE + 1 + height * width * 3 * 4  # bytes
+        largest_picture = height * width * 3 * 4
+        # bytes of a request to each address
+        self.largest = {"/game": LONGEST_LINE + 1 + largest_picture, "/names": LONGEST_LINE}
         self._games = Games(genie)
         # One thread for the requests of all connections: torch has one set of helpers.
         self._worker = ThreadPoolExecutor(max_workers=1)
@@ -108,17 +119,49 @@ class PlayServer(ThreadingHTTPServer):
             ) from error
         self.address = f"http://127.0.0.1:{self.server_port}"
 
-    def ask(self, message: dict, picture: bytes) -> tuple[dict, bytes]:
-        """`Games.answer`, after all that was asked before.
+    def answer(self, path: str, message: dict, more: bytes) -> tuple[dict, bytes]:
+        """Do what a message to /game or /names asks for, after all that was asked before.
+
+        Args:
+            path: one of the two.
+            message: to /game what `Games.answer` takes; to /names `{"action", "name"}`, a latent
+                action from 0 and what it is to be called, see `action_names.check_name`.
+            more: to /game the picture to begin from.
+
+        Returns:
+            From /game what `Games.answer` returns; from /names `{"names"}`, what all latent actions
+            are called now.
 
         Raises:
+            GenieError: something in the message is missing or cannot be done.
             Stopped: the server is closing.
         """
+        function = self._games.answer if path == "/game" else self._name
         try:
-            answer = self._worker.submit(self._games.answer, message, picture)
+            answer = self._worker.submit(function, message, more)
         except RuntimeError as error:  # it takes nothing more
             raise Stopped from error
         return answer.result()
+
+    def _name(self, message, more):
+        if self._names_folder is None:
+            raise GenieError(
+                "these buttons keep their names: the weights ship with the package, and stay as "
+                "they are"
+            )
+        if not isinstance(message, dict) or message.keys() != {"action", "name"} or more:
+            raise GenieError(
+                f"a name comes as one object with an action and a name, got {shown(message)}"
+            )
+        world = self.options["world"]
+        world["actionNames"] = save_name_by_hand(
+            self._names_folder, message["action"], message["name"], len(world["actionNames"])
+        )
+        self._write_page()
+        return {"names": world["actionNames"]}, b""
+
+    def _write_page(self):
+        self.page = whole_page(player_element(self.options)).encode()
 
     def server_close(self) -> None:
         """Free the port, and end at once: what is being drawn or waits for it is not finished."""

@@ -42,7 +42,7 @@ def _join(*names):
     return re.sub(r"^export (?!default)", "", text, flags=re.MULTILINE)
 
 
-MODULE = _join("player_engines", "player_markup", "player_sketch", "player")
+MODULE = _join("player_engines", "player_markup", "player_sketch", "player_naming", "player")
 FORMS = ("play", "maskgit", "actions", "memory")
 PAGE_FILES = "_static/player"  # where a page finds the exported world
 # held-out levels of all four palettes, in which the dream of a walk holds together for long

@@ -86,7 +86,7 @@ def run_experiment(
 
     Args:
         genie: any trained Genie.
-        names: real actions by name, one for each latent action (`evaluation.read_action_names`);
+        names: real actions by name, one for each latent action (`read_measured_names`);
             None: find them with 200 labels.
         cases: worlds or clips; None: as many as the experiment takes by default.
         seed: of levels, actions and sampling.

@@ -2,13 +2,14 @@
 // onnxruntime-web runs the exported world in a worker (`PageEngine`), the page of `genie-mini play`
 // (`ServerEngine`), and JupyterLab through anywidget (`KernelEngine`); in these Python plays.
 //
-// It reads a JSON script inside it: {form, steps, assets, world, prompts, trace, server}; see
-// genie_mini/play/widget.py, which writes it. Where the page itself holds the world, `assets` is
-// null. That module also joins this file with those that it imports: an anywidget, and a page
+// It reads a JSON script inside it: {form, steps, assets, world, prompts, trace, server, naming};
+// see genie_mini/play/widget.py, which writes it. Where the page itself holds the world, `assets`
+// is null; where names of buttons can be kept, `naming` says where. That module also joins this file with those that it imports: an anywidget, and a page
 // opened from disk, can each load one module only.
 
 import { AWAY, KernelEngine, PageEngine, ServerEngine } from "./player_engines.js";
 import { ABSENT, BODY, STYLE } from "./player_markup.js";
+import { Naming } from "./player_naming.js";
 import { loadImage, paint, pixelsOf, Sketch } from "./player_sketch.js";
 
 const FRAME_TIME = 100; // milliseconds: ten frames a second, as in the videos
@@ -48,9 +49,9 @@ export class GeniePlayer extends HTMLElement {
     });
     this.addScreens();
     this.setControls();
-    this.buttons = this.options.world.actionNames.map((name, action) =>
-      this.addAction(name, action),
-    );
+    this.buttons = this.options.world.actionNames.map((_, action) => this.addAction(action));
+    this.showNames(this.options.world.actionNames);
+    if (this.options.naming) new Naming(this);
     for (const [index, prompt] of this.options.prompts.entries()) this.addPrompt(prompt, index);
     this.sketch = new Sketch(
       this.find(".sketch canvas"),
@@ -60,7 +61,6 @@ export class GeniePlayer extends HTMLElement {
     this.listenToKeys();
     this.listenToControls();
     this.listenToDrops();
-    this.showKeys();
     // The first pictures stand there from the beginning; nothing else is loaded before `begin`.
     this.screens.forEach(async (screen, index) => paint(screen, await this.promptPixels(index)));
     this.showPaused();
@@ -69,8 +69,8 @@ export class GeniePlayer extends HTMLElement {
   }
 
   chooseEngine() {
-    const { assets, server, world } = this.options;
-    if (server) return new ServerEngine(server);
+    const { assets, naming, server, world } = this.options;
+    if (server) return new ServerEngine(server, naming?.server);
     const root = document.documentElement.dataset.content_root;
     return new PageEngine(assets === null ? null : root + assets, world);
   }
@@ -418,6 +418,14 @@ export class GeniePlayer extends HTMLElement {
     return action < 0 ? null : action;
   }
 
+  /** Call the actions so from now on; an arrow key plays the action that has its name. */
+  showNames(names) {
+    this.options.world.actionNames = names;
+    for (const [action, button] of this.buttons.entries())
+      button.lastChild.textContent = names[action] || `action ${action}`;
+    this.showKeys();
+  }
+
   showKeys() {
     const named = this.options.world.actionNames.includes("left");
     this.find(".keys").innerHTML =
@@ -440,10 +448,9 @@ export class GeniePlayer extends HTMLElement {
     this.arrows = new Set();
   }
 
-  addAction(name, action) {
+  addAction(action) {
     const button = Object.assign(document.createElement("button"), { type: "button" });
     button.innerHTML = `<kbd>${action + 1}</kbd> <span></span>`;
-    button.lastChild.textContent = name || `action ${action}`;
     button.addEventListener("pointerdown", event => {
       button.setPointerCapture(event.pointerId);
       this.press("pointer", action);
@@ -457,7 +464,9 @@ export class GeniePlayer extends HTMLElement {
         this.run();
       }
     });
-    this.find(".actions").append(button);
+    const place = document.createElement("div");
+    place.append(button);
+    this.find(".actions").append(place);
     return button;
   }
 

@@ -162,15 +162,15 @@ export class PageEngine {
 export class ServerEngine {
   slow = "genie-mini has not answered yet; another page may keep it busy";
 
-  constructor(address) {
-    this.address = address;
+  constructor(address, addressOfNames) {
+    Object.assign(this, { address, addressOfNames });
   }
 
   async load() {}
 
-  async ask(message, picture = new Float32Array(0)) {
+  async ask(message, picture = new Float32Array(0), address = this.address) {
     const body = new Blob([JSON.stringify(message), "\n", picture]);
-    const answer = await fetch(this.address, { method: "POST", body }).catch(() => {
+    const answer = await fetch(address, { method: "POST", body }).catch(() => {
       throw new Error("no answer: genie-mini seems to have stopped in the terminal");
     });
     if (!answer.ok) {
@@ -188,6 +188,10 @@ export class ServerEngine {
   }
   step(game, action, maskgitSteps, temperature) {
     return this.ask({ type: "step", game, action, maskgitSteps, temperature });
+  }
+  /** Call an action so, and keep the name; answers {names}, those of all actions. */
+  name(action, name) {
+    return this.ask({ action, name }, undefined, this.addressOfNames);
   }
   stop() {} // the server forgets games that are no longer played
 }

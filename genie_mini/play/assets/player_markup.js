@@ -26,8 +26,15 @@ button, input[type=file]::file-selector-button { font: inherit; color: inherit; 
 button:hover { background: #8884; } button:disabled { opacity: .5; cursor: default; }
 .actions { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr));
   gap: .35rem; max-width: 46rem; margin: .6rem 0; padding: 0; border: 0; }
+.actions.naming { grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
+.actions div { display: grid; gap: .2rem; grid-template-columns: minmax(0, 1fr); }
 .actions button { text-align: left; border-color: var(--genie-action-line, #d97706);
-  touch-action: none; }
+  touch-action: none; overflow-wrap: anywhere; }
+.actions span { unicode-bidi: isolate; }
+input[type=text] { font: inherit; color: inherit; background: #8881; border: 1px solid;
+  border-radius: .35rem; padding: .3rem .5rem; min-height: 2rem; min-width: 0;
+  box-sizing: border-box; }
+input[aria-invalid] { outline: 2px dashed; outline-offset: 1px; }
 .actions button.held { background: var(--genie-action-fill, #fdebd3);
   color: var(--genie-action-text, #6b3603); }
 kbd { font: inherit; font-weight: 700; border: 1px solid currentColor; border-radius: .25rem;
@@ -60,6 +67,10 @@ export const BODY = `
 </div>
 <fieldset class="actions"><legend>Latent actions</legend></fieldset>
 <p class="note keys"></p>
+<p class="note how-to-name" id="how-to-name" hidden>Try a button, and say below it what it does. Enter
+  saves a name, an empty one takes it away, and Escape brings the last one back. Names are kept
+  beside the weights.</p>
+<div class="row"><button type="button" class="name" hidden>Name the buttons</button></div>
 <figure class="past"><canvas class="memory" role="img"
   aria-label="The frames that the model remembers, the newest on the right"></canvas>
   <figcaption class="remembers"></figcaption></figure>

@@ -472,7 +472,7 @@ def genie_doors(genie: Genie, folder: Path) -> dict[str, Door]:
         kept = (saved / file).read_bytes() if (saved / file).exists() else None
         (saved / file).write_bytes(content)
         try:
-            if file == "scores.json":
+            if file in ("scores.json", action_names.NAMES):
                 return action_names.read_action_names(saved)
             return Genie.from_pretrained(saved)
         finally:
@@ -515,6 +515,7 @@ def genie_doors(genie: Genie, folder: Path) -> dict[str, Door]:
     for file, content in {
         "config.json": json.loads((saved / "config.json").read_text()),
         "scores.json": {"latent_to_real": ["left"] * 8},
+        action_names.NAMES: {"by_hand": ["left"] * 8, "by_labels": ["jump"] * 8},
         "shared.json": {"with": "mini", "parts": {"dynamics": "0"}},
     }.items():
         written = damaged_bytes(json.dumps(content).encode())
@@ -535,6 +536,11 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
     )
     wrong_names = st.sampled_from(
         [None, "left", list(range(7)), [8] * 8, [-1] * 8, [0.0] * 8, ["left"] * 8, [[0] * 8], {}]
+    )
+    no_names = st.one_of(
+        genies.filter(lambda value: not isinstance(value, str) or len(value) > 24),
+        st.text(st.characters(categories=["L"]), min_size=25),
+        st.text(st.characters(categories=["Cc", "Cs"]), min_size=1).map("a{}a".format),
     )
     # "psnr" and "in_batches" take any shape and, for noise, any range.
     no_floats = st.one_of(
@@ -583,6 +589,21 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
             st.sampled_from([3, "abc", ["a", "b"], [1, 2, 3], ["a", "b", None], {"a": 1}, b"abc"]),
         ),
         "read_action_names": Door(action_names.read_action_names, NO_PATHS),
+        "read_measured_names": Door(action_names.read_measured_names, NO_PATHS),
+        "save_name_by_hand": Door(
+            lambda value: action_names.save_name_by_hand(value, 0, "left", 8), NO_PATHS
+        ),
+        "save_name_by_hand, action": Door(
+            lambda value: action_names.save_name_by_hand(folder, value, "left", 8),
+            no_integers(0, 7),
+        ),
+        "save_name_by_hand, name": Door(
+            lambda value: action_names.save_name_by_hand(folder, 0, value, 8), no_names
+        ),
+        "save_names_by_labels": Door(
+            lambda value: action_names.save_names_by_labels(folder, value, 8),
+            st.one_of(genies, no_names.map(lambda name: [name] * 8)),
+        ),
         "tokenizer_scores": Door(lambda value: scores.tokenizer_scores(genie, value), frames),
         "tokenizer_scores, genie": Door(
             lambda value: scores.tokenizer_scores(value, clips), genies

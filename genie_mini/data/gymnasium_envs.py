@@ -98,6 +98,23 @@ class GymnasiumSource:
             over = terminated or truncated
 
 
+def action_meanings(identity: dict) -> list[str] | None:
+    """What the environment that films come from calls its actions, one name for each, in small
+    letters; None if it does not say, or they come from elsewhere.
+
+    Args:
+        identity: of the source of the films, see `data.cache.FilmSource`.
+    """
+    if identity["kind"] != "gymnasium":
+        return None
+    environment = make_environment(identity["environment"])
+    # As ale-py has it, to whose environments Gymnasium's wrappers for Atari put this question.
+    tell = getattr(environment.unwrapped, "get_action_meanings", None)
+    meanings = [str(meaning).lower() for meaning in tell()] if callable(tell) else []
+    num_actions = gymnasium.spaces.flatdim(environment.action_space)
+    return meanings if len(meanings) == num_actions else None
+
+
 def make_environment(env_id: str) -> gymnasium.Env:
     """An environment that draws pictures and has numbered actions.
 

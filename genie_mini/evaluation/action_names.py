@@ -92,23 +92,24 @@ def save_name_by_hand(weights: str | Path, action: int, name: str, num_actions: 
     return _save_given(folder, given | {_BY_HAND: names})
 
 
-def save_names_by_labels(weights: str | Path, names: Sequence[str]) -> list[str]:
+def save_names_by_labels(weights: str | Path, names: Sequence[str], num_actions: int) -> list[str]:
     """Keep what true actions call the latent ones; names that were given by hand go before.
 
     Args:
         weights: folder of a trained Genie.
         names: one for each latent action; see `check_name`.
+        num_actions: how many latent actions this Genie has.
 
     Returns:
         What `read_action_names` gives from now on.
 
     Raises:
-        GenieError: one of them is no name, or the file of the names cannot be read or written; then
+        GenieError: one of them is no name, there is not one for each latent action, or the file of the names cannot be read or written; then
             it stays as it is.
     """
     folder = weights_folder(check_path("weights", weights))
-    given = _read_given(folder / NAMES)
-    return _save_given(folder, given | {_BY_LABELS: [check_name(name) for name in names]})
+    names = check_action_names(_check_list(names), num_actions)
+    return _save_given(folder, _read_given(folder / NAMES) | {_BY_LABELS: names})
 
 
 def check_name(name: str) -> str:
@@ -169,12 +170,17 @@ def _read_given(path: Path) -> dict[str, list[str]]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or content.keys() - set(_WAYS):
             raise GenieError(f"it holds {shown(content)}")
-        names = {way: check_action_names(content[way], len(content[way])) for way in content}
-        return {way: [check_name(name) for name in names[way]] for way in names}
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        return {way: _check_list(names) for way, names in content.items()}
+    except (OSError, ValueError, RecursionError) as error:
         raise GenieError(
             f"{path} does not hold lists of names for buttons under {' or '.join(_WAYS)}: {error}"
         ) from error
+
+
+def _check_list(names: Sequence[str]) -> list[str]:
+    if not isinstance(names, list | tuple):
+        raise GenieError(f"the names of the latent actions are a list of words, got {shown(names)}")
+    return [check_name(name) for name in names]
 
 
 def _save_given(folder: Path, given: dict[str, list[str]]) -> list[str]:

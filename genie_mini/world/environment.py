@@ -84,6 +84,10 @@ class Platformer(gymnasium.Env):
             raise gymnasium.error.ResetNeeded("call reset() before render()")
         return self._simulation.frames(self.size)[0]
 
+    def get_action_meanings(self) -> list[str]:
+        """The names of the actions, as Atari's environments tell them."""
+        return list(ACTIONS)
+
     def _info(self):
         return {
             "x": int(self._simulation.x[0]),

@@ -1,11 +1,11 @@
 """What the tests of the server and of the players share."""
 
 import sys
-import threading
 
 import pytest
 import torch
 from driving import FILES, HELPERS, ROOT
+from requests_of_players import serving
 from tiny import NAMES, tiny_genie
 
 from genie_mini import Genie
@@ -19,12 +19,8 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 @pytest.fixture
 def server():
-    with PlayServer(tiny_genie(), NAMES) as server:
-        threading.Thread(
-            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
-        ).start()
+    with serving(PlayServer(tiny_genie(), NAMES)) as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import http.client
 import json
 import socket
+import threading
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -11,6 +13,17 @@ from genie_mini.play.prompts import level_picture
 BEGIN = {"type": "begin", "game": "a", "seed": 0}
 STEP = {"type": "step", "game": "a", "action": 2, "maskgitSteps": 3, "temperature": 1.0}
 PICTURE = level_picture(5, (32, 32)).numpy()
+
+
+@contextmanager
+def serving(server):
+    """Let a server answer within this context, and close it after."""
+    with server:
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
+        yield server
+        server.shutdown()
 
 
 def ask(server, method, path, body=b"", **headers):

@@ -27,10 +27,11 @@ button:hover { background: #8884; } button:disabled { opacity: .5; cursor: defau
 .actions { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr));
   gap: .35rem; max-width: 46rem; margin: .6rem 0; padding: 0; border: 0; }
 .actions.naming { grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
-.actions div { display: grid; gap: .2rem; grid-template-columns: minmax(0, 1fr); }
+.actions div { display: grid; gap: .2rem; grid-template: 1fr auto / minmax(0, 1fr); }
 .actions button { text-align: left; border-color: var(--genie-action-line, #d97706);
   touch-action: none; overflow-wrap: anywhere; }
 .actions span { unicode-bidi: isolate; }
+.name { margin: .2rem 0 .4rem; }
 input[type=text] { font: inherit; color: inherit; background: #8881; border: 1px solid;
   border-radius: .35rem; padding: .3rem .5rem; min-height: 2rem; min-width: 0;
   box-sizing: border-box; }
@@ -70,7 +71,7 @@ export const BODY = `
 <p class="note how-to-name" id="how-to-name" hidden>Try a button, and say below it what it does. Enter
   saves a name, an empty one takes it away, and Escape brings the last one back. Names are kept
   beside the weights.</p>
-<div class="row"><button type="button" class="name" hidden>Name the buttons</button></div>
+<button type="button" class="name" hidden>Name the buttons</button>
 <figure class="past"><canvas class="memory" role="img"
   aria-label="The frames that the model remembers, the newest on the right"></canvas>
   <figcaption class="remembers"></figcaption></figure>

@@ -16,6 +16,7 @@ from genie_mini.files import (
     WEIGHTS,
     as_weights,
     save_table,
+    ships,
     table_weights,
     weights_folder,
     write_atomic,
@@ -35,6 +36,15 @@ def test_a_bare_word_is_a_name_before_it_is_a_path(tmp_path, monkeypatch):
     (tmp_path / "runs").mkdir()
     assert weights_folder("mini") == WEIGHTS / "mini"
     assert weights_folder("runs") == Path("runs")
+
+
+def test_folders_of_the_package_ship_however_they_are_written(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(WEIGHTS / "mini")
+    monkeypatch.chdir(WEIGHTS.parent)
+    for folder in (WEIGHTS / "mini", Path("weights/mini"), tmp_path / "link"):
+        assert ships(folder)
+    for folder in (tmp_path, tmp_path / "missing", WEIGHTS.parent.parent / "runs" / "mini"):
+        assert not ships(folder)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "mini/..", "/mini"])

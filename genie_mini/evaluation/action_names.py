@@ -104,8 +104,8 @@ def save_names_by_labels(weights: str | Path, names: Sequence[str], num_actions:
         What `read_action_names` gives from now on.
 
     Raises:
-        GenieError: one of them is no name, there is not one for each latent action, or the file of the names cannot be read or written; then
-            it stays as it is.
+        GenieError: one of them is no name, there is not one for each latent action, or the file of
+            the names cannot be read or written; then it stays as it is.
     """
     folder = weights_folder(check_path("weights", weights))
     names = check_action_names(_check_list(names), num_actions)

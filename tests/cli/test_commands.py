@@ -4,6 +4,7 @@ complain in one line.
 
 import http.client
 import json
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +18,17 @@ from tiny import tiny_genie
 from genie_mini import cli
 from genie_mini.cli import build_parser, main
 from genie_mini.data.video_files import VideoFolder
+from genie_mini.errors import GenieError
+from genie_mini.evaluation.action_names import save_name_by_hand
 from genie_mini.evaluation.metrics import Score
+from genie_mini.files import WEIGHTS
 from genie_mini.genie import Genie
 from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import level_picture
 from genie_mini.play.widget import level_prompts
 from genie_mini.training.config import LOOKBACK_TRAINING, TRAINING_PRESETS, training_config
 from genie_mini.training.trainer import Interrupted
-from genie_mini.world import Truth
+from genie_mini.world import ACTIONS, Truth
 
 
 @pytest.mark.parametrize("command", ["train", "play", "evaluate", "memory", "export", "record"])
@@ -271,6 +275,82 @@ def test_play_serves_the_page_until_it_is_stopped(weights, monkeypatch, capsys):
     assert opened[0].startswith("http://127.0.0.1:") and opened[0] in capsys.readouterr().out
     assert main(["play", "--weights", str(weights), "--no-browser"]) == 0
     assert len(opened) == 1 and first not in pages[1]
+
+
+@pytest.fixture
+def played(monkeypatch):
+    """Begin to play, stop at once, and return what the page was told; try to call a button so."""
+
+    def play(weights, name):
+        found = []
+
+        def serve(server):
+            try:
+                server.answer("/names", {"action": 0, "name": name}, b"")
+            except GenieError as error:
+                found.append(str(error))
+            found.append(server.options)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(cli.play.PlayServer, "serve_forever", serve)
+        assert main(["play", "--weights", str(weights), "--no-browser"]) == 0
+        return found
+
+    return play
+
+
+def test_own_weights_are_named_in_play_and_keep_the_names_in_every_other_place(
+    tmp_path, weights, played, monkeypatch
+):
+    own = tmp_path / "own"
+    shutil.copytree(weights, own)
+    (options,) = played(own, "duck")
+    assert options["naming"]["server"] == "/names"
+    named = ["duck", *[""] * 7]
+    assert options["world"]["actionNames"] == named
+    (options,) = played(own, "dive")
+    exported = []
+
+    def write(genie, path, *prompts, action_names, **options):
+        exported.append(action_names)
+        path.touch()
+        return {}
+
+    monkeypatch.setattr(cli.export, "export", write)
+    monkeypatch.setattr(cli.export, "share", write)
+    assert main(["export", "--weights", str(own), "--out", str(tmp_path / "onnx")]) == 0
+    assert main(["export", "--weights", str(own), "--page", str(tmp_path / "own.html")]) == 0
+    named[0] = "dive"
+    assert exported == [named, named]
+
+
+@pytest.mark.parametrize("way", ["mini", WEIGHTS / "mini", WEIGHTS / ".." / "weights" / "mini"])
+def test_weights_that_ship_keep_their_names(way, played):
+    files = {path: path.read_bytes() for path in (WEIGHTS / "mini").iterdir()}
+    problem, options = played(way, "duck")
+    assert "the weights ship with the package" in problem and "naming" not in options
+    assert options["world"]["actionNames"][0] in ACTIONS
+    assert {path: path.read_bytes() for path in (WEIGHTS / "mini").iterdir()} == files
+
+
+def test_memory_is_measured_by_labels_whatever_somebody_calls_the_buttons(
+    tmp_path, weights, monkeypatch
+):
+    asked = []
+
+    def run(genie, name, names, cases, seed):
+        asked.append(names)
+        return [{"score": 1.0}]
+
+    monkeypatch.setattr(cli.memory, "run_experiment", run)
+    own = tmp_path / "own"
+    shutil.copytree(weights, own)
+    save_name_by_hand(own, 0, "duck", 8)
+    words = ["memory", "recall", "--weights", str(own), "--out", str(tmp_path / "recall.json")]
+    assert main(words) == 0
+    (own / "scores.json").write_text(json.dumps({"latent_to_real": list(ACTIONS)}))
+    assert main(words) == 0
+    assert asked == [None, list(ACTIONS)]
 
 
 # scores

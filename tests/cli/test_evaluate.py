@@ -7,11 +7,13 @@ from functools import partial
 import numpy as np
 import pytest
 
+from genie_mini import cli
 from genie_mini.cli import main
 from genie_mini.data import sources
 from genie_mini.evaluation import true_actions
+from genie_mini.evaluation.action_names import NAMES, read_action_names, save_name_by_hand
 from genie_mini.files import weights_hashes
-from genie_mini.world import record
+from genie_mini.world import ACTIONS, Platformer, record
 
 
 @pytest.fixture
@@ -47,10 +49,15 @@ def test_a_report_lies_beside_the_weights(run_folder, films, tmp_path, capsys):
     assert "<title>run on clips.npy</title>" in page and "Training: Tokenizer" in page
 
 
-def test_true_actions_of_an_environment_are_scored(run_folder, tmp_path, monkeypatch):
+@pytest.fixture
+def quick_labels(monkeypatch):
+    """Films of an environment, and a network that learns their labels, in seconds."""
     monkeypatch.setattr(sources, "GYMNASIUM_FRAMES", 400)
     learn = true_actions.train_inverse_dynamics
     monkeypatch.setattr(true_actions, "train_inverse_dynamics", partial(learn, steps=3))
+
+
+def test_true_actions_of_an_environment_are_scored(run_folder, tmp_path, quick_labels):
     data = "gymnasium:genie_mini/Platformer-v0"
     out = tmp_path / "new" / "world.json"
     assert evaluate(run_folder, data, tmp_path / "cache", "--out", out) == 0
@@ -58,6 +65,51 @@ def test_true_actions_of_an_environment_are_scored(run_folder, tmp_path, monkeyp
     assert "bits told of a true action" in {score["name"] for score in report["scores"]}
     assert len(report["latent_to_real"]) == 8
     assert out.with_suffix(".html").exists() and not (run_folder / "report.json").exists()
+
+
+def once(work):
+    """The same work, whose results of the first time are given again later."""
+    done = []
+
+    def do(*arguments, **options):
+        if not done:
+            done.append(work(*arguments, **options))
+        return done[0]
+
+    return do
+
+
+def test_labels_name_the_buttons_that_nobody_has_named_by_hand(
+    run_folder, tmp_path, quick_labels, capsys, monkeypatch
+):
+    for work in ("evaluate_videos", "draw_pictures"):
+        monkeypatch.setattr(cli.evaluate, work, once(getattr(cli.evaluate, work)))
+    data, cache = "gymnasium:genie_mini/Platformer-v0", tmp_path / "cache"
+    save_name_by_hand(run_folder, 2, "duck", 8)
+    assert evaluate(run_folder, data, cache, "--names") == 0
+    report = json.loads((run_folder / "report.json").read_text())
+    named = [ACTIONS[real] for real in report["latent_to_real"]]
+    named[2] = "duck"
+    assert read_action_names(run_folder) == named
+    assert f"1 {named[0]}, 2 {named[1]}, 3 duck" in capsys.readouterr().out
+    # an environment that does not say what its actions are
+    monkeypatch.delattr(Platformer, "get_action_meanings")
+    assert evaluate(run_folder, data, cache, "--names") == 0
+    assert read_action_names(run_folder)[0] == f"true action {report['latent_to_real'][0]}"
+
+
+def test_names_that_cannot_be_had_or_kept_are_told_before_the_work(
+    run_folder, films, tmp_path, wrong, monkeypatch
+):
+    monkeypatch.setattr(cli.evaluate, "evaluate_videos", None)
+    words = ["evaluate", "--weights", run_folder, "--names"]
+    assert "--names is for --data" in wrong(*words)
+    words += ["--cache", tmp_path / "cache", "--data", films]
+    assert "nobody knows those of" in wrong(*words)
+    (run_folder / NAMES).write_text("[]")
+    assert f"{NAMES} does not hold lists of names" in wrong(*words)
+    words[2] = "mini"
+    assert "ships with the package" in wrong(*words)
 
 
 def test_mistakes_are_told_before_the_work(run_folder, films, tmp_path, wrong):

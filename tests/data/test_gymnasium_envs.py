@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from genie_mini.data.cache import NO_ACTION, CachedVideos, fill_cache, true_actions
-from genie_mini.data.gymnasium_envs import POLICIES, GymnasiumSource
+from genie_mini.data.gymnasium_envs import POLICIES, GymnasiumSource, action_meanings
 from genie_mini.data.pictures import Canvas
 from genie_mini.errors import GenieError
-from genie_mini.world import ACTIONS, Simulation
+from genie_mini.world import ACTIONS, Platformer, Simulation
 
 PLATFORMER = "genie_mini/Platformer-v0"
 
@@ -93,6 +93,30 @@ def test_what_cannot_be_recorded_says_so(name, policy, reason, monkeypatch):
             GymnasiumSource(name, Canvas(32), 10, policy=policy)
     finally:
         del gymnasium.registry["genie_mini/Continuous-v0"]
+
+
+def test_an_environment_says_what_its_actions_are_or_nobody_does():
+    def meanings(env_id):
+        return action_meanings(GymnasiumSource(env_id, Canvas(32), 10).identity)
+
+    assert meanings(PLATFORMER) == list(ACTIONS)
+
+    class Talker(Platformer):
+        def get_action_meanings(self):
+            return self.meanings
+
+    gymnasium.register("genie_mini/Talker-v0", Talker)
+    try:
+        for said, expected in (
+            (["NOOP"] * 8, ["noop"] * 8),
+            (["NOOP"], None),  # not one for each
+            ([], None),
+        ):
+            Talker.meanings = said
+            assert meanings("genie_mini/Talker-v0") == expected
+    finally:
+        del gymnasium.registry["genie_mini/Talker-v0"]
+    assert action_meanings({"kind": "files", "files": []}) is None
 
 
 def test_atari_is_recorded_where_it_is_installed():

@@ -3,6 +3,7 @@
 import json
 import shutil
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,53 +50,40 @@ def test_a_report_lies_beside_the_weights(run_folder, films, tmp_path, capsys):
     assert "<title>run on clips.npy</title>" in page and "Training: Tokenizer" in page
 
 
-@pytest.fixture
-def quick_labels(monkeypatch):
-    """Films of an environment, and a network that learns their labels, in seconds."""
+def test_true_actions_of_an_environment_are_scored_and_name_the_buttons(
+    run_folder, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(sources, "GYMNASIUM_FRAMES", 400)
     learn = true_actions.train_inverse_dynamics
     monkeypatch.setattr(true_actions, "train_inverse_dynamics", partial(learn, steps=3))
-
-
-def test_true_actions_of_an_environment_are_scored(run_folder, tmp_path, quick_labels):
     data = "gymnasium:genie_mini/Platformer-v0"
     out = tmp_path / "new" / "world.json"
-    assert evaluate(run_folder, data, tmp_path / "cache", "--out", out) == 0
+    save_name_by_hand(run_folder, 2, "duck", 8)
+    assert evaluate(run_folder, data, tmp_path / "cache", "--out", out, "--names") == 0
     report = json.loads(out.read_text())
     assert "bits told of a true action" in {score["name"] for score in report["scores"]}
     assert len(report["latent_to_real"]) == 8
     assert out.with_suffix(".html").exists() and not (run_folder / "report.json").exists()
-
-
-def once(work):
-    """The same work, whose results of the first time are given again later."""
-    done = []
-
-    def do(*arguments, **options):
-        if not done:
-            done.append(work(*arguments, **options))
-        return done[0]
-
-    return do
-
-
-def test_labels_name_the_buttons_that_nobody_has_named_by_hand(
-    run_folder, tmp_path, quick_labels, capsys, monkeypatch
-):
-    for work in ("evaluate_videos", "draw_pictures"):
-        monkeypatch.setattr(cli.evaluate, work, once(getattr(cli.evaluate, work)))
-    data, cache = "gymnasium:genie_mini/Platformer-v0", tmp_path / "cache"
-    save_name_by_hand(run_folder, 2, "duck", 8)
-    assert evaluate(run_folder, data, cache, "--names") == 0
-    report = json.loads((run_folder / "report.json").read_text())
     named = [ACTIONS[real] for real in report["latent_to_real"]]
     named[2] = "duck"
     assert read_action_names(run_folder) == named
     assert f"1 {named[0]}, 2 {named[1]}, 3 duck" in capsys.readouterr().out
-    # an environment that does not say what its actions are
+
+
+def test_labels_without_words_name_the_buttons_by_number(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "GYMNASIUM_FRAMES", 400)
     monkeypatch.delattr(Platformer, "get_action_meanings")
-    assert evaluate(run_folder, data, cache, "--names") == 0
-    assert read_action_names(run_folder)[0] == f"true action {report['latent_to_real'][0]}"
+    report = SimpleNamespace(latent_to_real=[5, 0, 1, 2, 3, 4, 6, 7])
+    monkeypatch.setattr(cli.evaluate, "evaluate_videos", lambda *_, **__: report)
+    for work in ("draw_pictures", "write_report", "format_report"):
+        monkeypatch.setattr(cli.evaluate, work, lambda *_: "")
+    data = "gymnasium:genie_mini/Platformer-v0"
+    assert evaluate(run_folder, data, tmp_path / "cache", "--names") == 0
+    before = read_action_names(run_folder)
+    assert before[:2] == ["true action 5", "true action 0"]
+    report.latent_to_real = None
+    assert evaluate(run_folder, data, tmp_path / "cache", "--names") == 2
+    assert read_action_names(run_folder) == before
 
 
 def test_names_that_cannot_be_had_or_kept_are_told_before_the_work(

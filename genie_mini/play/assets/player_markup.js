@@ -69,7 +69,7 @@ export const BODY = `
 <fieldset class="actions"><legend>Latent actions</legend></fieldset>
 <p class="note keys"></p>
 <p class="note how-to-name" id="how-to-name" hidden>Try a button, and say below it what it does. Enter
-  saves a name, an empty one takes it away, and Escape brings the last one back. Names are kept
+  saves a name, an empty one takes yours away, and Escape brings the last one back. Names are kept
   beside the weights.</p>
 <button type="button" class="name" hidden>Name the buttons</button>
 <figure class="past"><canvas class="memory" role="img"

@@ -103,6 +103,11 @@ def check_temperature(temperature: Any) -> float:
     return number
 
 
+def check_min_p(min_p: Any) -> float:
+    """The least share of the likeliest token's probability that a token must have to be drawn."""
+    return check_number("min_p", min_p, 0, 1)
+
+
 def check_callable(name: str, value: Any, *, optional: bool = False) -> None:
     """Something that can be called."""
     if not (callable(value) or (optional and value is None)):

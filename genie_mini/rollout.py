@@ -65,6 +65,7 @@ class Rollout:
         maskgit_steps: int = PLAY_MASKGIT_STEPS,
         temperature: float = 1.0,
         on_step: Callable[[Tensor], None] | None = None,
+        min_p: float = 0.0,
     ) -> Tensor:
         """Take one latent action in every world, (batch,) int64, and return the next frames (batch,
         height, width, 3).
@@ -74,6 +75,8 @@ class Rollout:
             maskgit_steps: of each frame; more are slower and more careful.
             temperature: 0 always draws the likeliest token.
             on_step: called with the tokens after each of them; see `DynamicsModel.sample`.
+            min_p: from 0 to 1; only tokens at least so many times as probable as the likeliest one
+                are drawn.
         """
         dynamics, tokenizer = self.genie.dynamics, self.genie.tokenizer
         actions = check_indices(
@@ -90,6 +93,7 @@ class Rollout:
             temperature=temperature,
             generator=self._generator,
             on_step=on_step,
+            min_p=min_p,
         )
         self._cache = dynamics.append(self._cache, self.tokens[:, None], actions[:, None])
         decoded, present = tokenizer.decode_next(self.tokens[:, None], self._decoder_cache)
@@ -130,6 +134,7 @@ class PlaySession:
         maskgit_steps: int = PLAY_MASKGIT_STEPS,
         temperature: float = 1.0,
         on_step: Callable[[Tensor], None] | None = None,
+        min_p: float = 0.0,
     ) -> Tensor:
         """Take one latent action and return the next frame, (height, width, 3); see
         `Rollout.step`.
@@ -137,5 +142,5 @@ class PlaySession:
         last = self._rollout.genie.config.dynamics.num_actions - 1
         told = f"latent actions are the integers from 0 to {last}"
         action = check_integer("action", action, 0, last, told)
-        self._rollout.step(torch.tensor([action]), maskgit_steps, temperature, on_step)
+        self._rollout.step(torch.tensor([action]), maskgit_steps, temperature, on_step, min_p)
         return self.frame

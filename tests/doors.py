@@ -127,6 +127,7 @@ NO_TEMPERATURES = st.one_of(
     st.floats(max_value=0, exclude_max=True),
     st.floats(0, 1e-6, exclude_min=True, exclude_max=True),
 )
+NO_SHARES = no_numbers(0, 1)
 NO_SEEDS = no_integers(0, 2**63 - 1)
 NO_PATHS = st.one_of(
     STRANGERS.filter(lambda value: not isinstance(value, str)),
@@ -383,7 +384,7 @@ def network_doors(genie: Genie) -> dict[str, Door]:
         "latent_action_model.infer, one frame": Door(actions_model.infer, st.just(clips[:, :1])),
         "latent_action_model.forward": Door(actions_model, frames),
         "latent_action_model.forward, progress": Door(
-            lambda value: actions_model(clips, value), no_numbers(0, 1)
+            lambda value: actions_model(clips, value), NO_SHARES
         ),
         "latent_action_model.move_least_used_code": Door(
             actions_model.move_least_used_code, frames
@@ -439,6 +440,7 @@ def network_doors(genie: Genie) -> dict[str, Door]:
             lambda value: filled(schedule=value),
             st.sampled_from([None, 3, [], [8], [0, -1, 0], [17, 0], [8.0, 0], ["8", 0], [True, 0]]),
         ),
+        "fill_in, min_p": Door(lambda value: filled(min_p=value), NO_SHARES),
         "mask_schedule": Door(lambda value: mask_schedule(16, value), no_integers(1, 16)),
         "mask_schedule, tokens": Door(lambda value: mask_schedule(value, 1), no_integers(1, 2**14)),
     }
@@ -451,6 +453,7 @@ def network_doors(genie: Genie) -> dict[str, Door]:
             f"{name}, temperature": Door(
                 lambda value, play=play: play(temperature=value), NO_TEMPERATURES
             ),
+            f"{name}, min_p": Door(lambda value, play=play: play(min_p=value), NO_SHARES),
             f"{name}, maskgit_steps": Door(
                 lambda value, play=play: play(maskgit_steps=value), no_integers(1, 16)
             ),

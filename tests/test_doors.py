@@ -81,6 +81,7 @@ def test_an_error_says_what_was_wrong_and_what_is_accepted():
             lambda: session.step(1, temperature=1e-38),
             "0 or more, and at least 1e-06 if it is not 0, got 1e-38",
         ),
+        (lambda: session.step(1, min_p=1.5), r"min_p must lie in \[0, 1\], got 1.5"),
         (lambda: session.step(1, maskgit_steps=2.0), r"lie in \[1, 16\], an integer, got 2.0"),
         (lambda: replace(genie.config.dynamics, context=0), r"context must lie in \[1, 4096\]"),
         (lambda: replace(genie.config.dynamics, num_codes=True), "num_codes must lie .* got True"),

@@ -134,6 +134,8 @@ def test_actions_out_of_range_are_refused_and_change_nothing(genie, clips, actio
         ({"maskgit_steps": 0}, "maskgit_steps"),
         ({"maskgit_steps": 17}, "maskgit_steps"),
         ({"temperature": -1}, "temperature"),
+        ({"min_p": -0.1}, "min_p"),
+        ({"min_p": 1.1}, "min_p"),
     ],
 )
 def test_impossible_sampling_is_refused(genie, clips, options, problem):

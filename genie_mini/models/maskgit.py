@@ -13,6 +13,7 @@ from genie_mini.contract import (
     check_callable,
     check_indices,
     check_integer,
+    check_min_p,
     check_temperature,
     check_tensor,
     shown,
@@ -24,16 +25,34 @@ from genie_mini.models.patches import MOST_TOKENS
 PLAY_MASKGIT_STEPS = 8
 
 
+def cut_tail(logits: Tensor, min_p: float) -> Tensor:
+    """Logits without the tail of each distribution, (..., num_codes): those of tokens less probable
+    than `min_p` times the likeliest one become minus infinity (min-p sampling, Nguyen et al. 2024).
+
+    Each of hundreds of codes is hardly ever right where it has a thousandth of the probability, but
+    a frame draws often enough that some of them come up, and the next frames go on from there.
+    """
+    if min_p == 0:
+        return logits
+    least = logits.amax(dim=-1, keepdim=True) + math.log(min_p)
+    return logits.masked_fill(logits < least, -math.inf)
+
+
 def sample_tokens(
-    logits: Tensor, temperature: float, generator: torch.Generator | None = None
+    logits: Tensor,
+    temperature: float,
+    generator: torch.Generator | None = None,
+    min_p: float = 0.0,
 ) -> Tensor:
     """Sample one token from each distribution: (..., num_codes) -> (...) int64.
 
     The tokens share out the line from 0 to 1 by their probabilities; one random point on it falls
-    to one of them.
+    to one of them. Which ones `cut_tail` leaves out is decided before the temperature: what the
+    model believes hardly possible is drawn at none.
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
+    logits = cut_tail(logits, min_p)
     ends = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
     # Drawn on the CPU, then moved, so that a seed gives the same points on every device.
     points = torch.rand(*logits.shape[:-1], 1, generator=generator, dtype=torch.float32)
@@ -63,6 +82,8 @@ def mask_schedule(num_tokens: int, maskgit_steps: int) -> list[int]:
 def confidence(logits: Tensor, sampled: Tensor, generator: torch.Generator | None) -> Tensor:
     """The model's belief in the tokens that were sampled, not in its favourite ones: (batch, N,
     num_codes) and (batch, N) -> (batch, N).
+
+    As in MaskGIT it is what the model said: neither temperature nor `cut_tail` makes it surer.
     """
     return logits.softmax(dim=-1).gather(-1, sampled[..., None])[..., 0]
 
@@ -77,6 +98,7 @@ def fill_in(
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
     on_step: Callable[[Tensor], None] | None = None,
+    min_p: float = 0.0,
 ) -> Tensor:
     """Fill in masked tokens: in each step all of them are predicted, and those that rank highest
     are kept and shown to the next step.
@@ -92,15 +114,18 @@ def fill_in(
             freely.
         generator: source of randomness, on the CPU.
         on_step: called with the tokens after each step, to watch.
+        min_p: from 0 to 1; only tokens at least so many times as probable as the likeliest one are
+            drawn (`cut_tail`).
 
     Returns:
         (batch, N) int64.
     """
     _check_filling(tokens, schedule, temperature, generator)
+    check_min_p(min_p)
     check_callable("on_step", on_step, optional=True)
     for still_masked in schedule:
         logits = predict_logits(tokens)
-        sampled = sample_tokens(logits, temperature, generator)
+        sampled = sample_tokens(logits, temperature, generator, min_p)
         masked = tokens == mask_token
         # what is unmasked stays so
         rank = order(logits, sampled, generator).masked_fill(~masked, math.inf)
@@ -187,6 +212,7 @@ class FrameSampler:
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
         on_step: Callable[[Tensor], None] | None = None,
+        min_p: float = 0.0,
     ) -> Tensor:
         """Draw the next frame's tokens by MaskGIT (`fill_in`).
 
@@ -203,6 +229,8 @@ class FrameSampler:
                 every device.
             on_step: called with the tokens, (batch, N), after each step, to watch; those still
                 masked are `mask_token`.
+            min_p: from 0 to 1; only tokens at least so many times as probable as the likeliest one
+                are drawn (`cut_tail`).
 
         Returns:
             (batch, N) int64.
@@ -219,4 +247,5 @@ class FrameSampler:
             temperature=temperature,
             generator=generator,
             on_step=on_step,
+            min_p=min_p,
         )

@@ -7,7 +7,7 @@ Importing `genie_mini` registers it as `genie_mini/Genie-v0`.
 import gymnasium
 import numpy as np
 
-from genie_mini.contract import check_integer, check_temperature, shown
+from genie_mini.contract import check_integer, check_min_p, check_temperature, shown
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
@@ -34,10 +34,12 @@ class GenieEnv(gymnasium.Env):
         maskgit_steps: of each frame.
         temperature: of the sampling; 0 always draws the likeliest token.
         render_mode: "rgb_array", or None.
+        min_p: from 0 to 1; only tokens at least so many times as probable as the likeliest one are
+            drawn.
 
     Raises:
-        GenieError: there are no such weights, not so many steps, no such temperature, or no such
-                way to render.
+        GenieError: there are no such weights, not so many steps, no such temperature or `min_p`, or
+            no such way to render.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
@@ -48,12 +50,14 @@ class GenieEnv(gymnasium.Env):
         maskgit_steps=PLAY_MASKGIT_STEPS,
         temperature=1.0,
         render_mode="rgb_array",
+        min_p=0.0,
     ):
         check_render_mode(self, render_mode)
         self.genie = (genie if isinstance(genie, Genie) else Genie.from_pretrained(genie)).eval()
         rows, columns = self.genie.config.dynamics.grid
         self.maskgit_steps = check_integer("maskgit_steps", maskgit_steps, 1, rows * columns)
         self.temperature = check_temperature(temperature)
+        self.min_p = check_min_p(min_p)
         self.render_mode = render_mode
         self._image_size = self.genie.config.tokenizer.image_size
         self.observation_space = gymnasium.spaces.Box(0, 255, (*self._image_size, 3), np.uint8)
@@ -102,7 +106,7 @@ class GenieEnv(gymnasium.Env):
         action = check_integer("action", action, 0, last, told)
         if self._session is None:
             raise gymnasium.error.ResetNeeded("call reset before the first step")
-        self._session.step(action, self.maskgit_steps, self.temperature)
+        self._session.step(action, self.maskgit_steps, self.temperature, min_p=self.min_p)
         return self.render(), 0.0, False, False, self._info()
 
     def render(self) -> np.ndarray:

@@ -39,8 +39,8 @@ class Games:
 
         Args:
             message: `{"type": "begin", "game", "seed"}`, or `{"type": "step", "game", "action",
-                "maskgitSteps", "temperature"}`; "game" may be any name of up to `LONGEST_NAME`
-                characters.
+                "maskgitSteps", "temperature", "minP"}`; "game" may be any name of up to
+                `LONGEST_NAME` characters.
             picture: what to begin from, (height * width * 3) float32 in [0, 1].
 
         Returns:
@@ -90,8 +90,8 @@ class Games:
     def _step(self, game, message, steps):
         if game not in self._sessions:
             raise GenieError(f"no world of the name {game} is being played")
-        action, maskgit_steps, temperature = _numbers(
-            message, action=int, maskgitSteps=int, temperature=float
+        action, maskgit_steps, temperature, min_p = _numbers(
+            message, action=int, maskgitSteps=int, temperature=float, minP=float
         )
 
         def on_step(tokens):
@@ -99,7 +99,7 @@ class Games:
             steps.append(tokens[0].tolist())
 
         session = self._sessions[game]
-        session.step(action, maskgit_steps, temperature, on_step)
+        session.step(action, maskgit_steps, temperature, on_step, min_p)
         return session
 
     def _keep(self, game, session):
@@ -114,8 +114,8 @@ def _numbers(message, **kinds):
     values = [message.get(name) for name in kinds]
     if not all(map(_is_number, values, kinds.values())):
         raise GenieError(
-            f"a {message['type']} needs {', '.join(kinds)}, all numbers, and integers but for a "
-            "temperature"
+            f"a {message['type']} needs {', '.join(kinds)}, all numbers, and integers but for "
+            "temperature and minP"
         )
     return values
 

@@ -198,6 +198,7 @@ class ExactWindow(Rollout):
         maskgit_steps: int = PLAY_MASKGIT_STEPS,
         temperature: float = 1.0,
         on_step=None,
+        min_p: float = 0.0,
     ) -> Tensor:
         """See `Rollout.step`."""
         window = self._window
@@ -206,7 +207,7 @@ class ExactWindow(Rollout):
             self._actions[:, -(window - 1) :] if window > 1 else self._actions[:, :0],
         )
         self._cache = self.genie.dynamics.prefill(shown, led)
-        frames = super().step(actions, maskgit_steps, temperature, on_step)
+        frames = super().step(actions, maskgit_steps, temperature, on_step, min_p)
         self._history = torch.cat([self._history, self.tokens[:, None]], dim=1)
         self._actions = torch.cat([self._actions, actions[:, None].to(self._actions.device)], dim=1)
         return frames

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from doors import NO_TEMPERATURES, Door, find_escape, no_frames, no_indices
+from doors import NO_SHARES, NO_TEMPERATURES, Door, find_escape, no_frames, no_indices
 from hypothesis import strategies as st
 from tiny import tiny_genie
 
@@ -44,7 +44,8 @@ def test_float32_logits_are_pytorchs_and_smaller_weights_come_near(exported):
     assert differences["fp32"] < differences["fp16"] < differences["int8"]
 
 
-def test_32_frames_of_the_same_seed_are_the_same(exported):
+@pytest.mark.parametrize("min_p", [0.0, 0.5])
+def test_32_frames_of_the_same_seed_are_the_same(exported, min_p):
     genie, folder, _ = exported
     picture = torch.rand(1, 1, 32, 32, 3, generator=torch.Generator().manual_seed(1))
     ours, theirs = (
@@ -53,7 +54,10 @@ def test_32_frames_of_the_same_seed_are_the_same(exported):
     torch.testing.assert_close(ours.frames, theirs.frames)
     for step in range(32):  # twice the window
         actions = torch.tensor([step % 8])
-        frames = ours.step(actions, maskgit_steps=4), theirs.step(actions, maskgit_steps=4)
+        frames = (
+            ours.step(actions, maskgit_steps=4, min_p=min_p),
+            theirs.step(actions, maskgit_steps=4, min_p=min_p),
+        )
         assert torch.equal(ours.tokens, theirs.tokens)
         torch.testing.assert_close(*frames, atol=1e-4, rtol=0)
 
@@ -121,6 +125,7 @@ def test_an_export_refuses_what_a_genie_refuses(exported):
         "Rollout": Door(lambda value: Rollout(player, value), no_frames(clips)),
         "step": Door(rollout.step, no_indices(actions, 8)),
         "temperature": Door(lambda value: rollout.step(actions, 4, value), NO_TEMPERATURES),
+        "min_p": Door(lambda value: rollout.step(actions, 4, min_p=value), NO_SHARES),
     }
     assert not {name: escape for name, door in doors.items() if (escape := find_escape(door, 8))}
     assert player.dynamics.sample(cache, actions, maskgit_steps=2).shape == (2, 16)

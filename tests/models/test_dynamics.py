@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
+from genie_mini.models.maskgit import cut_tail, fill_in, sample_tokens
 from genie_mini.models.st_transformer import STTransformerConfig
 
 CODES, TOKENS = 32, 16
@@ -241,6 +242,60 @@ def test_sampling_follows_the_models_distribution(temperature, grid):
     shares = torch.bincount(drawn.flatten(), minlength=4) / drawn.numel()
     expected = believed ** (1 / temperature)
     torch.testing.assert_close(shares, expected / expected.sum(), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_the_tail_of_the_distribution_is_never_drawn_whatever_the_temperature(temperature):
+    believed = torch.tensor([0.02, 0.5, 0.3, 0.15, 0.03])  # the tail at both ends
+    generator = torch.Generator().manual_seed(0)
+    drawn = sample_tokens(believed.log().expand(20_000, 5), temperature, generator, min_p=0.1)
+    shares = torch.bincount(drawn, minlength=5) / len(drawn)
+    left = torch.tensor([0, 0.5, 0.3, 0.15, 0]) ** (1 / temperature)
+    torch.testing.assert_close(shares, left / left.sum(), atol=0.015, rtol=0)
+    assert shares[0] == shares[4] == 0
+
+
+def test_the_cut_is_a_share_of_the_likeliest_tokens_probability():
+    logits = torch.tensor([[0.8, 0.1, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1]]).log()
+    assert (cut_tail(logits, 0.12) > -math.inf).tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
+    assert (cut_tail(logits, 0.6) > -math.inf).tolist() == [[1, 0, 0, 0], [1, 1, 0, 0]]
+    assert (cut_tail(logits, 1) > -math.inf).tolist() == [[1, 0, 0, 0], [1, 0, 0, 0]]
+    kept = cut_tail(logits, 0.6)[1, :2]
+    assert torch.equal(kept, logits[1, :2])
+
+
+def test_with_nothing_cut_the_same_tokens_are_drawn_as_ever(dynamics):
+    past, actions = dynamics.prefill(*draw()), torch.tensor([2, 5])
+
+    def sample(seed=1, **options):
+        generator = torch.Generator().manual_seed(seed)
+        return dynamics.sample(past, actions, maskgit_steps=4, generator=generator, **options)
+
+    assert torch.equal(sample(), sample(min_p=0.0))
+    logits = torch.randn(50, 64, 32, generator=torch.Generator().manual_seed(0))
+    assert cut_tail(logits, 0.0) is logits
+    assert not torch.equal(sample(), sample(min_p=0.9))
+    # Only the likeliest is left: no chance remains.
+    assert torch.equal(sample(1, min_p=1.0), sample(2, temperature=0))
+
+
+def test_what_is_cut_makes_no_token_surer():
+    # Place 0 believes (0.55, 0.45 in small parts), place 1 (0.6, 0.4). Without its tail place 0 is
+    # certain to become 0, but the model is surer of a 0 at place 1, which is kept first.
+    believed = torch.tensor([[0.55, *[0.05] * 9], [0.6, 0.4, *[0.0] * 8]])
+    steps: list[torch.Tensor] = []
+    for seed in range(20):
+        fill_in(
+            lambda tokens: believed.log()[None],
+            torch.full((1, 2), 10),
+            10,
+            [1, 0],
+            generator=torch.Generator().manual_seed(seed),
+            on_step=lambda tokens: steps.append(tokens.clone()),
+            min_p=0.2,
+        )
+    first = torch.cat(steps[::2])
+    assert set(map(tuple, first.tolist())) == {(10, 0), (0, 10)}
 
 
 class Fixed(nn.Module):

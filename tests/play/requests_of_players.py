@@ -11,7 +11,14 @@ import numpy as np
 from genie_mini.play.prompts import level_picture
 
 BEGIN = {"type": "begin", "game": "a", "seed": 0}
-STEP = {"type": "step", "game": "a", "action": 2, "maskgitSteps": 3, "temperature": 1.0}
+STEP = {
+    "type": "step",
+    "game": "a",
+    "action": 2,
+    "maskgitSteps": 3,
+    "temperature": 1.0,
+    "minP": 0.0,
+}
 PICTURE = level_picture(5, (32, 32)).numpy()
 
 

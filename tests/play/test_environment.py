@@ -230,6 +230,23 @@ def test_a_temperature_that_there_is_not_is_refused_before_the_game(temperature)
         GenieEnv(tiny_genie(), temperature=temperature)
 
 
+@pytest.mark.parametrize("min_p", [-0.1, 1.1, float("nan"), True, "1", None])
+def test_a_share_that_there_is_not_is_refused_before_the_game(min_p):
+    with pytest.raises(GenieError, match=r"min_p must lie in \[0, 1\]"):
+        GenieEnv(tiny_genie(), min_p=min_p)
+
+
+def test_the_tail_is_cut_if_asked():
+    def play(**options):
+        environment = GenieEnv(genie, **options)
+        environment.reset(seed=4)
+        return np.stack([environment.step(action)[0] for action in (1, 2, 5)])
+
+    genie = tiny_genie()
+    assert np.array_equal(play(min_p=1), play(temperature=0)), "only the likeliest token is left"
+    assert np.array_equal(play(min_p=0), play()) and not np.array_equal(play(min_p=1), play())
+
+
 @pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
 def test_torchs_default_type_changes_no_frame(default):
     def play(genie):

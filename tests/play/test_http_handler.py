@@ -280,6 +280,9 @@ def test_json_that_is_no_message_is_one_short_error(server, capfd, line):
         {"temperature": -(10**400)},
         {"temperature": float("inf")},
         {"temperature": {}},
+        {"minP": "0"},
+        {"minP": True},
+        {"minP": -(10**400)},
     ],
     ids=lambda changes: str(changes)[:40],
 )

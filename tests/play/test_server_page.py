@@ -138,10 +138,12 @@ def test_sliders_and_pictures_reach_the_game(page):
     assert np.allclose(prompt, (200, 30, 90))
     page.locator("genie-player .steps").fill("2")
     page.locator("genie-player .temperature").fill("0.5")
+    page.locator("genie-player .min-p").fill("0.1")
     page.locator("genie-player .actions button").nth(7).click()
     wait(page, "genie.count === 1 && !genie.running")
     wish = steps(page)[0]
-    assert (wish["action"], wish["maskgitSteps"], wish["temperature"]) == (7, 2, 0.5)
+    assert (wish["action"], wish["maskgitSteps"]) == (7, 2)
+    assert (wish["temperature"], wish["minP"]) == (0.5, 0.1)
 
 
 def test_the_canvas_shows_the_frame_pixel_by_pixel(page):
@@ -155,7 +157,7 @@ def test_the_canvas_shows_the_frame_pixel_by_pixel(page):
 
 
 def test_errors_of_the_server_are_shown_and_it_goes_on(page, server):
-    problem = page.evaluate("genie.engine.step('other', 0, 8, 1).catch(error => error.message)")
+    problem = page.evaluate("genie.engine.step('other', 0, 8, 1, 0).catch(error => error.message)")
     assert problem == "no world of the name other is being played"
     page.route("**/game", lambda route: route.abort())
     page.keyboard.press("Digit1")

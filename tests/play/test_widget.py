@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from requests_of_players import STEP
 from tiny import tiny_genie
 
 from genie_mini.errors import GenieError
@@ -80,9 +81,9 @@ def test_the_kernel_plays_what_a_session_plays(talk):
     torch.testing.assert_close(frame, session.frame)
     for action in (1, 6):
         answer, frame = talk(
-            player, {"type": "step", "action": action, "maskgitSteps": 4, "temperature": 0.7}
+            player, STEP | {"action": action, "maskgitSteps": 4, "temperature": 0.7, "minP": 0.1}
         )
-        torch.testing.assert_close(frame, session.step(action, 4, 0.7))
+        torch.testing.assert_close(frame, session.step(action, 4, 0.7, min_p=0.1))
         assert (
             answer["tokens"] == session.tokens.tolist() == answer["steps"][-1]
             and len(answer["steps"]) == 4
@@ -95,11 +96,9 @@ def test_what_cannot_be_done_is_answered_with_a_reason(talk):
     player = Player(tiny_genie())
     start = memoryview(torch.rand(32, 32, 3).numpy().tobytes())
     talk(player, {"type": "begin", "seed": 0}, [start])
-    answer, _ = talk(player, {"type": "step", "action": 9, "maskgitSteps": 4, "temperature": 1.0})
+    answer, _ = talk(player, STEP | {"action": 9})
     assert "latent actions are the integers from 0 to 7" in answer["error"]
-    answer, _ = talk(
-        player, {"type": "step", "game": "b", "action": 0, "maskgitSteps": 4, "temperature": 1.0}
-    )
+    answer, _ = talk(player, STEP | {"game": "b", "action": 0})
     assert "b" in answer["error"]
 
 
@@ -127,11 +126,11 @@ START = memoryview(torch.rand(32, 32, 3).numpy().tobytes())
         ({"type": "begin", "seed": 0}, [START, START]),
         ({"type": "begin", "seed": 0}, [START[:100]]),
         ({"type": "begin", "seed": 0, "game": ["a"]}, [START]),
-        ({"type": "step", "action": True, "maskgitSteps": 4, "temperature": 1.0}, []),
-        ({"type": "step", "action": 10**5000, "maskgitSteps": 4, "temperature": 1.0}, []),
-        ({"type": "step", "action": 1, "maskgitSteps": 4, "temperature": float("inf")}, []),
-        ({"type": "step", "action": 1, "maskgitSteps": 4, "temperature": None}, []),
-        ({"type": "step", "action": 1, "maskgitSteps": [4], "temperature": 1.0}, []),
+        (STEP | {"action": True}, []),
+        (STEP | {"action": 10**5000}, []),
+        (STEP | {"temperature": float("inf")}, []),
+        (STEP | {"temperature": None}, []),
+        (STEP | {"maskgitSteps": [4]}, []),
     ],
 )
 def test_a_message_of_the_wrong_types_is_answered_with_a_reason_and_the_game_goes_on(
@@ -142,7 +141,7 @@ def test_a_message_of_the_wrong_types_is_answered_with_a_reason_and_the_game_goe
     answer, frame = talk(player, content, buffers)
     assert answer["error"] and len(answer["error"]) < 300 and frame is None
     assert answer["id"] == (1 if isinstance(content, dict) else None)
-    answer, _ = talk(player, {"type": "step", "action": 1, "maskgitSteps": 4, "temperature": 1.0})
+    answer, _ = talk(player, STEP)
     assert "error" not in answer
 
 

@@ -85,9 +85,9 @@ const integers = values => new ort.Tensor("int32", Int32Array.from(values), [val
 
 /**
  * Sample one token from logits: its number, and the logarithm of the model's belief in it. See
- * `sample_tokens` in models/maskgit.py.
+ * `sample_tokens` and `cut_tail` in models/maskgit.py.
  */
-function sampleToken(logits, temperature, generator) {
+function sampleToken(logits, temperature, minP, generator) {
   let best = 0;
   for (let code = 1; code < logits.length; code++) if (logits[code] > logits[best]) best = code;
   const most = logits[best];
@@ -98,10 +98,14 @@ function sampleToken(logits, temperature, generator) {
   for (let code = 0; code < logits.length; code++)
     ends[code] = total += Math.exp(logits[code] - most);
   if (temperature > 0) {
-    if (temperature === 1) sum = total;
-    else
-      for (let code = 0; code < logits.length; code++)
-        ends[code] = sum += Math.exp((logits[code] - most) / temperature);
+    if (temperature === 1 && minP === 0) sum = total;
+    else {
+      const least = Math.log(minP);
+      for (let code = 0; code < logits.length; code++) {
+        const relative = logits[code] - most;
+        ends[code] = sum += relative < least ? 0 : Math.exp(relative / temperature);
+      }
+    }
     const point = generator.uniform() * sum;
     token = ends.findIndex(end => end > point);
     if (token < 0) token = logits.length - 1;
@@ -170,7 +174,7 @@ const requests = {
    * Play one latent action: MaskGIT in `maskgitSteps` steps, whose tokens are sent along (a mask is
    * `numCodes`).
    */
-  async step({ game: name, action, maskgitSteps, temperature }) {
+  async step({ game: name, action, maskgitSteps, temperature, minP }) {
     const began = performance.now(),
       game = games.get(name),
       mask = world.numCodes,
@@ -185,7 +189,7 @@ const requests = {
           return null;
         }
         const ofPlace = logits.subarray(place * mask, (place + 1) * mask);
-        return sampleToken(ofPlace, temperature, game.generator);
+        return sampleToken(ofPlace, temperature, minP, game.generator);
       });
       const masked = [...tokens.keys()].filter(place => tokens[place] === mask);
       masked.sort((a, b) => sampled[b][1] - sampled[a][1]); // the surest first

@@ -260,12 +260,13 @@ export class GeniePlayer extends HTMLElement {
   /** One frame in every world. */
   async advance(action) {
     const maskgitSteps = this.find(".steps").valueAsNumber,
-      temperature = this.find(".temperature").valueAsNumber;
+      temperature = this.find(".temperature").valueAsNumber,
+      minP = this.find(".min-p").valueAsNumber;
     for (const [index, button] of this.buttons.entries())
       button.classList.toggle("held", index === action);
     for (const [index, screen] of this.screens.entries()) {
       const shown = await this.answer(
-        this.engine.step(this.name(index), action, maskgitSteps, temperature),
+        this.engine.step(this.name(index), action, maskgitSteps, temperature, minP),
       );
       if (this.find(".slow").checked && index === 0) await this.showSteps(shown.steps);
       paint(screen, shown.frame);
@@ -544,6 +545,9 @@ export class GeniePlayer extends HTMLElement {
     });
     on(".temperature", "input", ({ target }) => {
       this.find(".temperature-value").textContent = target.valueAsNumber.toFixed(1);
+    });
+    on(".min-p", "input", ({ target }) => {
+      this.find(".min-p-value").textContent = target.valueAsNumber.toFixed(2);
     });
     on(".sketch", "toggle", async () =>
       this.sketch.start(this.frame ?? (await this.promptPixels(0))),

@@ -149,8 +149,8 @@ export class PageEngine {
   begin(game, picture, seed) {
     return this.ask("begin", { game, picture, seed });
   }
-  step(game, action, maskgitSteps, temperature) {
-    return this.ask("step", { game, action, maskgitSteps, temperature });
+  step(game, action, maskgitSteps, temperature, minP) {
+    return this.ask("step", { game, action, maskgitSteps, temperature, minP });
   }
   stop() {
     this.attempts++;
@@ -186,8 +186,8 @@ export class ServerEngine {
   begin(game, picture, seed) {
     return this.ask({ type: "begin", game, seed }, picture);
   }
-  step(game, action, maskgitSteps, temperature) {
-    return this.ask({ type: "step", game, action, maskgitSteps, temperature });
+  step(game, action, maskgitSteps, temperature, minP) {
+    return this.ask({ type: "step", game, action, maskgitSteps, temperature, minP });
   }
   /** Call an action so, and keep the name; answers {names}, those of all actions. */
   name(action, name) {
@@ -234,8 +234,8 @@ export class KernelEngine {
   begin(game, picture, seed) {
     return this.ask({ type: "begin", game, seed }, [picture.buffer]);
   }
-  step(game, action, maskgitSteps, temperature) {
-    return this.ask({ type: "step", game, action, maskgitSteps, temperature }, []);
+  step(game, action, maskgitSteps, temperature, minP) {
+    return this.ask({ type: "step", game, action, maskgitSteps, temperature, minP }, []);
   }
   stop() {
     this.model.off("msg:custom", this.listen);

@@ -241,7 +241,8 @@ def test_a_sketch_can_be_painted_by_keyboard_and_played(open_page, http_address)
 # ---- the same world as PyTorch's ----
 
 
-def test_32_frames_of_the_same_seed_are_pytorchs(open_page, serve_export):
+@pytest.mark.parametrize("min_p", [0, 0.1])
+def test_32_frames_of_the_same_seed_are_pytorchs(open_page, serve_export, min_p):
     """Past the end of the window. Token for token: a difference of logits near 1e-5 must not tip a
     draw.
     """
@@ -249,19 +250,20 @@ def test_32_frames_of_the_same_seed_are_pytorchs(open_page, serve_export):
     start(page)
     actions = [step % 8 for step in range(32)]
     theirs = page.evaluate(
-        """async actions => {
+        """async ([actions, minP]) => {
           const frames = [await genie.engine.begin("test", await genie.promptPixels(0), 0)];
-          for (const action of actions) frames.push(await genie.engine.step("test", action, 4, 1));
+          for (const action of actions)
+            frames.push(await genie.engine.step("test", action, 4, 1, minP));
           return frames.map(({ frame, tokens }) => [Array.from(frame), Array.from(tokens)]);
         }""",
-        actions,
+        [actions, min_p],
     )
     session = Genie.from_pretrained("mini").play(
         level_picture(HELD_OUT_SEED + PROMPT_LEVELS[0], (64, 64)), seed=0
     )
     for index, (frame, tokens) in enumerate(theirs):
         if index:
-            session.step(actions[index - 1], maskgit_steps=4)
+            session.step(actions[index - 1], maskgit_steps=4, min_p=min_p)
         assert tokens == session.tokens.tolist(), f"frame {index}"
         torch.testing.assert_close(
             torch.tensor(frame).view(64, 64, 3), session.frame, atol=1e-4, rtol=0

@@ -157,6 +157,10 @@ def test_from_disk_and_offline_the_keys_play_the_genies_own_frames(open_page, sh
     other = tiny_genie().play(prompts[1], seed=0)
     assert np.abs(shown(page) - to_uint8(other.frame)).max() <= 1
     assert np.abs(press(page, "Digit1") - to_uint8(other.step(0))).max() <= 1
+    page.locator("genie-player .min-p").fill("0.7")
+    page.locator("genie-player .worlds").focus()
+    for key, action in (("Digit3", 2), ("Digit8", 7)):
+        assert np.abs(press(page, key) - to_uint8(other.step(action, min_p=0.7))).max() <= 1
 
 
 def test_no_word_is_taken_for_markup(open_page, shared):

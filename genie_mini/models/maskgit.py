@@ -29,8 +29,8 @@ def cut_tail(logits: Tensor, min_p: float) -> Tensor:
     """Logits without the tail of each distribution, (..., num_codes): those of tokens less probable
     than `min_p` times the likeliest one become minus infinity (min-p sampling, Nguyen et al. 2024).
 
-    Each of hundreds of codes is hardly ever right where it has a thousandth of the probability, but
-    a frame draws often enough that some of them come up, and the next frames go on from there.
+    A code that the model holds for hardly possible is hardly ever right. But there are hundreds of
+    them and many tokens in a frame, so some are drawn, and the frames to come go on from there.
     """
     if min_p == 0:
         return logits

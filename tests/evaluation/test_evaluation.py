@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from world_of_levels import Again
 
 from genie_mini.evaluation import scores as evaluation
 from genie_mini.evaluation.action_map import LABELLED, action_map, fit_action_map, visible_actions
@@ -171,8 +172,8 @@ def test_cycle_consistency_is_perfect_for_a_model_that_writes_the_action_into_th
         "dynamics": SimpleNamespace(num_actions=8),
     }
 
-    class Written:
-        def __init__(self, genie, prompt, seed):
+    class Written(Again):
+        def __init__(self, genie, prompt):
             self.prompt = prompt
 
         def step(self, actions):

@@ -103,7 +103,9 @@ def licences(onnxruntime_web: Path) -> dict[str, str]:
 
 def own_licence() -> str:
     """The licence that this package was installed with."""
-    text = importlib.metadata.distribution("genie-mini").read_text("licenses/LICENSE")
+    # Beside the installation a clone may hold an unfinished one, which a build has left there.
+    found = importlib.metadata.distributions(name="genie-mini")
+    text = next(filter(None, (one.read_text("licenses/LICENSE") for one in found)), None)
     if text is None:
         raise GenieError("this installation of genie-mini lacks its licence: install it anew")
     return text

@@ -77,8 +77,12 @@ def test_the_licences_are_whole(package):
         assert name in others[1].lower()
 
 
-def test_an_installation_without_its_licence_says_so(monkeypatch):
-    bare = SimpleNamespace(read_text=lambda name: None)
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: bare)
+def test_an_installation_without_its_licence_says_so_and_one_beside_it_is_found(monkeypatch):
+    bare, whole = (
+        SimpleNamespace(read_text=lambda name, text=text: text) for text in (None, "MIT")
+    )
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda name: iter([bare, whole]))
+    assert page.own_licence() == "MIT"
+    monkeypatch.setattr(importlib.metadata, "distributions", lambda name: iter([bare]))
     with pytest.raises(ValueError, match="lacks its licence"):
         page.own_licence()

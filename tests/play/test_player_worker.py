@@ -5,10 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from driving import press, start
+import torch
+from driving import press, start, wait
 from PIL import Image
-from tiny import tiny_genie
+from tiny import NAMES, tiny_genie
 
+from genie_mini.play.share import share
 from genie_mini.play.widget import MODULE, player_options
 
 # keeps every word of the status line, as a screen reader would say it
@@ -36,8 +38,12 @@ requests.throw = () => { setTimeout(() => { throw new Error("planted"); }); retu
 
 
 @pytest.fixture(scope="module")
-def address(serve_export):
-    return serve_export("int8")
+def address(serve, tmp_path_factory):
+    """A page that plays a tiny Genie, which loads soon. What goes wrong does so with any."""
+    page = tmp_path_factory.mktemp("page") / "index.html"
+    picture = torch.rand(32, 32, 3, generator=torch.Generator().manual_seed(0))
+    share(tiny_genie(), page, [picture], title="A world", action_names=NAMES, variant="fp32")
+    return f"{serve(page.parent)}/{page.name}"
 
 
 @pytest.fixture
@@ -57,7 +63,7 @@ def page(open_page, address):
 
 
 def wait_for_another(page):
-    page.wait_for_function("/Another worker plays/.test(genie.status()) && genie.started")
+    wait(page, "/Another worker plays/.test(genie.status()) && genie.started")
     assert page.evaluate("genie.count") == 0
 
 
@@ -84,7 +90,7 @@ def test_the_new_worker_begins_from_the_picture_that_was_played(page):
     picture = {"name": "photo.png", "mimeType": "image/png", "buffer": file.getvalue()}
     page.evaluate("genie.old = String(genie.pixels())")
     page.set_input_files("genie-player .file", picture)
-    page.wait_for_function("genie.count === 0 && String(genie.pixels()) !== genie.old")
+    wait(page, "genie.count === 0 && String(genie.pixels()) !== genie.old")
     before = page.evaluate("genie.pixels()")
     page.locator("genie-player .worlds").focus()
     press(page, "Digit1")
@@ -116,11 +122,11 @@ def test_workers_that_all_fail_are_not_started_for_ever(page):
         }"""
     )
     page.evaluate("genie.engine.worker.onerror({ message: 'planted' })")
-    page.wait_for_function("genie.status().includes('(planted)') && !genie.find('.cover').hidden")
+    wait(page, "genie.status().includes('(planted)') && !genie.find('.cover').hidden")
     page.wait_for_timeout(300)
     assert page.evaluate("genie.started_") == 1
     page.locator("genie-player .cover").click()  # whoever wants to may try
-    page.wait_for_function("genie.started_ === 2 && !genie.find('.cover').hidden")
+    wait(page, "genie.started_ === 2 && !genie.find('.cover').hidden")
 
 
 def test_a_player_that_is_moved_in_its_page_can_be_played_again(page):

@@ -101,8 +101,12 @@ def test_everything_is_reached_by_tab_and_pressed_by_enter(page):
     assert actions(page) == [5]
     assert reached[:8] == [f"{number} {name}" for number, name in enumerate(NAMES, 1)]
     assert reached[8:10] == ["Pause", "Start again"]
-    controls = ["MaskGIT steps", "Temperature", "Slow motion", "Time goes on by itself"]
-    controls += ["As fast as it can", *(f"Picture {number}" for number in range(1, 7))]
+    controls = ["MaskGIT steps", "Temperature", "Cut the tail", "Slow motion"]
+    controls += [
+        "Time goes on by itself",
+        "As fast as it can",
+        *(f"Picture {number}" for number in range(1, 7)),
+    ]
     controls += ["a picture of yours", "or draw one"]
     for name, control in zip(reached[10:], controls, strict=False):
         assert name.startswith(control), reached

@@ -56,6 +56,18 @@ def at_least(lowest: int, highest: int = MOST) -> Callable[[str], int]:
     return integer
 
 
+def between(lowest: float, highest: float) -> Callable[[str], float]:
+    """A converter for argparse: numbers from `lowest` to `highest`."""
+
+    def number(text: str) -> float:
+        value = float(text)
+        if not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(f"must be from {lowest:g} to {highest:g}, got {text}")
+        return value
+
+    return number
+
+
 def add_weights(parser: argparse.ArgumentParser) -> None:
     """--weights: a trained Genie."""
     parser.add_argument(

@@ -3,8 +3,10 @@
 import argparse
 import shlex
 from dataclasses import replace
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from genie_mini.cli.options import (
     Commands,
@@ -16,23 +18,33 @@ from genie_mini.cli.options import (
     add_precision,
     add_seed,
     at_least,
+    between,
     check_cache,
     chosen_fit,
     films_of,
 )
 from genie_mini.data.cache import SPLITS, CachedVideos
 from genie_mini.data.platformer import PlatformerVideos
+from genie_mini.data.videos import Videos
 from genie_mini.device import choose_device
 from genie_mini.errors import GenieError
+from genie_mini.evaluation.action_grid import STRIP_FRAMES, draw_strip
 from genie_mini.files import as_weights, weights_folder, weights_hashes
 from genie_mini.genie import Genie
 from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.outputs import prepare_folder
 from genie_mini.play.prompts import save_prompts
-from genie_mini.training.config import LOOKBACK_TRAINING, TRAINING_PRESETS, training_config
+from genie_mini.training.config import (
+    LEAST_MINUTES,
+    LOOKBACK_TRAINING,
+    MOST_MINUTES,
+    TRAINING_PRESETS,
+    training_config,
+)
 from genie_mini.training.folder import claim
 from genie_mini.training.request import Request
 from genie_mini.training.trainer import train
+from genie_mini.world.recording import record
 
 _PROMPTS = 6  # pictures that travel with the weights
 
@@ -46,11 +58,12 @@ def add(commands: Commands) -> None:
         "train a Genie on videos",
         "Train all three networks in two phases: the tokenizer; then the latent action\n"
         "model and the dynamics model. Ctrl-C saves the state and stops; the same command\n"
-        "goes on from there, and with more --steps it learns on. The folder receives the\n"
-        "trained Genie (config.json and three .safetensors files), the losses of each step\n"
-        "(tokenizer.csv, world.csv), and with --data six pictures to begin from (prompts/).",
+        "goes on from there, and with more --steps or --minutes it learns on. The folder\n"
+        "receives the trained Genie (config.json and three .safetensors files), the losses\n"
+        "of each step (tokenizer.csv, world.csv), with --data six pictures to begin from\n"
+        "(prompts/), and every few minutes preview.png: what each action does by then.",
         "  genie-mini train --preset pocket --out runs/pocket\n"
-        "  genie-mini train --data my_videos --steps 2000 --out runs/mine\n"
+        "  genie-mini train --data my_videos --minutes 60 --out runs/mine\n"
         "  genie-mini train --lookback sparse --from mini --out runs/sparse\n"
         "  genie-mini play --weights runs/pocket",
     )
@@ -87,6 +100,13 @@ def _add_what(parser):
         metavar="N",
         help="steps that each network learns (default: the preset's own schedule)",
     )
+    parser.add_argument(
+        "--minutes",
+        type=between(LEAST_MINUTES, MOST_MINUTES),
+        metavar="M",
+        help="how long to train, in place of --steps: a few steps are timed on this machine, and "
+        "each network gets its share of the time",
+    )
 
 
 def _add_lookback(parser):
@@ -114,24 +134,44 @@ def run(arguments: argparse.Namespace) -> None:
     torch.manual_seed(arguments.seed)
     genie, config, origin = _what_to_train(arguments)
     # The videos may take minutes to read; a folder that is another run's is told before.
-    claim(arguments.out, Request.of(genie, config, None, origin))
-    size = genie.config.tokenizer.image_size
+    claim(arguments.out, Request.of(genie, config, None, origin, arguments.minutes))
+    size, prompts = genie.config.tokenizer.image_size, None
+    videos: Videos
     if arguments.data is None:
-        filmed = PlatformerVideos(size[0], returning=arguments.lookback is not None)
-        train(genie.to(device), filmed, config, arguments.out, origin=origin)
+        videos = PlatformerVideos(size[0], returning=arguments.lookback is not None)
+        film = torch.from_numpy(record(1, STRIP_FRAMES, size=size[0], held_out=True)[0][0])
     else:
         films = films_of(arguments, size, fit)
         videos, held_out = (CachedVideos(films, split) for split in SPLITS)
-        train(genie.to(device), videos, config, arguments.out, origin=origin)
-        # Of films that training did not see, if any were held out.
-        source = held_out if held_out.stretches else videos
-        save_prompts(arguments.out, source.batch(_PROMPTS, 1, [0])[:, 0])
+        film = _film_of(held_out if held_out.longest > 1 else videos)
+        # Of films that training does not see, if any are held out.
+        prompts = (held_out if held_out.stretches else videos).batch(_PROMPTS, 1, [0])[:, 0]
+    train(
+        genie.to(device),
+        videos,
+        config,
+        arguments.out,
+        minutes=arguments.minutes,
+        origin=origin,
+        draw_preview=partial(draw_strip, film=film),
+    )
+    if prompts is not None:
+        save_prompts(arguments.out, prompts)
     command = shlex.join(["genie-mini", "play", "--weights", as_weights(arguments.out)])
     print(f"trained; play it with `{command}`")
 
 
+def _film_of(films: CachedVideos) -> Tensor:
+    """Some frames in a row for the preview."""
+    return films.batch(1, min(STRIP_FRAMES, films.longest), [0])[0]
+
+
 def _check_pairs(arguments):
     """Refuse an option that another leaves nothing to do for."""
+    if arguments.steps is not None and arguments.minutes is not None:
+        raise GenieError(
+            "--minutes decides how many steps there are, and --steps says so: leave one of them out"
+        )
     if arguments.lookback is None and arguments.trained is not None:
         raise GenieError(
             "--from names the Genie that --lookback goes on from: give --lookback too, or leave "

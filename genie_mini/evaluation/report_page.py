@@ -10,15 +10,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from genie_mini.evaluation.action_grid import PROMPT_FRAMES, play_actions
 from genie_mini.evaluation.any_world import Footage, draw_clips, dream, long_clips
 from genie_mini.evaluation.curves import draw_drift, draw_log, read_logs
 from genie_mini.evaluation.world_report import WorldReport, format_figure, format_interval
 from genie_mini.files import data_uri, to_uint8, write_together
 from genie_mini.genie import Genie
-from genie_mini.rollout import Rollout
 
 _PROMPTS = 4
-_PROMPT_FRAMES = 4
 _PLAYED = (1, 4, 8)  # frames that are shown of each action
 _ROLLOUTS = 3
 _SHOWN = (1, 4, 8, 16, 32, 64)  # frames that are shown of each roll-out
@@ -48,21 +47,14 @@ def draw_pictures(genie: Genie, held_out: Footage) -> WorldPictures:
     Raises:
         GenieError: the films are too short.
     """
-    prompts = draw_clips(held_out, _PROMPTS, _PROMPT_FRAMES, key=4).frames
-    played = []
-    for action in range(genie.config.dynamics.num_actions):
-        rollout = Rollout(genie, prompts)
-        chosen = torch.full((len(prompts),), action)
-        frames = [rollout.step(chosen).cpu() for _ in range(max(_PLAYED))]
-        played.append(torch.stack([frames[number - 1] for number in _PLAYED], dim=1))
+    prompts = draw_clips(held_out, _PROMPTS, PROMPT_FRAMES, key=4).frames
+    played = play_actions(genie, prompts, _PLAYED)
     clips = long_clips(held_out, _ROLLOUTS).frames
     dreamt = dream(genie, clips)
     truth = clips[:, -dreamt.shape[1] :]
     shown = tuple(number for number in _SHOWN if number <= dreamt.shape[1])
     chosen = torch.tensor(shown) - 1
-    return WorldPictures(
-        prompts[:, -1], torch.stack(played, dim=1), truth[:, chosen], dreamt[:, chosen], shown
-    )
+    return WorldPictures(prompts[:, -1], played, truth[:, chosen], dreamt[:, chosen], shown)
 
 
 def write_report(

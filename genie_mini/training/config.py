@@ -11,6 +11,23 @@ from genie_mini.errors import GenieError
 
 MOST = 10**9  # steps, clips, frames: more than anybody can wait for
 LAST_SEED = 2**63 - 1  # torch and NumPy take no greater ones alike
+LEAST_MINUTES, MOST_MINUTES = 0.01, 1e6  # of a training
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How a training of so many minutes divides its time: the share of each network, which sum to
+    1. One of 0 learns nothing.
+    """
+
+    tokenizer: float = 0.25
+    latent_actions: float = 0.35
+    dynamics: float = 0.40
+
+    def __post_init__(self) -> None:
+        shares = [getattr(self, field.name) for field in fields(self)]
+        if not all(share >= 0 for share in shares) or not math.isclose(sum(shares), 1.0):
+            raise GenieError(f"shares are numbers from 0 up that sum to 1, got {shares}")
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,8 @@ class TrainingConfig:
             C++ compiler. Not for training with another look-back, where it translates again and
             again.
         checkpoint_seconds: at least so often the state is saved.
+        preview_seconds: so long there is between two previews of the result, at least.
+        shares: of a training that is given minutes instead of steps.
         seed: of weights, clips and masks.
     """
 
@@ -67,6 +86,8 @@ class TrainingConfig:
     precision: str = "fp32"
     compile: bool = False
     checkpoint_seconds: float = 60.0
+    preview_seconds: float = 180.0
+    shares: Shares = Shares()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -167,6 +188,7 @@ LOOKBACK_TRAINING = TrainingConfig(
     num_frames=64,
     dynamics_lr=5e-4,
     precision="auto",
+    shares=Shares(tokenizer=0.0, latent_actions=0.0, dynamics=1.0),
 )
 
 

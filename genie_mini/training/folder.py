@@ -5,6 +5,7 @@ from pathlib import Path
 from genie_mini.errors import GenieError
 from genie_mini.files import PARTS, SUMS
 from genie_mini.training.checkpoint import read_notes
+from genie_mini.training.previews import PREVIEW
 from genie_mini.training.request import Request
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -31,6 +32,7 @@ def claim(folder: Path, request: Request) -> Request:
         before, where = read_notes(checkpoint)
         request, phase = before.goes_on_as(request, checkpoint), where["phase"]
     not_yet = [*_LOGS[phase + 1 :], *(_RESULT if phase < len(_LOGS) else ())]
+    not_yet += [PREVIEW] if phase < 0 else []
     found = [name for name in not_yet if (folder / name).exists()]
     if found:
         raise GenieError(

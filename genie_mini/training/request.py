@@ -1,8 +1,9 @@
 """What a training run was asked for: its checkpoint keeps it, so that the run goes on with the
-same, or with more steps of it, or not at all.
+same, or with more of it, or not at all.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ LENGTHS = (
     "latent_action_pretraining_steps",
     "dynamics_steps",
 )
-_MANNER = ("compile", "checkpoint_seconds")  # how a run does it, not what it comes to
+# How a run does it, not what it comes to; of the shares follow lengths, which are compared.
+_MANNER = ("compile", "checkpoint_seconds", "preview_seconds", "shares")
 _NAMED = 6  # differences that an error lists
 
 
@@ -32,16 +34,27 @@ class Request:
             text that is empty is not known.
         lengths: the steps of each network (`LENGTHS`), those asked for first and then, each time
             more was asked for, the new ones.
+        minutes: of each of the lengths, the minutes that were asked for and decided them; None
+            where steps were asked for. One more than the lengths while the last ones are still to
+            be decided.
     """
 
     what: dict[str, Any]
     lengths: tuple[tuple[int, ...], ...]
+    minutes: tuple[float | None, ...]
 
     @classmethod
     def of(
-        cls, genie: Genie, config: TrainingConfig, videos: Videos | None, origin: str
+        cls,
+        genie: Genie,
+        config: TrainingConfig,
+        videos: Videos | None,
+        origin: str,
+        minutes: float | None = None,
     ) -> "Request":
-        """The request for a training; see `train`. Without videos, what they are is not known."""
+        """The request for a training; see `train`. Without videos, what they are is not known. With
+        minutes, its lengths are still to be decided.
+        """
         settings = asdict(config)
         lengths = tuple(settings.pop(name) for name in LENGTHS)
         what = {
@@ -50,7 +63,8 @@ class Request:
             "training": {name: settings[name] for name in settings if name not in _MANNER},
             "networks": asdict(genie.config),
         }
-        return cls(json.loads(json.dumps(what)), (lengths,))
+        what = json.loads(json.dumps(what))
+        return cls(what, (lengths,) if minutes is None else (), (minutes,))
 
     @classmethod
     def from_json(cls, text: str) -> "Request":
@@ -62,7 +76,16 @@ class Request:
             for steps in lengths
         ):
             raise ValueError(f"{content['lengths']} are no lengths")
-        return cls(dict(content["what"]), lengths)
+        # Checkpoints of before minutes could be asked for name none.
+        minutes = tuple(content.get("minutes", [None] * len(lengths)))
+        known = [value for value in minutes if value is not None]
+        if (
+            len(minutes) != len(lengths)
+            or not all(type(value) in (int, float) and 0 < value < math.inf for value in known)
+            or known != sorted(set(known))
+        ):
+            raise ValueError(f"{content['minutes']} are no minutes of {len(lengths)} lengths")
+        return cls(dict(content["what"]), lengths, minutes)
 
     def to_json(self) -> str:
         """As the text that a checkpoint keeps."""
@@ -70,7 +93,7 @@ class Request:
 
     def goes_on_as(self, new: "Request", checkpoint: Path) -> "Request":
         """The request of a run that was asked for this and is now asked for something new: the same
-        again, or more steps.
+        again, or more steps, or more minutes.
 
         Args:
             new: what is asked for now.
@@ -79,12 +102,7 @@ class Request:
         Raises:
             GenieError: it is something else; the error says what differs.
         """
-        told = _differences(self.what, new.what)
-        before, now = self.lengths[-1], new.lengths[-1]
-        fewer = any(one > other for one, other in zip(before, now, strict=True))
-        for name, one, other in zip(LENGTHS, before, now, strict=True):
-            if fewer and one != other:
-                told.append(f"{name} {one}, now {other} (of each, more can be asked for, not less)")
+        told = _differences(self.what, new.what) + self._less(new)
         if told:
             more = f"; and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
             raise GenieError(
@@ -92,7 +110,57 @@ class Request:
                 f"{'; '.join(told[:_NAMED])}{more}. Ask for the same to go on with it, or give "
                 "another folder"
             )
-        return self if now == before else replace(self, lengths=(*self.lengths, now))
+        if new.undecided:
+            same = new.minutes[-1] == self.minutes[-1]
+            return self if same else replace(self, minutes=(*self.minutes, *new.minutes))
+        if new.lengths[-1] == self.lengths[-1]:
+            return self
+        return replace(
+            self,
+            lengths=(*self.lengths, *new.lengths),
+            minutes=(*self.minutes, *new.minutes),
+        )
+
+    def _less(self, new):
+        """In what the new lengths or minutes are no more than these, a line each."""
+        before, now = self.minutes[-1], new.minutes[-1]
+        if new.undecided and before is None:
+            steps = ", ".join(map(str, self.lengths[-1]))
+            return [f"steps ({', '.join(LENGTHS)}: {steps}), now minutes {now:g}"]
+        if new.undecided:
+            more = "more can be asked for, not less"
+            return [f"minutes {before:g}, now {now:g} ({more})"] if now < before else []
+        pairs = list(zip(LENGTHS, self.lengths[-1], new.lengths[-1], strict=True))
+        if all(one <= other for _, one, other in pairs):
+            return []
+        return [
+            f"{name} {one}, now {other} (of each, more can be asked for, not less)"
+            for name, one, other in pairs
+            if one != other
+        ]
+
+    @property
+    def undecided(self) -> bool:
+        """Whether minutes were asked for last, and nobody knows yet how many steps they are."""
+        return len(self.minutes) > len(self.lengths)
+
+    def decided(self, steps: tuple[int, ...]) -> "Request":
+        """This undecided request, with the steps of each network (`LENGTHS`) that its last minutes
+        come to, on top of those before.
+        """
+        before = self.lengths[-1] if self.lengths else (0,) * len(LENGTHS)
+        total = tuple(one + more for one, more in zip(before, steps, strict=True))
+        return replace(self, lengths=(*self.lengths, total))
+
+    @property
+    def leg_minutes(self) -> list[float] | None:
+        """The minutes of each leg of the run, on top of those before; None if steps were asked for
+        in one of them.
+        """
+        minutes = [value for value in self.minutes if value is not None]
+        if len(minutes) < len(self.minutes):
+            return None
+        return [now - before for before, now in zip([0.0, *minutes], minutes, strict=False)]
 
     def legs(self, genie: Genie, config: TrainingConfig) -> list[TrainingConfig]:
         """The settings of each leg of the run: the first, and one for each time more was asked for,

@@ -7,30 +7,32 @@ seed gives the same losses on a CPU.
 """
 
 import math
-import signal
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
-from tqdm.auto import tqdm
+from torch import Tensor
 
+from genie_mini.contract import check_number
 from genie_mini.data.videos import Source, Videos
 from genie_mini.device import choose_precision, computing_in
 from genie_mini.errors import GenieError
+from genie_mini.files import PARTS
 from genie_mini.genie import Genie
 from genie_mini.outputs import prepare_folder, sole_writer
+from genie_mini.training.budget import decide_steps
 from genie_mini.training.checkpoint import read_checkpoint, restore, write_checkpoint
-from genie_mini.training.config import TrainingConfig
+from genie_mini.training.config import LEAST_MINUTES, MOST_MINUTES, TrainingConfig
 from genie_mini.training.folder import CHECKPOINT, claim
+from genie_mini.training.interrupt import postponed_interrupt
 from genie_mini.training.log import keep_rows, write_row
 from genie_mini.training.phases import Phase, build_phases
+from genie_mini.training.previews import DrawPreview, Previews
+from genie_mini.training.progress import RunBar, expected_seconds
 from genie_mini.training.request import Request
+from genie_mini.training.step import descend, make_optimizer, repeatable
 
 
 class Interrupted(Exception):
@@ -46,12 +48,25 @@ class Run:
     config: TrainingConfig
     folder: Path
     request: Request
-    progress: bool
+    phases: list[Phase]
+    bar: RunBar
+    previews: Previews
 
     @property
     def checkpoint(self) -> Path:
         """The file of its state."""
         return self.folder / CHECKPOINT
+
+    def draw_preview(self, index: int, step: int) -> None:
+        """Show what has been learnt when a step of the phase of number `index` is to come."""
+        learnt = {
+            id(part.module)
+            for number, phase in enumerate(self.phases[: index + 1])
+            for part in phase.parts
+            if part.starts[0] < (part.starts[-1] if number < index else min(step, part.starts[-1]))
+        }
+        names = (name for name in PARTS if id(getattr(self.genie, name)) in learnt)
+        self.previews.draw(self.genie, frozenset(names))
 
 
 def train(
@@ -60,45 +75,60 @@ def train(
     config: TrainingConfig,
     folder: Path,
     *,
+    minutes: float | None = None,
     origin: str = "",
+    draw_preview: DrawPreview | None = None,
     progress: bool = True,
 ) -> None:
     """Train all parts, from the last checkpoint in `folder` if there is one, and save the result
     there.
 
     A checkpoint holds what its run was asked for. Asked for the same, the run goes on; asked for
-    more steps, it goes on and then learns what came on top, each network again in its phase.
+    more steps, or more minutes, it goes on and then learns what came on top, each network again in
+    its phase.
 
     Args:
         genie: the networks, changed in place, on the device that is to train them.
         videos: where clips come from.
         config: lengths and rates.
-        folder: receives checkpoint.safetensors, tokenizer.csv and world.csv (the losses), and the
-            trained Genie.
+        folder: receives checkpoint.safetensors, tokenizer.csv and world.csv (the losses), the
+            trained Genie, and preview.png.
+        minutes: how long to train, in place of the lengths of the config, from 0.01 to a million.
+            Once, when the run begins, they become steps (`budget.decide_steps`); those are learnt,
+            however long they take.
         origin: what the networks began as, such as "preset pocket"; empty if it does not matter.
+        draw_preview: draws preview.png, every few minutes and at the end; None for no preview.
         progress: show a bar with the losses and the time left.
 
     Raises:
         Interrupted: Ctrl-C was pressed; the same call goes on where it stopped.
         GenieError: the folder is another run's, or holds files of somebody's, or cannot be written
             into; another training is writing into it; the videos have no clips that are long
-            enough; a loss is no number any more.
+            enough; a loss is no number any more; the minutes are out of range.
     """
+    if minutes is not None:
+        minutes = check_number("minutes", minutes, LEAST_MINUTES, MOST_MINUTES)
     prepare_folder(folder)
     with sole_writer(folder):
-        request = claim(folder, Request.of(genie, config, videos, origin))
-        run = Run(genie, videos, config, folder, request, progress)
-        phases = [
-            phase
-            for leg in request.legs(genie, config)
-            for phase in build_phases(genie, videos, leg)
-        ]
-        _check_clips(videos, phases)
+        request = claim(folder, Request.of(genie, config, videos, origin, minutes))
         if config.compile:
             _compile(genie)
-        if not run.checkpoint.exists():
-            write_checkpoint(run.checkpoint, genie, None, 0, 0, request)
-        _run_phases(run, phases)
+        if request.undecided:
+            request = decide_steps(request, genie, videos, config, progress=progress)
+        legs = request.legs(genie, config)
+        phases = [phase for leg in legs for phase in build_phases(genie, videos, leg)]
+        _check_clips(videos, phases)
+        path = folder / CHECKPOINT
+        if not path.exists():
+            write_checkpoint(path, genie, None, 0, 0, request)
+        tensors, where = read_checkpoint(path)
+        current, step = _moment(where, phases, path)
+        previews = Previews(draw_preview, folder, config.preview_seconds)
+        seconds = expected_seconds(request, legs, phases)
+        with RunBar(seconds, current, step, progress) as bar:
+            run = Run(genie, videos, config, folder, request, phases, bar, previews)
+            _run_phases(run, current, step, tensors)
+        run.draw_preview(len(phases), 0)
         genie.eval()
         genie.save(folder)
 
@@ -122,31 +152,36 @@ def _compile(genie: Genie) -> None:
                 block.compile()
 
 
-def _run_phases(run: Run, phases: list[Phase]) -> None:
-    """Run what is left of the phases; those of one name continue one log."""
-    genie, config, path = run.genie, run.config, run.checkpoint
-    tensors, where = read_checkpoint(path)
-    current = where["phase"]
+def _moment(where, phases, path):
+    """The phase and the step that a checkpoint has come to."""
+    current, step = where["phase"], where["step"]
     if not 0 <= current <= len(phases) or not (
-        0 <= where["step"] <= (phases[current].steps if current < len(phases) else 0)
+        0 <= step <= (phases[current].steps if current < len(phases) else 0)
     ):
         raise GenieError(f"{path} is of no moment of this run: {where}; move it away")
-    if current == len(phases):  # finished before
+    return current, step
+
+
+def _run_phases(run: Run, current: int, step: int, tensors: dict[str, Tensor]) -> None:
+    """Run what is left of the phases; those of one name continue one log.
+
+    Args:
+        run: what the steps need.
+        current, step: where the checkpoint is.
+        tensors: of the checkpoint.
+    """
+    genie, path = run.genie, run.checkpoint
+    if current == len(run.phases):  # finished before
         restore(genie, None, tensors, path)
     logged: Counter[str] = Counter()
-    for index, phase in enumerate(phases):
+    for index, phase in enumerate(run.phases):
         if index >= current:
-            optimizer = torch.optim.AdamW(
-                [{"params": list(part.module.parameters())} for part in phase.parts],
-                lr=0.0,
-                betas=config.betas,
-                weight_decay=config.weight_decay,
-            )
+            optimizer = make_optimizer(phase, run.config)
             genie.train()  # the second phase leaves frozen networks as they are at play
-            first = where["step"] if index == current else 0
             if index == current:
                 restore(genie, optimizer, tensors, path)
-                tensors = {}  # they are as large as the networks, three times
+                tensors.clear()  # they are as large as the networks, three times
+            first = step if index == current else 0
             run_phase(run, phase, index, first, optimizer, logged[phase.name])
             # The next phase starts with a fresh optimizer.
             write_checkpoint(path, genie, None, index + 1, 0, run.request)
@@ -176,13 +211,7 @@ def run_phase(
     keep_rows(log, logged + first)
     precision = choose_precision(config.precision, genie.device)
     saved, began = time.monotonic(), time.monotonic()
-    bar = tqdm(
-        range(first, phase.steps),
-        desc=phase.name,
-        initial=first,
-        total=phase.steps,
-        disable=not run.progress,
-    )
+    bar = run.bar.steps(phase.name, index, first)
     with (
         repeatable(genie.device),
         postponed_interrupt() as asked,
@@ -196,12 +225,12 @@ def run_phase(
             loss = sum(losses[1:], losses[0])
             metrics = {"loss": loss.item(), **metrics}
             _check_finite(metrics["loss"], step, phase)
-            _descend(loss, optimizer, phase, step, config)
+            descend(loss, optimizer, phase, step, config)
             after_step()
             write_row(file, logged + step, metrics, time.monotonic() - began)
-            bar.set_postfix(
-                {name: f"{value:.4g}" for name, value in metrics.items()}, refresh=False
-            )
+            run.bar.show(metrics)
+            if run.previews.due:
+                run.draw_preview(index, step + 1)
             if asked.is_set() or time.monotonic() - saved > config.checkpoint_seconds:
                 file.flush()
                 write_checkpoint(run.checkpoint, genie, optimizer, index, step + 1, run.request)
@@ -219,50 +248,3 @@ def _check_finite(loss, step, phase):
             f"at step {step + 1} of {phase.name} the loss is {loss}: the run cannot go on with "
             "these clips and learning rates"
         )
-
-
-def _descend(loss, optimizer, phase, step, config):
-    """One step of the optimizer, each network at its own rate."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
-        group["lr"] = part.lr_at(step, config.warmup_steps)
-        nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
-    optimizer.step()
-
-
-@contextmanager
-def repeatable(device: torch.device) -> Iterator[None]:
-    """Make torch compute the same numbers every time: otherwise several threads add up a codebook's
-    gradient in any order.
-
-    On a GPU some operations know no such way; torch warns of them there.
-    """
-    before = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-
-
-@contextmanager
-def postponed_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event to look at between steps, so that no step is left half
-    done.
-    """
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def handle(signum, frame):
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-
-    previous = signal.signal(signal.SIGINT, handle)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGINT, previous)

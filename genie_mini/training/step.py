@@ -1,0 +1,68 @@
+"""What a step of the optimizer is, and in which states of torch and of the networks it is taken."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from genie_mini.genie import Genie
+from genie_mini.training.config import TrainingConfig
+from genie_mini.training.phases import Phase
+
+
+def make_optimizer(phase: Phase, config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW for the networks of a phase; `descend` sets its rates."""
+    return torch.optim.AdamW(
+        [{"params": list(part.module.parameters())} for part in phase.parts],
+        lr=0.0,
+        betas=config.betas,
+        weight_decay=config.weight_decay,
+    )
+
+
+def descend(
+    loss: Tensor,
+    optimizer: torch.optim.Optimizer,
+    phase: Phase,
+    step: int,
+    config: TrainingConfig,
+) -> None:
+    """One step of the optimizer, each network at its own rate."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
+        group["lr"] = part.lr_at(step, config.warmup_steps)
+        nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
+    optimizer.step()
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Make torch compute the same numbers every time: otherwise several threads add up a codebook's
+    gradient in any order.
+
+    On a GPU some operations know no such way; torch warns of them there.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+@contextmanager
+def left_as_it_was(genie: Genie) -> Iterator[None]:
+    """A context that leaves no trace in the modes of the networks (training or evaluation) and in
+    torch's generator on the CPU.
+
+    Those of other devices are seeded anew at every step, as it is.
+    """
+    modes = {module: module.training for module in genie.modules()}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training

@@ -28,7 +28,7 @@ from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.data.videos import Videos
 from genie_mini.device import choose_device
 from genie_mini.errors import GenieError
-from genie_mini.evaluation.action_grid import STRIP_FRAMES, draw_strip
+from genie_mini.evaluation.action_grid import FILM_FRAMES, draw_strip
 from genie_mini.files import as_weights, weights_folder, weights_hashes
 from genie_mini.genie import Genie
 from genie_mini.models.lookback import LOOKBACKS
@@ -139,7 +139,7 @@ def run(arguments: argparse.Namespace) -> None:
     videos: Videos
     if arguments.data is None:
         videos = PlatformerVideos(size[0], returning=arguments.lookback is not None)
-        film = torch.from_numpy(record(1, STRIP_FRAMES, size=size[0], held_out=True)[0][0])
+        film = torch.from_numpy(record(1, FILM_FRAMES, size=size[0], held_out=True)[0][0])
     else:
         films = films_of(arguments, size, fit)
         videos, held_out = (CachedVideos(films, split) for split in SPLITS)
@@ -163,7 +163,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _film_of(films: CachedVideos) -> Tensor:
     """Some frames in a row for the preview."""
-    return films.batch(1, min(STRIP_FRAMES, films.longest), [0])[0]
+    return films.batch(1, min(FILM_FRAMES, films.longest), [0])[0]
 
 
 def _check_pairs(arguments):

@@ -15,7 +15,8 @@ from genie_mini.genie import Genie
 from genie_mini.rollout import Rollout
 
 PROMPT_FRAMES = 4  # before play begins: enough to see speed and acceleration
-STRIP_FRAMES = 8  # that are dreamt in a row of a strip
+FILM_FRAMES = 8  # that a strip is drawn from
+_DREAMT = 6  # frames of an action in a strip
 
 # Of a strip, pixels.
 _LEAST_TILE, _GAP, _MARGIN = 64, 2, 92
@@ -41,7 +42,7 @@ def play_actions(genie: Genie, prompts: Tensor, shown: Sequence[int]) -> Tensor:
     return torch.stack(played, dim=1)
 
 
-def draw_strip(genie: Genie, film: Tensor, learnt: Collection[str]) -> bytes:
+def draw_strip(genie: Genie, learnt: Collection[str], *, film: Tensor) -> bytes:
     """Show how far a training is.
 
     As soon as the dynamics model has begun to learn: a row for each action, with the last frame of
@@ -50,16 +51,17 @@ def draw_strip(genie: Genie, film: Tensor, learnt: Collection[str]) -> bytes:
     frame before and the action that it saw.
 
     Args:
-        genie: as it is now.
-        film: (T, height, width, 3) in [0, 1], T at least 2.
+        genie: as it is now, in evaluation mode.
         learnt: the names of its parts that have begun to learn.
+        film: (T, height, width, 3) in [0, 1], T at least 2, best `FILM_FRAMES`; of frames that it
+            is not trained on.
 
     Returns:
         A PNG.
     """
     if "dynamics" in learnt:
         prompt = film[None, :PROMPT_FRAMES]
-        played = play_actions(genie, prompt, range(1, STRIP_FRAMES + 1))[0]
+        played = play_actions(genie, prompt, range(1, _DREAMT + 1))[0]
         rows = {
             f"action {action}": torch.cat([prompt[0, -1:], frames])
             for action, frames in enumerate(played)

@@ -25,7 +25,8 @@ _NETWORKS = ("tokenizer", "latent action model", "dynamics model")  # in the ord
 # and steps before and after a restart, are among them nearly as often as in the training.
 _TRIAL = 1000
 _PLACES = (125, 375, 625, 875)
-_SECONDS = 2.0  # for each network, after a first round that does not count
+# At least so many rounds of them, and so many seconds, after a first round that does not count.
+_ROUNDS, _SECONDS = 3, 1.0
 
 
 def decide_steps(
@@ -116,7 +117,7 @@ def _time_step(genie, videos, config, phase: Phase, start: int) -> float:
         return time.monotonic() - began
 
     rounds: list[list[float]] = []
-    while len(rounds) < 2 or sum(map(sum, rounds[1:])) < _SECONDS:
+    while len(rounds) <= _ROUNDS or sum(map(sum, rounds[1:])) < _SECONDS:
         rounds.append([timed(start + place) for place in _PLACES])
     # In the first one memory is found, and where asked for the networks are translated. Of the
     # others the median: one step that had to wait for another program says nothing.

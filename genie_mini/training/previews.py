@@ -42,6 +42,7 @@ class Previews:
             return
         began = time.monotonic()
         with torch.compiler.set_stance("force_eager"), left_as_it_was(genie):
+            genie.eval()  # or the statistics that play normalises with would learn from it
             picture = self._draw(genie, learnt)
         write_atomic(self._path, picture)
         took = time.monotonic() - began

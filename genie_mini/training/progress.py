@@ -11,7 +11,7 @@ from genie_mini.training.config import TrainingConfig
 from genie_mini.training.phases import Phase
 from genie_mini.training.request import Request
 
-_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
+_FORMAT = "{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left{postfix}"
 # How much the pace of the last tenth of a second counts against the paces before it: clips are
 # shorter and longer, and the rest of the run should not be told by the last few of them.
 _SMOOTHING = 0.02

@@ -8,14 +8,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny import tiny_genie
 
 from genie_mini import cli
 from genie_mini.cli import main
+from genie_mini.data.cache import SPLITS, CachedVideos
+from genie_mini.data.sources import cached_films
+from genie_mini.evaluation.action_grid import draw_strip
 from genie_mini.files import WEIGHTS, to_uint8
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import saved_prompts
+from genie_mini.training import budget
 from genie_mini.training.config import LOOKBACK_TRAINING
+from genie_mini.world import record
 
 pytestmark = pytest.mark.usefixtures("small_training")
 
@@ -132,6 +138,70 @@ def test_more_steps_go_on_where_the_run_ended(trained, clips, wrong):
     assert main([*words, "5"]) == 0 and content(trained) == longer
 
 
+# minutes
+
+
+@pytest.fixture
+def quick_measurement(monkeypatch):
+    monkeypatch.setattr(budget, "_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("short_lookback", "quick_measurement")
+@pytest.mark.parametrize("lookback", [False, True], ids=["all networks", "lookback"])
+def test_minutes_are_measured_once(tmp_path, weights, monkeypatch, capsys, lookback):
+    out = tmp_path / "run"
+    words = ["train", "--out", str(out), "--minutes", "0.01"]
+    words += ["--lookback", "sparse", "--from", str(weights)] if lookback else []
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert "0.01 minutes are" in said and ("of the tokenizer" in said) != lookback
+    assert rows(out) and bool(rows(out, "tokenizer.csv")) != lookback
+    before = content(out)
+    monkeypatch.setattr(budget, "time_steps", lambda *_: pytest.fail("it was measured again"))
+    assert main(words) == 0 and content(out) == before
+
+
+@pytest.mark.usefixtures("quick_measurement")
+def test_fewer_minutes_are_refused_before_the_videos_are_read(tmp_path, clips, wrong, monkeypatch):
+    words = ["train", "--data", str(clips), "--out", str(tmp_path / "run"), "--minutes"]
+    assert main([*words, "0.02"]) == 0
+    monkeypatch.setattr(cli.train, "films_of", lambda *_: pytest.fail("it was read"))
+    assert "minutes 0.02, now 0.01 (more can be asked for, not less)" in wrong(*words, "0.01")
+
+
+# previews
+
+
+def test_the_preview_shows_what_actions_do_from_a_film_that_is_held_out(tmp_path, monkeypatch):
+    films, out, shown = tmp_path / "films", tmp_path / "run", []
+    films.mkdir()
+    for number in range(12):
+        save_clips(films / f"{number}.npy", 8, seed=number)
+
+    def draw(genie, learnt, *, film):
+        shown.append(film)
+        return draw_strip(genie, learnt, film=film)
+
+    monkeypatch.setattr(cli.train, "draw_strip", draw)
+    assert main(["train", "--data", str(films), "--steps", "1", "--out", str(out)]) == 0
+    with Image.open(out / "preview.png") as picture:
+        assert picture.height == 8 * 66, "a row for each action"
+    cache = cached_films(str(films), (32, 32), progress=False)
+    for split in SPLITS:
+        videos = CachedVideos(cache, split)
+        whole = [videos.clips(np.array([s.start]), s.frames)[0] for s in videos.stretches]
+        found = any(torch.equal(clip, shown[-1]) for clip in whole)
+        assert found == (split == "held out")
+
+
+def test_the_preview_of_the_platformer_is_of_a_level_that_is_held_out(tmp_path):
+    assert main(["train", "--steps", "1", "--out", str(tmp_path / "run")]) == 0
+    with Image.open(tmp_path / "run" / "preview.png") as picture:
+        first = np.asarray(picture)[:64:2, -7 * 66 : -6 * 66 - 2 : 2]
+    film = record(1, 8, size=32, held_out=True)[0][0]
+    assert (first == to_uint8(torch.from_numpy(film[3]))).all()
+
+
 # somebody's files
 
 
@@ -143,6 +213,7 @@ def test_more_steps_go_on_where_the_run_ended(trained, clips, wrong):
         "tokenizer.csv",
         "shared.json",
         "SHA256SUMS",
+        "preview.png",
         "dynamics.safetensors",
         "checkpoint.safetensors",
     ],
@@ -173,6 +244,8 @@ def test_options_that_would_be_ignored_are_refused(tmp_path, weights, wrong):
     assert "leave one of them out" in wrong(
         "train", "--lookback", "sparse", "--preset", "mini", "--out", out
     )
+    both = wrong("train", "--steps", "2", "--minutes", "2", "--out", out)
+    assert "--minutes" in both and "--steps" in both and "leave one of them out" in both
     assert not out.exists()
     nothing = wrong("train", "--lookback", "sparse", "--from", "", "--out", out)
     assert "must be a path, got ''" in nothing, "an empty name is not the name that was left out"

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from short_runs import Killed, Noise, kill, logs, same, weights
 
+from genie_mini.evaluation import action_grid
 from genie_mini.evaluation.action_grid import draw_strip
 from genie_mini.training import previews
 from genie_mini.training.previews import PREVIEW, Previews
@@ -23,6 +24,7 @@ ALL = LATENT | {"dynamics"}
 @pytest.fixture
 def after_every_step(monkeypatch):
     monkeypatch.setattr(previews, "_TRAINED_PER_PREVIEW", 0)
+    monkeypatch.setattr(action_grid, "_DREAMT", 1)
 
 
 class Painter:
@@ -49,7 +51,7 @@ def test_previews_change_nothing_of_a_run(trained):
 
 
 @pytest.mark.usefixtures("after_every_step")
-@pytest.mark.parametrize("at", [2, 5, 8])
+@pytest.mark.parametrize("at", [2, 7])
 def test_a_run_with_previews_that_is_stopped_goes_on_as_if_it_had_not_been(trained, make_genie, at):
     whole, one = trained("whole")
     with pytest.raises(Interrupted):

@@ -118,11 +118,7 @@ def train(
         legs = request.legs(genie, config)
         phases = [phase for leg in legs for phase in build_phases(genie, videos, leg)]
         _check_clips(videos, phases)
-        path = folder / CHECKPOINT
-        if not path.exists():
-            write_checkpoint(path, genie, None, 0, 0, request)
-        tensors, where = read_checkpoint(path)
-        current, step = _moment(where, phases, path)
+        tensors, current, step = _begin(genie, folder / CHECKPOINT, request, phases)
         previews = Previews(draw_preview, folder, config.preview_seconds)
         seconds = expected_seconds(request, legs, phases)
         with RunBar(seconds, current, step, progress) as bar:
@@ -152,14 +148,17 @@ def _compile(genie: Genie) -> None:
                 block.compile()
 
 
-def _moment(where, phases, path):
-    """The phase and the step that a checkpoint has come to."""
+def _begin(genie, path, request, phases):
+    """The tensors of the checkpoint, which is made if there is none, and its phase and step."""
+    if not path.exists():
+        write_checkpoint(path, genie, None, 0, 0, request)
+    tensors, where = read_checkpoint(path)
     current, step = where["phase"], where["step"]
     if not 0 <= current <= len(phases) or not (
         0 <= step <= (phases[current].steps if current < len(phases) else 0)
     ):
         raise GenieError(f"{path} is of no moment of this run: {where}; move it away")
-    return current, step
+    return tensors, current, step
 
 
 def _run_phases(run: Run, current: int, step: int, tensors: dict[str, Tensor]) -> None:

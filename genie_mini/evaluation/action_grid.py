@@ -33,9 +33,9 @@ def play_actions(genie: Genie, prompts: Tensor, shown: Sequence[int]) -> Tensor:
     Returns:
         (prompts, actions, shown, height, width, 3) in [0, 1], on the CPU.
     """
-    played = []
+    played, begun = [], Rollout(genie, prompts)
     for action in range(genie.config.dynamics.num_actions):
-        rollout = Rollout(genie, prompts)
+        rollout = begun.again(seed=0)
         chosen = torch.full((len(prompts),), action)
         frames = [rollout.step(chosen).cpu() for _ in range(max(shown))]
         played.append(torch.stack([frames[number - 1] for number in shown], dim=1))

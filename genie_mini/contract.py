@@ -247,13 +247,21 @@ def check_config(config: Any, **limits: tuple[float, float]) -> None:
         object.__setattr__(config, field.name, checked)  # it is frozen for everyone else
 
 
+def _told(kind: Any) -> str:
+    """What a tuple of this kind is called in an error."""
+    kinds = get_args(kind)
+    return f"a list, each {_told(kinds[0])}" if kinds[-1] is Ellipsis else f"{len(kinds)} numbers"
+
+
 def _check_field(name: str, value: Any, kind: Any, limits: Any) -> Any:
     if get_origin(kind) is UnionType:  # something, or None
         return None if value is None else _check_field(name, value, get_args(kind)[0], limits)
     if get_origin(kind) is tuple:
         kinds = get_args(kind)
+        if kinds[-1] is Ellipsis and isinstance(value, tuple | list):  # as many as there are
+            kinds = kinds[:1] * len(value)
         if not isinstance(value, tuple | list) or len(value) != len(kinds):
-            raise GenieError(f"{name} must be {len(kinds)} numbers, got {shown(value)}")
+            raise GenieError(f"{name} must be {_told(kind)}, got {shown(value)}")
         return tuple(_check_field(name, *pair, limits) for pair in zip(value, kinds, strict=True))
     if kind is int:
         return check_integer(name, value, *limits)

@@ -2,6 +2,7 @@
 with, and what its decoder draws the next one from.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# How far things are taken to move between two frames, in 32nds of the picture's side: along the
-# rows or the columns.
-REACHES = (0, -6, -4, -2, -1, 1, 2, 4, 6)
+# Displacements are given in these parts of the picture's sides.
+PARTS_OF_A_SIDE = 32
 
 
-def displacements_for(image_size: tuple[int, int]) -> list[tuple[int, int]]:
-    """How far things are taken to move between two frames of (height, width) pixels: (rows,
-    columns) in pixels; none at all comes first.
+def square_neighborhood(*reaches: int) -> tuple[tuple[int, int], ...]:
+    """No displacement, and from near to far those to the eight neighbours of a place at each of
+    these distances: (rows, columns), as many as `1 + 8 * len(reaches)`.
+    """
+    steps = [
+        (down * reach, right * reach)
+        for reach in reaches
+        for down in (-1, 0, 1)
+        for right in (-1, 0, 1)
+    ]
+    return ((0, 0), *(step for step in steps if any(step)))
+
+
+def in_pixels(
+    neighborhood: Sequence[tuple[int, int]], image_size: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Displacements in 32nds of the picture's sides, (rows, columns), in pixels of a picture of
+    (height, width); in a small one several are the same, and it has them once.
     """
     height, width = image_size
-    steps = [(round(reach * height / 32), 0) for reach in REACHES]
-    steps += [(0, round(reach * width / 32)) for reach in REACHES]
-    return list(dict.fromkeys(steps))
+    return list(
+        dict.fromkeys(
+            (round(down * height / PARTS_OF_A_SIDE), round(right * width / PARTS_OF_A_SIDE))
+            for down, right in neighborhood
+        )
+    )
 
 
 def _padded(frames: Tensor, displacements: list[tuple[int, int]]) -> tuple[Tensor, list[Any]]:

@@ -14,10 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.contract import check_config, check_frames, check_indices, check_number
+from genie_mini.contract import check_config, check_frames, check_indices, check_number, shown
 from genie_mini.device import float32_weights, in_float32
 from genie_mini.errors import GenieError
-from genie_mini.models.displacements import displaced, displacements_for, matching_costs
+from genie_mini.models.displacements import (
+    displaced,
+    in_pixels,
+    matching_costs,
+    square_neighborhood,
+)
 from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
@@ -40,6 +45,9 @@ class LatentActionConfig:
         still_energies: mean squared change of a frame, in squared pixel units, below which a
             transition counts less; at the start, and at the end, when small changes are to be told
             apart too.
+        neighborhood: how far things are taken to move between two frames, (rows, columns) in 32nds
+            of the picture's sides; no displacement comes first. The encoder compares a frame with
+            copies of the last one moved like this, and the decoder mixes such copies.
     """
 
     image_size: tuple[int, int]
@@ -53,6 +61,8 @@ class LatentActionConfig:
     batch_entropy_weight: float = 0.1
     sample_entropy_weight: float = 0.1
     still_energies: tuple[float, float] = (1e-3, 2e-4)
+    # all ways alike, and finer where it is near: of no game in particular
+    neighborhood: tuple[tuple[int, int], ...] = square_neighborhood(1, 2, 4, 8)
 
     def __post_init__(self) -> None:
         check_config(
@@ -65,7 +75,12 @@ class LatentActionConfig:
             batch_entropy_weight=(0, 1e6),
             sample_entropy_weight=(0, 1e6),
             still_energies=(1e-12, 1e6),
+            neighborhood=(-32, 32),
         )
+        if self.neighborhood[:1] != ((0, 0),):
+            raise GenieError(
+                f"neighborhood begins with no displacement, (0, 0), got {shown(self.neighborhood)}"
+            )
         check_grid(self.image_size, self.patch_size)
         if self.patch_size % 2:
             raise GenieError(f"patch_size must be even, as the stem halves, got {self.patch_size}")
@@ -77,8 +92,8 @@ class LatentActionConfig:
 
     @property
     def displacements(self) -> list[tuple[int, int]]:
-        """`displacements_for` its pictures."""
-        return displacements_for(self.image_size)
+        """The neighborhood in pixels of its pictures, (rows, columns) each; each once."""
+        return in_pixels(self.neighborhood, self.image_size)
 
 
 class LatentActionModel(nn.Module):

@@ -327,6 +327,12 @@ def config_doors(config: GenieConfig) -> dict[str, Door]:
             lambda sizes: replace(config.latent_action, image_size=sizes[0], patch_size=sizes[1]),
             st.sampled_from([((30, 32), 8), ((32, 30), 4), ((33, 33), 3), ((32, 32), 1)]),
         ),
+        "LatentActionConfig.neighborhood, no such displacements": Door(
+            lambda steps: replace(config.latent_action, neighborhood=steps),
+            st.sampled_from(
+                [(), ((1, 0),), ((0, 0), (0, 33)), ((0, 0), (1, 2, 3)), ((0, 0), 1), "zero"]
+            ),
+        ),
         "TokenizerConfig, what does not divide": Door(
             lambda sizes: replace(config.tokenizer, image_size=sizes[0], patch_size=sizes[1]),
             st.sampled_from([((30, 32), 8), ((32, 30), 4), ((4096, 4096), 1), ((4, 4), 8)]),

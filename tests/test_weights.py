@@ -31,6 +31,11 @@ def test_they_are_under_20_megabytes():
     assert sum((MINI / f"{part}.safetensors").stat().st_size for part in PARTS) < 20e6
 
 
+def test_their_configuration_names_the_displacements_that_they_were_trained_with():
+    config = json.loads((MINI / "config.json").read_text())["latent_action"]
+    assert [0, 6] in config["neighborhood"] and [8, 8] not in config["neighborhood"]
+
+
 def test_the_card_names_the_files_by_their_hashes():
     card = (MINI / "MODEL_CARD.md").read_text()
     hashes = dict(re.findall(r"\| `(\S+)` \| `([0-9a-f]{64})` \|", card))

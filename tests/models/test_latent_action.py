@@ -1,11 +1,18 @@
 """The latent action model: what it may see, what teaches it, and its errors."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 import torch
 
-from genie_mini.models.displacements import displaced, matching_costs
+from genie_mini.models.displacements import (
+    displaced,
+    in_pixels,
+    matching_costs,
+    square_neighborhood,
+)
+from genie_mini.models.latent_action import LatentActionModel
 from genie_mini.presets import PRESETS
 
 
@@ -126,10 +133,32 @@ def test_displacements_grow_with_the_picture(preset):
         and len(set(config.displacements)) == len(config.displacements) > 10
     )
     height, width = config.image_size
-    assert (0, round(width / 8)) in config.displacements and (
-        -round(height * 6 / 32),
-        0,
-    ) in config.displacements
+    assert (0, round(width / 8)) in config.displacements
+    assert (-round(height / 4), -round(width / 4)) in config.displacements
+
+
+@pytest.mark.parametrize("preset", ["pocket", "mini", "coinrun", "paper"])
+def test_a_new_model_expects_no_direction_more_than_another(preset):
+    steps = set(PRESETS[preset]().latent_action.neighborhood)
+    assert steps == {(-down, right) for down, right in steps}
+    assert steps == {(right, down) for down, right in steps}
+
+
+def test_displacements_that_a_small_picture_cannot_tell_apart_are_one():
+    assert in_pixels(square_neighborhood(1, 2), (16, 16)) == in_pixels(
+        square_neighborhood(2), (16, 16)
+    )
+
+
+def test_the_networks_are_built_for_the_displacements_that_a_configuration_names(make_genie, clips):
+    config = make_genie().config.latent_action
+    moving_right = replace(config, neighborhood=((0, 0), (0, 4)))
+    assert moving_right.displacements == [(0, 0), (0, 2)]
+    model = LatentActionModel(moving_right)
+    with torch.no_grad():  # all of every patch comes from the copy that moved
+        model.to_displacement.bias.copy_(torch.tensor([0.0, 100.0]))
+    drawn = model.predict(clips, torch.zeros(2, 5, dtype=torch.int64))
+    assert torch.allclose(drawn, displaced(clips, [(0, 2)])[..., 0, :], atol=1e-6)
 
 
 def test_every_parameter_gets_a_gradient(model, make_clips):

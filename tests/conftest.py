@@ -43,7 +43,7 @@ def pytest_configure(config):
         config.pluginmanager.register(notebook_numbers)
 
 
-def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1):
+def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1, neighborhood=None):
     stack = STTransformerConfig(num_blocks=num_blocks, width=16, num_heads=2)
     grid = (size // patch_size, size // patch_size)
     return GenieConfig(
@@ -57,6 +57,7 @@ def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1):
             stack,
             stem_channels=4,
             quantizer=QuantizerConfig(8, code_width=8),
+            neighborhood=neighborhood,
         ),
         DynamicsConfig(grid, num_codes, stack, context=context),
     )

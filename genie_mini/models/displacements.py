@@ -14,19 +14,6 @@ from torch import Tensor
 PARTS_OF_A_SIDE = 32
 
 
-def square_neighborhood(*reaches: int) -> tuple[tuple[int, int], ...]:
-    """No displacement, and from near to far those to the eight neighbours of a place at each of
-    these distances: (rows, columns), as many as `1 + 8 * len(reaches)`.
-    """
-    steps = [
-        (down * reach, right * reach)
-        for reach in reaches
-        for down in (-1, 0, 1)
-        for right in (-1, 0, 1)
-    ]
-    return ((0, 0), *(step for step in steps if any(step)))
-
-
 def in_pixels(
     neighborhood: Sequence[tuple[int, int]], image_size: tuple[int, int]
 ) -> list[tuple[int, int]]:

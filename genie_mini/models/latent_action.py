@@ -17,12 +17,8 @@ from torch import Tensor, nn
 from genie_mini.contract import check_config, check_frames, check_indices, check_number, shown
 from genie_mini.device import float32_weights, in_float32
 from genie_mini.errors import GenieError
-from genie_mini.models.displacements import (
-    displaced,
-    in_pixels,
-    matching_costs,
-    square_neighborhood,
-)
+from genie_mini.models.displacements import displaced, in_pixels, matching_costs
+from genie_mini.models.matching import KernelWarp, Matching
 from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
@@ -45,9 +41,12 @@ class LatentActionConfig:
         still_energies: mean squared change of a frame, in squared pixel units, below which a
             transition counts less; at the start, and at the end, when small changes are to be told
             apart too.
-        neighborhood: how far things are taken to move between two frames, (rows, columns) in 32nds
-            of the picture's sides; no displacement comes first. The encoder compares a frame with
-            copies of the last one moved like this, and the decoder mixes such copies.
+        neighborhood: None, or the displacements of a game that one knows, (rows, columns) in 32nds
+            of the picture's sides, no displacement first: the encoder compares a frame with copies
+            of the last one moved like this, and the decoder mixes such copies. With None nothing is
+            known: the encoder compares in all directions (`Matching`), the decoder moves by kernels
+            that it learns (`KernelWarp`) and sees how things moved up to now, so that a code need
+            not say it.
     """
 
     image_size: tuple[int, int]
@@ -61,8 +60,7 @@ class LatentActionConfig:
     batch_entropy_weight: float = 0.1
     sample_entropy_weight: float = 0.1
     still_energies: tuple[float, float] = (1e-3, 2e-4)
-    # all ways alike, and finer where it is near: of no game in particular
-    neighborhood: tuple[tuple[int, int], ...] = square_neighborhood(1, 2, 4, 8)
+    neighborhood: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         check_config(
@@ -77,7 +75,7 @@ class LatentActionConfig:
             still_energies=(1e-12, 1e6),
             neighborhood=(-32, 32),
         )
-        if self.neighborhood[:1] != ((0, 0),):
+        if self.neighborhood is not None and self.neighborhood[:1] != ((0, 0),):
             raise GenieError(
                 f"neighborhood begins with no displacement, (0, 0), got {shown(self.neighborhood)}"
             )
@@ -92,8 +90,10 @@ class LatentActionConfig:
 
     @property
     def displacements(self) -> list[tuple[int, int]]:
-        """The neighborhood in pixels of its pictures, (rows, columns) each; each once."""
-        return in_pixels(self.neighborhood, self.image_size)
+        """The neighborhood in pixels of its pictures, (rows, columns) each, each once; without one
+        none.
+        """
+        return in_pixels(self.neighborhood or (), self.image_size)
 
 
 class LatentActionModel(nn.Module):
@@ -115,7 +115,14 @@ class LatentActionModel(nn.Module):
             nn.GELU(),
             nn.MaxPool2d(config.patch_size // 2),
         )
-        self.embed_motion = nn.Linear(channels, encoder.width)
+        self.matching = self.warp = self.embed_past = None
+        num_motion = channels  # features of a patch that show how it moved
+        if config.neighborhood is None:
+            num_motion = 2 * channels
+            self.matching = Matching(config.image_size, config.grid, channels)
+            self.embed_past = nn.Linear(num_motion, decoder.width)
+            self.warp = KernelWarp(decoder.width, config.image_size, config.patch_size)
+        self.embed_motion = nn.Linear(num_motion, encoder.width)
         self.encoder_position = nn.Parameter(0.02 * torch.randn(num_patches, encoder.width))
         self.encoder = STTransformer(encoder, config.grid)
         self.to_code = nn.Linear(encoder.width, config.quantizer.code_width)
@@ -129,50 +136,70 @@ class LatentActionModel(nn.Module):
         self.from_code = nn.Linear(config.quantizer.code_width, decoder.width)
         self.decoder = STTransformer(decoder, config.grid)
         self.to_change = nn.Linear(decoder.width, config.patch_size**2 * 3)
-        self.to_displacement = nn.Linear(decoder.width, len(config.displacements))
-        for last in (
-            self.to_change,
-            self.to_displacement,
-        ):  # the first guess is that nothing moves and nothing changes
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-        self.to_displacement.bias.data[0] = 3.0
+        # the first guess is that nothing moves and nothing changes
+        nn.init.zeros_(self.to_change.weight)
+        nn.init.zeros_(self.to_change.bias)
+        if config.neighborhood is not None:
+            self.to_displacement = nn.Linear(decoder.width, len(config.displacements))
+            nn.init.zeros_(self.to_displacement.weight)
+            nn.init.zeros_(self.to_displacement.bias)
+            self.to_displacement.bias.data[0] = 3.0
 
     def _check(self, frames: Tensor) -> Tensor:
         """Clips on this device; an action lies between two frames."""
         device = self.encoder_position.device
         return check_frames(frames, self.config.image_size, device, fewest=2)
 
-    def encode_continuous(self, frames: Tensor) -> Tensor:
-        """What happened before each frame but the first, unquantised: (batch, T - 1,
-        code_width).
+    def motion(self, frames: Tensor) -> Tensor:
+        """How each patch came from the frame before, which none of the later frames changes:
+        (batch, T, patches, features).
         """
         batch, time = frames.shape[:2]
         before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
-        # block matching, as in optical flow
-        costs = matching_costs(frames, before, self.config.displacements)
-        inputs = torch.cat([2 * frames - 1, 2 * (frames - before), costs], dim=-1)
-        pixels = inputs.flatten(0, 1).permute(0, 3, 1, 2)
+        inputs = [2 * frames - 1, 2 * (frames - before)]
+        if self.config.neighborhood is not None:  # block matching, as in optical flow
+            inputs.append(matching_costs(frames, before, self.config.displacements))
+        pixels = torch.cat(inputs, dim=-1).flatten(0, 1).permute(0, 3, 1, 2)
         features = self.stem(pixels.contiguous(memory_format=torch.channels_last))
-        features = features.flatten(2).transpose(1, 2).unflatten(0, (batch, time))
-        x, _ = self.encoder(self.embed_motion(features) + self.encoder_position)
+        if self.matching is not None:
+            matched = self.matching(frames.flatten(0, 1), before.flatten(0, 1))
+            features = torch.cat([features, matched], dim=1)
+        return features.flatten(2).transpose(1, 2).unflatten(0, (batch, time))
+
+    def encode_continuous(self, frames: Tensor, motion: Tensor | None = None) -> Tensor:
+        """What happened before each frame but the first, unquantised: (batch, T - 1, code_width).
+        `motion` is that of the frames, if it is known already.
+        """
+        motion = self.motion(frames) if motion is None else motion
+        x, _ = self.encoder(self.embed_motion(motion) + self.encoder_position)
         # The largest response over the patches: one moving figure must not be averaged away by a
         # still scene.
         vectors = self.to_code(x.amax(dim=2))[:, 1:].float()
         return self.code_norm(vectors.flatten(0, 1)).view_as(vectors)
 
-    def decode(self, frames: Tensor, codes: Tensor) -> Tensor:
+    def decode(self, frames: Tensor, codes: Tensor, motion: Tensor | None = None) -> Tensor:
         """Predict the frame after each of frames (batch, T, ...) given the action taken there
-        (batch, T, code_width).
+        (batch, T, code_width). `motion` is that of the frames, if it is known already.
         """
         x = self.embed_frame(2 * unfold(frames, self.config.patch_size) - 1) + self.decoder_position
+        if self.embed_past is not None:
+            x = x + self.embed_past(self.motion(frames) if motion is None else motion)
         x, _ = self.decoder(x + self.from_code(codes)[:, :, None])
+        return self.move(x, frames) + fold(
+            self.to_change(x).float(), self.config.patch_size, self.config.grid
+        )
+
+    def move(self, x: Tensor, frames: Tensor) -> Tensor:
+        """Move the frames' patches, or mix displaced copies of them, as their features x (batch, T,
+        patches, width) say: (batch, T, ...).
+        """
         size, grid = self.config.patch_size, self.config.grid
-        # Each patch is a mixture of the picture's displaced copies, plus a change of colours.
+        if self.warp is not None:
+            moved = self.warp(x.flatten(0, 1), frames.flatten(0, 1))
+            return fold(moved.unflatten(0, frames.shape[:2]), size, grid)
         shares = self.to_displacement(x).float().softmax(-1).unflatten(2, grid)
         shares = shares.repeat_interleave(size, dim=2).repeat_interleave(size, dim=3)
-        moved = (displaced(frames, self.config.displacements) * shares[..., None]).sum(-2)
-        return moved + fold(self.to_change(x).float(), size, grid)
+        return (displaced(frames, self.config.displacements) * shares[..., None]).sum(-2)
 
     @torch.no_grad()
     def infer(self, frames: Tensor) -> Tensor:
@@ -239,12 +266,13 @@ class LatentActionModel(nn.Module):
         softness = max(0.0, 1 - progress / config.soft_share)
         hardness = max(0.0, (progress - config.soft_share) / (1 - config.soft_share))
         first, last = config.temperatures
-        continuous = self.encode_continuous(frames)
+        motion = self.motion(frames)
+        continuous = self.encode_continuous(frames, motion)
         shares = self.quantizer.assign(continuous, last * (first / last) ** softness)
         actions = shares.argmax(dim=-1)
         chosen = F.one_hot(actions, shares.shape[-1]) if softness == 0 else shares
         codes = self.quantizer.mix(shares + (chosen - shares).detach())
-        predicted = self.decode(frames[:, :-1], codes)
+        predicted = self.decode(frames[:, :-1], codes, motion[:, :-1])
         error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
         energy = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))
         busy, quiet = config.still_energies

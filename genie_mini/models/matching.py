@@ -54,7 +54,7 @@ class Matching(nn.Module):
         displacements, 2 * rows, 2 * columns). Displacements are the square's, row by row; with the
         first the picture moves RADIUS cells down and RADIUS to the right.
         """
-        now, last = (x.permute(0, 3, 1, 2) for x in (frames, before))
+        now, last = (x.permute(0, 3, 1, 2).contiguous() for x in (frames, before))
         now, last = (F.avg_pool2d(x, self.cell_size, ceil_mode=True) for x in (now, last))
         places, costs = (2 * self.grid[0], 2 * self.grid[1]), []
         for scale in range(SCALES):
@@ -64,8 +64,13 @@ class Matching(nn.Module):
             around = F.pad(last, (RADIUS,) * 4, mode="replicate")
             # (n, 3, displacements down, to the right, height, width), without a copy
             around = around.unfold(2, height, 1).unfold(3, width, 1)
-            misfits = (now[:, :, None, None] - around).square().mean(dim=1).flatten(1, 2)
-            blocks = F.avg_pool2d(misfits, 3, 1, 1, count_include_pad=False)
+            # a colour at a time, which is twice as fast
+            misfits, *others = (
+                (now[:, colour, None, None] - around[:, colour]).square_() for colour in range(3)
+            )
+            for other in others:
+                misfits += other
+            blocks = F.avg_pool2d(misfits.flatten(1, 2) / 3, 3, 1, 1, count_include_pad=False)
             costs.append(F.adaptive_avg_pool2d(blocks, places))
         return torch.stack(costs, dim=1)
 

@@ -289,6 +289,8 @@ def config_doors(config: GenieConfig) -> dict[str, Door]:
             elif isinstance(good, tuple):
                 one = no_numbers(0, 1e6)
                 values = st.one_of(STRANGERS, NO_NUMBERS, st.tuples(one, one), st.tuples(one))
+            elif field.name == "neighborhood":
+                values = st.one_of(STRANGERS, NO_NUMBERS).filter(lambda value: value is not None)
             elif field.name == "head_width":
                 values = no_integers(4, 1024).filter(lambda value: value is not None)
             elif isinstance(good, str):

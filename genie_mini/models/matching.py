@@ -66,7 +66,7 @@ class Matching(nn.Module):
             around = around.unfold(2, height, 1).unfold(3, width, 1)
             # a colour at a time, which is twice as fast
             misfits, *others = (
-                (now[:, colour, None, None] - around[:, colour]).square_() for colour in range(3)
+                (now[:, color, None, None] - around[:, color]).square_() for color in range(3)
             )
             for other in others:
                 misfits += other

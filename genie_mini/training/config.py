@@ -20,9 +20,9 @@ class Shares:
     1. One of 0 learns nothing.
     """
 
-    tokenizer: float = 0.25
-    latent_actions: float = 0.35
-    dynamics: float = 0.40
+    tokenizer: float = 0.30
+    latent_actions: float = 0.25
+    dynamics: float = 0.45
 
     def __post_init__(self) -> None:
         shares = [getattr(self, field.name) for field in fields(self)]

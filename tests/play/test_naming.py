@@ -19,7 +19,7 @@ from genie_mini.play.server import PlayServer
 ATTACK = "<img src=x onerror=a()>"
 SHIPPED = "these buttons keep their names: the weights ship with the package"
 
-wait = partial(driving.wait, seconds=10)
+wait = partial(driving.wait, seconds=30)
 
 
 @pytest.fixture

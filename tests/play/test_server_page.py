@@ -35,7 +35,7 @@ null;
 """
 
 
-wait, press = partial(driving.wait, seconds=5), partial(driving.press, seconds=5)
+wait, press = partial(driving.wait, seconds=30), partial(driving.press, seconds=30)
 
 
 @pytest.fixture

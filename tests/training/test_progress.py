@@ -1,6 +1,7 @@
 """One bar for all phases of a run, with the time that is left of all of them."""
 
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ import tqdm.std
 from short_runs import CONFIG, Noise
 
 from genie_mini.training import trainer
+from genie_mini.training.config import Shares
 from genie_mini.training.phases import build_phases
 from genie_mini.training.progress import RunBar, expected_seconds
 from genie_mini.training.request import Request
@@ -54,8 +56,8 @@ def test_a_run_that_goes_on_begins_its_bar_where_it_stopped(clock, capsys):
         assert seconds_left(capsys.readouterr().err) == pytest.approx(75, rel=0.05)
 
 
-def expected(genie, request):
-    legs = request.legs(genie, CONFIG)
+def expected(genie, request, config=CONFIG):
+    legs = request.legs(genie, config)
     phases = [phase for leg in legs for phase in build_phases(genie, Noise(), leg)]
     seconds = expected_seconds(request, legs, phases)
     assert [len(each) for each in seconds] == [phase.steps for phase in phases]
@@ -63,8 +65,9 @@ def expected(genie, request):
 
 
 def test_minutes_are_expected_to_be_spent_as_they_were_shared_out(genie):
-    request = Request.of(genie, CONFIG, None, "", 10.0).decided((100, 50, 50, 30))
-    tokenizer, world = expected(genie, request)
+    config = replace(CONFIG, shares=Shares(0.25, 0.35, 0.4))
+    request = Request.of(genie, config, None, "", 10.0).decided((100, 50, 50, 30))
+    tokenizer, world = expected(genie, request, config)
     assert tokenizer == pytest.approx(600 * 0.25 / 100)
     assert world[:50] == pytest.approx(600 * 0.35 / 50)
     assert world[50:] == pytest.approx(600 * 0.4 / 30)

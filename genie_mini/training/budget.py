@@ -13,12 +13,12 @@ import torch
 from tqdm.auto import tqdm
 
 from genie_mini.data.videos import Videos
-from genie_mini.device import choose_precision, computing_in
+from genie_mini.device import choose_precision
 from genie_mini.genie import Genie
 from genie_mini.training.config import MOST, TrainingConfig
 from genie_mini.training.phases import Phase, build_phases
 from genie_mini.training.request import Request
-from genie_mini.training.step import descend, left_as_it_was, make_optimizer, repeatable
+from genie_mini.training.step import left_as_it_was, make_optimizer, repeatable, take_step
 
 _NETWORKS = ("tokenizer", "latent action model", "dynamics model")  # in the order of the shares
 # The timed steps lie evenly in a schedule of so many of each network: short clips and long ones,
@@ -108,10 +108,7 @@ def _time_step(genie, videos, config, phase: Phase, start: int) -> float:
     def timed(step):
         began = time.monotonic()
         frames = videos.batch(*phase.clips(step), [config.seed, step]).to(genie.device)
-        with computing_in(precision, genie.device):
-            losses, _, after_step = phase.losses(frames, step)
-        descend(sum(losses[1:], losses[0]), optimizer, phase, step, config)
-        after_step()
+        take_step(phase, step, frames, optimizer, precision, config)
         if genie.device.type != "cpu":  # it has only been told what to do
             torch.accelerator.synchronize(genie.device)
         return time.monotonic() - began

@@ -1,18 +1,21 @@
 """What a step of the optimizer is, and in which states of torch and of the networks it is taken."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
+from genie_mini.device import computing_in
+from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.training.config import TrainingConfig
 from genie_mini.training.phases import Phase
 
 
 def make_optimizer(phase: Phase, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW for the networks of a phase; `descend` sets its rates."""
+    """AdamW for the networks of a phase; `take_step` sets its rates."""
     return torch.optim.AdamW(
         [{"params": list(part.module.parameters())} for part in phase.parts],
         lr=0.0,
@@ -21,20 +24,36 @@ def make_optimizer(phase: Phase, config: TrainingConfig) -> torch.optim.Optimize
     )
 
 
-def descend(
-    loss: Tensor,
-    optimizer: torch.optim.Optimizer,
+def take_step(
     phase: Phase,
     step: int,
+    frames: Tensor,
+    optimizer: torch.optim.Optimizer,
+    precision: torch.dtype,
     config: TrainingConfig,
-) -> None:
-    """One step of the optimizer, each network at its own rate."""
+) -> dict[str, float]:
+    """Learn from some clips, each network of the phase at its own rate; returns what is logged.
+
+    Raises:
+        GenieError: the loss is no number any more.
+    """
+    with computing_in(precision, frames.device):
+        losses, metrics, after_step = phase.losses(frames, step)
+    loss = sum(losses[1:], losses[0])
+    metrics = {"loss": loss.item(), **metrics}
+    if not math.isfinite(metrics["loss"]):
+        raise GenieError(
+            f"at step {step + 1} of {phase.name} the loss is {metrics['loss']}: the run cannot go "
+            "on with these clips and learning rates"
+        )
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
         group["lr"] = part.lr_at(step, config.warmup_steps)
         nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
     optimizer.step()
+    after_step()
+    return metrics
 
 
 @contextmanager

@@ -6,7 +6,6 @@ step's number alone. So a run that was stopped goes on exactly as if it had not 
 seed gives the same losses on a CPU.
 """
 
-import math
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from genie_mini.contract import check_number
 from genie_mini.data.videos import Source, Videos
-from genie_mini.device import choose_precision, computing_in
+from genie_mini.device import choose_precision
 from genie_mini.errors import GenieError
 from genie_mini.files import PARTS
 from genie_mini.genie import Genie
@@ -32,7 +31,7 @@ from genie_mini.training.phases import Phase, build_phases
 from genie_mini.training.previews import DrawPreview, Previews
 from genie_mini.training.progress import RunBar, expected_seconds
 from genie_mini.training.request import Request
-from genie_mini.training.step import descend, make_optimizer, repeatable
+from genie_mini.training.step import make_optimizer, repeatable, take_step
 
 
 class Interrupted(Exception):
@@ -219,13 +218,7 @@ def run_phase(
         for step in bar:
             frames = videos.batch(*phase.clips(step), [config.seed, index, step]).to(genie.device)
             torch.manual_seed(hash((config.seed, index, step)) % 2**63)
-            with computing_in(precision, genie.device):
-                losses, metrics, after_step = phase.losses(frames, step)
-            loss = sum(losses[1:], losses[0])
-            metrics = {"loss": loss.item(), **metrics}
-            _check_finite(metrics["loss"], step, phase)
-            descend(loss, optimizer, phase, step, config)
-            after_step()
+            metrics = take_step(phase, step, frames, optimizer, precision, config)
             write_row(file, logged + step, metrics, time.monotonic() - began)
             run.bar.show(metrics)
             if run.previews.due:
@@ -239,11 +232,3 @@ def run_phase(
                     f"stopped after step {step + 1} of {phase.name}; run the same command again "
                     "to go on"
                 )
-
-
-def _check_finite(loss, step, phase):
-    if not math.isfinite(loss):
-        raise GenieError(
-            f"at step {step + 1} of {phase.name} the loss is {loss}: the run cannot go on with "
-            "these clips and learning rates"
-        )

@@ -52,20 +52,17 @@ def open_page(browser):
 
 
 @pytest.fixture(scope="session")
-def serve_export(serve, tmp_path_factory):
-    """Serve a page that plays the export in "fp32", "fp16" or "int8"; returns its address."""
+def exported_page(serve, tmp_path_factory):
+    """Serve a page that plays the export in float32; returns its address."""
     from genie_player import export_folder, place_scripts
 
-    def start(variant):
-        folder = tmp_path_factory.mktemp("site")
-        files = player_files(export_folder(), variant, find_onnxruntime_web())
-        place_scripts(files, folder / FILES.strip("/"))
-        player = page_player(
-            player_options(Genie.from_pretrained("mini")), torch.zeros(1, 64, 64, 3), alt=""
-        ).data
-        page = '<!doctype html><html data-content_root="./">'
-        page += f'{player}<script type="module">{MODULE}</script></html>'
-        (folder / "index.html").write_text(page, encoding="utf-8")
-        return serve(folder) + "/index.html"
-
-    return start
+    folder = tmp_path_factory.mktemp("site")
+    files = player_files(export_folder(), "fp32", find_onnxruntime_web())
+    place_scripts(files, folder / FILES.strip("/"))
+    player = page_player(
+        player_options(Genie.from_pretrained("mini")), torch.zeros(1, 64, 64, 3), alt=""
+    ).data
+    page = '<!doctype html><html data-content_root="./">'
+    page += f'{player}<script type="module">{MODULE}</script></html>'
+    (folder / "index.html").write_text(page, encoding="utf-8")
+    return serve(folder) + "/index.html"

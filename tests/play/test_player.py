@@ -243,11 +243,11 @@ def test_a_sketch_can_be_painted_by_keyboard_and_played(open_page, http_address)
 # ---- the same world as PyTorch's ----
 
 
-def test_frames_of_the_same_seed_are_pytorchs(open_page, serve_export):
+def test_frames_of_the_same_seed_are_pytorchs(open_page, exported_page):
     """Past the end of the window. Token for token: a difference of logits near 1e-5 must not tip a
     draw.
     """
-    page = open_page(serve_export("fp32"))
+    page = open_page(exported_page)
     start(page)
     for min_p, length in ((0, 32), (0.1, 8)):
         compare_with_pytorch(page, [step % 8 for step in range(length)], min_p)

@@ -2,14 +2,18 @@
 then compares.
 """
 
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from sphinx.config import Config
+from sphinx.directives.code import LiteralInclude, LiteralIncludeReader
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 NOTEBOOKS = sorted(path for path in BOOK.rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 FORBIDDEN_TAGS = {"raises-exception", "skip-execution", "nbval-skip", "nbval-raises-exception"}
+EXCERPT = re.compile(r"```\{literalinclude\} (\S+)\n(.*?)```", re.DOTALL)
 
 
 def problems(notebook):
@@ -75,3 +79,26 @@ def _notebook(**changes):
 def test_the_check_sees_a_planted_mistake(changes):
     assert not problems(_notebook())
     assert problems(_notebook(**changes))
+
+
+def excerpt(path, lines):
+    """The code that a page shows for one of its `literalinclude`, as the build reads it."""
+    given = dict(re.findall(r"^:([\w-]+): *(.*)$", lines, re.MULTILINE))
+    options = {name: LiteralInclude.option_spec[name](text or None) for name, text in given.items()}
+    return LiteralIncludeReader(str(path), options, Config()).read()[0]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_the_code_a_page_shows_is_in_the_package(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        for name, lines in EXCERPT.findall(cell.source):
+            assert excerpt(path.parent / name, lines).strip(), (name, lines)
+
+
+def test_a_renamed_line_is_missed(tmp_path):
+    (tmp_path / "code.py").write_text("def add(a, b):\n    return a + b\n")
+    path = tmp_path / "code.py"
+    assert excerpt(path, ":pyobject: add\n:start-at: return\n:dedent:\n") == "return a + b\n"
+    for lines in (":pyobject: plus\n", ":pyobject: add\n:end-at: yield\n"):
+        with pytest.raises(ValueError, match="not found"):
+            excerpt(path, lines)

@@ -18,10 +18,10 @@ from notebook_pictures import align_pictures
 
 os.environ["GENIE_PAGE"] = "1"  # the notebooks print what the pages show; see chapters/show.py
 
-# What may differ a little, and how that is told.
+# What may differ a little, and how the largest difference is told.
 WHAT = {
-    "numbers": "print other numbers than the committed ones, by at most {:g} units in the last place",
-    "pictures": "draw other pictures than the committed ones, by at most {:.2g} of 255 on average",
+    "numbers": "print other numbers than the committed ones, by {:g} units in the last place",
+    "pictures": "draw other pictures than the committed ones, by {:.2g} of 255 on average",
 }
 
 # A sign belongs to its number unless a digit or letter stands before it: "16-20" holds no negative

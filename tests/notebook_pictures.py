@@ -43,16 +43,18 @@ def align_pictures(reference: str, fresh: str) -> tuple[str, str, list[float]]:
     """
     olds, found = iter(EMBEDDED.findall(reference)), []
 
-    def name(match):
-        return f"picture {hashlib.sha256(match[1].encode()).hexdigest()[:12]}"
+    def name(picture):
+        # The letter before it keeps the digits from being taken for a number.
+        return f"picture-x{hashlib.sha256(picture.encode()).hexdigest()[:12]}"
 
     def close_or_own(match):
         old = next(olds, None)
         if old is None or old == match[1]:
-            return name(match)
+            return name(match[1])
         found.append(apart(old, match[1]))
         if found[-1] <= MOST_APART:
-            return f"picture {hashlib.sha256(old.encode()).hexdigest()[:12]}"
-        return f"{name(match)}, which differs by {found[-1]:.1f} of 255"
+            return name(old)
+        return f"{name(match[1])}, which differs by {found[-1]:.1f} of 255"
 
-    return EMBEDDED.sub(name, reference), EMBEDDED.sub(close_or_own, fresh), found
+    named = EMBEDDED.sub(lambda match: name(match[1]), reference)
+    return named, EMBEDDED.sub(close_or_own, fresh), found

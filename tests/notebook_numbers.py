@@ -14,7 +14,7 @@ import os
 import re
 from decimal import Decimal
 
-from notebook_pictures import align_pictures
+from notebook_pictures import MOST_APART, align_pictures
 
 os.environ["GENIE_PAGE"] = "1"  # the notebooks print what the pages show; see chapters/show.py
 
@@ -69,17 +69,21 @@ def align(reference: str, fresh: str, units: float | None = None) -> tuple[str, 
 
 
 def align_outputs(
-    references: list, fresh: list, units: float | None = None
+    references: list, fresh: list, metadata: dict | None = None
 ) -> tuple[list[float], list[float]]:
-    """`align_pictures` and `align` every text of a cell's outputs, in place; returns the units by
-    which numbers differed, and by how much pictures did.
+    """`align_pictures` and `align` every text of a cell's outputs, in place, with the room that the
+    cell's metadata ask for; returns the units by which numbers differed, and by how much pictures
+    did.
     """
+    metadata = metadata or {}
+    units = metadata.get("numbers", {}).get("units")
+    most_apart = metadata.get("pictures", {}).get("apart", MOST_APART)
     numbers, pictures = [], []
     for reference, output in zip(references, fresh, strict=False):
         for old, new in ((reference, output), (reference.get("data", {}), output.get("data", {}))):
             for key in old.keys() & new.keys():
                 if isinstance(old[key], str) and isinstance(new[key], str):
-                    old[key], new[key], found = align_pictures(old[key], new[key])
+                    old[key], new[key], found = align_pictures(old[key], new[key], most_apart)
                     pictures += found
                     new[key], found = align(old[key], new[key], units)
                     numbers += found
@@ -105,11 +109,11 @@ def pytest_collection_modifyitems(config, items):
 
 def _compare_as_what_they_are(cell):
     strict = cell.compare_outputs
-    units = cell.cell.metadata.get("numbers", {}).get("units")
 
     def compare_outputs(fresh, references, skip_compare=None):
         references = copy.deepcopy(references)
-        for what, apart in zip(WHAT, align_outputs(references, fresh, units), strict=True):
+        found = align_outputs(references, fresh, cell.cell.metadata)
+        for what, apart in zip(WHAT, found, strict=True):
             if apart:
                 cell.user_properties.append((what, max(apart)))
         return strict(fresh, references, skip_compare)

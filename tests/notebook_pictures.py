@@ -2,7 +2,10 @@
 
 Matrix libraries choose their kernels by the processor, so a curve may be drawn half a pixel lower
 elsewhere, and be another file. Two pictures are the same here if they have the same size, the same
-number of frames, and colours that are close to each other on average.
+number of frames, and colours that are close to each other on average. A cell may ask for more room
+by metadata, and must say why:
+
+    "pictures": {"apart": 60, "reason": "..."}    of 255, on average
 """
 
 import base64
@@ -34,7 +37,9 @@ def apart(reference: str, fresh: str) -> float:
     return float(np.abs(old.astype(int) - new).mean())
 
 
-def align_pictures(reference: str, fresh: str) -> tuple[str, str, list[float]]:
+def align_pictures(
+    reference: str, fresh: str, most_apart: float = MOST_APART
+) -> tuple[str, str, list[float]]:
     """Put short names in the place of the embedded pictures of two texts: the same for two that
     look the same, so that what still differs is a real difference.
 
@@ -52,7 +57,7 @@ def align_pictures(reference: str, fresh: str) -> tuple[str, str, list[float]]:
         if old is None or old == match[1]:
             return name(match[1])
         found.append(apart(old, match[1]))
-        if found[-1] <= MOST_APART:
+        if found[-1] <= most_apart:
             return name(old)
         return f"{name(match[1])}, which differs by {found[-1]:.1f} of 255"
 

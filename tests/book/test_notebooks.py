@@ -40,6 +40,9 @@ def problems(notebook):
             found.append(
                 f"cell {number} asks for another tolerance of numbers without units or a reason"
             )
+        pictures = cell.metadata.get("pictures")
+        if pictures is not None and not (pictures.get("apart", 0) > 2 and pictures.get("reason")):
+            found.append(f"cell {number} asks for other pictures without how far or a reason")
         for output in cell.outputs:
             if output.get("name") == "stderr" or output.output_type == "error":
                 found.append(f"cell {number} holds stderr or an error")
@@ -78,6 +81,7 @@ def _notebook(**changes):
         {"outputs": []},
         {"metadata": nbformat.from_dict({"tags": ["raises-exception"]})},
         {"metadata": nbformat.from_dict({"numbers": {"units": 3}})},
+        {"metadata": nbformat.from_dict({"pictures": {"apart": 60}})},
         {"outputs": [nbformat.v4.new_output("stream", name="stderr", text="careful")]},
         {"source": "print(2)"},
     ],

@@ -46,6 +46,9 @@ class TrainingConfig:
         latent_action_pretraining_steps: steps of phase 2 in which only the latent action model
             learns, so that the dynamics model need not learn the meaning of codes that are still
             changing. The paper has none.
+        dynamics_batch_size: clips of a step in which only the dynamics model learns; None for
+            `batch_size`. Where minutes are few, many steps of one clip teach more than few steps of
+            many.
         short_frames, short_share: the tokenizer begins with clips of so many frames, for this share
             of its steps; a batch has as many frames as ever, so from more levels.
         latent_action_frames: frames of a clip while only the latent action model learns; a batch
@@ -72,6 +75,7 @@ class TrainingConfig:
     latent_action_restarts: tuple[tuple[float, float], ...] = ((1.0, 0.0),)
     latent_action_pretraining_steps: int = 0
     batch_size: int = 4
+    dynamics_batch_size: int | None = None
     num_frames: int = 16
     short_frames: int = 4
     short_share: float = 0.75
@@ -108,11 +112,12 @@ class TrainingConfig:
             )
 
     def _check_counts(self):
-        lowest = {"batch_size": 1, "num_frames": 2, "short_frames": 1, "latent_action_frames": 2}
+        lowest = {"batch_size": 1, "dynamics_batch_size": 1, "num_frames": 2}
+        lowest |= {"short_frames": 1, "latent_action_frames": 2}
         for field in fields(self):
-            if field.type is not int:
-                continue
             value = getattr(self, field.name)
+            if field.type not in (int, int | None) or (value is None and field.type is not int):
+                continue
             least, most = lowest.get(field.name, 0), LAST_SEED if field.name == "seed" else MOST
             if type(value) is not int or not least <= value <= most:
                 raise GenieError(
@@ -146,9 +151,11 @@ TRAINING_PRESETS = {
         latent_action_pretraining_steps=5500,
         dynamics_steps=500,
         batch_size=2,
+        dynamics_batch_size=1,
         latent_action_restarts=((0.64, 0.0), (0.22, 0.2), (0.14, 0.45)),
         tokenizer_lr=1.5e-3,
         latent_action_lr=1.5e-3,
+        dynamics_lr=2e-3,
     ),
     "mini": TrainingConfig(
         tokenizer_steps=3000,

@@ -128,10 +128,15 @@ class Losses:
         return self.clips_of(config.short_frames if short else config.num_frames)
 
     def world_clips(self, step: int) -> tuple[int, int]:
-        """Shorter clips while only the latent action model learns."""
+        """Shorter clips while only the latent action model learns, and a number of their own while
+        only the dynamics model does.
+        """
         config = self.config
-        alone = step < config.latent_action_pretraining_steps
-        return self.clips_of(config.latent_action_frames if alone else config.num_frames)
+        if step < config.latent_action_pretraining_steps:
+            return self.clips_of(config.latent_action_frames)
+        if step >= config.latent_action_steps and config.dynamics_batch_size is not None:
+            return config.dynamics_batch_size, config.num_frames
+        return self.clips_of(config.num_frames)
 
     def clips_of(self, num_frames: int) -> tuple[int, int]:
         """As many clips of so many frames as make a batch."""

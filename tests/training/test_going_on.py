@@ -102,6 +102,7 @@ def test_more_may_be_asked_for_again_and_the_same_changes_nothing(extended, trai
     [
         ({"seed": 1}, "training seed 0, now 1"),
         ({"batch_size": 3}, "training batch_size 2, now 3"),
+        ({"dynamics_batch_size": 1}, "training dynamics_batch_size None, now 1"),
         ({"betas": (0.5, 0.9)}, "training betas"),
         ({"precision": "bf16"}, "training precision fp32, now bf16"),
         ({"tokenizer_steps": 3}, "tokenizer_steps 4, now 3"),

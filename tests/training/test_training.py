@@ -11,6 +11,7 @@ import pytest
 import torch
 from short_runs import CONFIG, STEPS, Killed, Noise, kill, logs, same, weights
 
+from genie_mini.errors import GenieError
 from genie_mini.files import PARTS
 from genie_mini.genie import Genie
 from genie_mini.training import trainer
@@ -44,6 +45,20 @@ def test_every_step_has_clips_of_its_own_and_the_result_is_saved(trained):
     genie, folder = trained(videos=videos)
     assert len(videos.keys) == STEPS == len({tuple(key) for key in videos.keys})
     assert same(weights(Genie.from_pretrained(folder)), weights(genie))
+
+
+@pytest.mark.parametrize("clips", [None, 1, 3])
+def test_steps_of_the_dynamics_model_alone_have_their_own_number_of_clips(genie, clips):
+    config = replace(CONFIG, dynamics_batch_size=clips, num_frames=8, latent_action_frames=4)
+    world = build_phases(genie, Noise(), config)[1]
+    counts = [world.clips(step) for step in range(world.steps)]
+    assert counts == [(4, 4)] * 2 + [(2, 8)] * 2 + [(clips or 2, 8)] * 2
+
+
+@pytest.mark.parametrize("clips", [0, -1, 1.0, True, "2", 10**10])
+def test_impossible_numbers_of_clips_are_refused(clips):
+    with pytest.raises(GenieError, match="dynamics_batch_size is an integer from 1 to"):
+        replace(CONFIG, dynamics_batch_size=clips)
 
 
 def test_every_part_learns(trained, make_genie):

@@ -24,7 +24,8 @@ from genie_mini.files import (
 )
 from genie_mini.models.dynamics import DynamicsModel
 from genie_mini.models.latent_action import LatentActionModel
-from genie_mini.models.tokenizer import VideoTokenizer
+from genie_mini.models.patch_tokenizer import PatchTokenizer
+from genie_mini.models.tokenizer import Tokenizer, VideoTokenizer
 from genie_mini.presets import PRESETS, GenieConfig
 from genie_mini.rollout import PlaySession
 
@@ -38,8 +39,8 @@ class Genie(nn.Module):
     """A world that was learnt from video alone.
 
     Attributes:
-        tokenizer: `VideoTokenizer`. latent_action_model: `LatentActionModel`. dynamics:
-            `DynamicsModel`.
+        tokenizer: `VideoTokenizer`, or `PatchTokenizer` where the config says so.
+            latent_action_model: `LatentActionModel`. dynamics: `DynamicsModel`.
         config: the `GenieConfig` that fixes their shapes.
     """
 
@@ -48,7 +49,8 @@ class Genie(nn.Module):
         if not isinstance(config, GenieConfig):
             raise GenieError(f"a Genie is built from a GenieConfig, got {shown(config)}")
         self.config = config
-        self.tokenizer = VideoTokenizer(config.tokenizer)
+        learnt = config.tokenizer.codebook == "learnt"
+        self.tokenizer: Tokenizer = (VideoTokenizer if learnt else PatchTokenizer)(config.tokenizer)
         self.latent_action_model = LatentActionModel(config.latent_action)
         self.dynamics = DynamicsModel(config.dynamics)
 

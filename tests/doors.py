@@ -293,6 +293,8 @@ def config_doors(config: GenieConfig) -> dict[str, Door]:
                 values = st.one_of(STRANGERS, NO_NUMBERS).filter(lambda value: value is not None)
             elif field.name == "head_width":
                 values = no_integers(4, 1024).filter(lambda value: value is not None)
+            elif field.name == "codebook":
+                values = no_words("learnt", "patches")
             elif isinstance(good, str):
                 values = no_words("recent", "sparse", "retrieval")
             else:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from genie_mini.export.sessions import past_names, past_shape
 from genie_mini.genie import Genie
+from genie_mini.models.patch_tokenizer import PatchTokenizer
+from genie_mini.models.patches import unfold
 from genie_mini.models.st_transformer import STTransformer
 
 GRAPHS = ("step", "decoder", "encoder")
@@ -83,7 +85,7 @@ class _Decoder(nn.Module):
         super().__init__()
         self.tokenizer = tokenizer
         self.codes = nn.Buffer(
-            tokenizer.quantizer.lookup(torch.arange(tokenizer.config.quantizer.num_codes)).detach()
+            tokenizer.lookup(torch.arange(tokenizer.config.quantizer.num_codes)).detach()
         )
 
     def forward(
@@ -94,7 +96,8 @@ class _Decoder(nn.Module):
         x, presents = _frame_beside_past(
             tokenizer.decoder, x[None, None], position, attention_mask, past
         )
-        return tokenizer.to_frames(x[None, None])[0, 0].clamp(0, 1), *presents
+        frames = tokenizer.to_frames(x[None, None], tokens[None, None].long())
+        return frames[0, 0].clamp(0, 1), *presents
 
 
 class _Encoder(nn.Module):
@@ -105,8 +108,27 @@ class _Encoder(nn.Module):
         self.tokenizer = tokenizer
 
     def forward(self, picture: Tensor) -> Tensor:
-        continuous = self.tokenizer.encode_continuous(picture[None, None])
-        return self.tokenizer.quantizer.nearest(continuous)[0, 0].int()
+        return self.tokenizer.nearest(picture[None, None])[0, 0].int()
+
+
+class _PatchEncoder(nn.Module):
+    """What `_Encoder` is, for a codebook of patches.
+
+    Squared distances as they stand in a textbook: a product of matrices would be rounded in int8.
+    A row of tokens at a time, since every patch is compared with every code.
+    """
+
+    def __init__(self, tokenizer):
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def forward(self, picture: Tensor) -> Tensor:
+        tokenizer = self.tokenizer
+        levels = (unfold(picture[None, None], tokenizer.config.patch_size)[0, 0] * 255).round()
+        codes = tokenizer.patches.float()
+        rows = levels.split(tokenizer.config.grid[1])
+        found = [(row[:, None] - codes).square().sum(dim=-1).argmin(dim=-1) for row in rows]
+        return torch.cat(found).int()
 
 
 def build_graphs(genie: Genie) -> dict[str, Graph]:
@@ -140,7 +162,7 @@ def build_graphs(genie: Genie) -> dict[str, Graph]:
         ),
         "decoder": graph(_Decoder(tokenizer), tokenizer.decoder, {}, "frame"),
         "encoder": (
-            _Encoder(tokenizer),
+            (_PatchEncoder if isinstance(tokenizer, PatchTokenizer) else _Encoder)(tokenizer),
             {"picture": torch.rand(*tokenizer.config.image_size, 3)},
             ["tokens"],
         ),

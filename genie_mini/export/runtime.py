@@ -22,7 +22,7 @@ from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsModel
 from genie_mini.models.maskgit import FrameSampler
 from genie_mini.models.st_transformer import STTransformer
-from genie_mini.models.tokenizer import VideoTokenizer
+from genie_mini.models.tokenizer import Tokenizer
 
 
 def describe(genie: Genie, action_names: list[str] | None) -> dict:
@@ -116,12 +116,12 @@ class _ExportedDynamics(FrameSampler):
 class _ExportedTokenizer:
     """The tokenizer of an export, for `Rollout` and the scores."""
 
-    def __init__(self, tokenizer: VideoTokenizer, encoder: Session, decoder: Session):
+    def __init__(self, tokenizer: Tokenizer, encoder: Session, decoder: Session):
         self.config, self._tokenizer = tokenizer.config, tokenizer
         self._encoder, self._decoder = encoder, decoder
 
     def encode(self, frames: Tensor) -> Tensor:
-        """See `VideoTokenizer.encode`. The exported encoder takes one picture; longer clips, of
+        """See `Tokenizer.encode`. The exported encoder takes one picture; longer clips, of
         scores only, go through PyTorch.
         """
         frames = check_frames(frames, self.config.image_size, torch.device("cpu"))
@@ -131,11 +131,11 @@ class _ExportedTokenizer:
         return torch.from_numpy(np.stack(tokens)).long()[:, None]
 
     def decode(self, tokens: Tensor) -> Tensor:
-        """See `VideoTokenizer.decode`."""
+        """See `Tokenizer.decode`."""
         return self.decode_next(tokens, None)[0]
 
     def decode_next(self, tokens: Tensor, rings: Rings | None) -> tuple[Tensor, Rings]:
-        """See `VideoTokenizer.decode_next`; the rings that it returns hold the past too."""
+        """See `Tokenizer.decode_next`; the rings that it returns hold the past too."""
         tokens = check_indices(
             "tokens",
             tokens,

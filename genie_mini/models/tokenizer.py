@@ -1,7 +1,8 @@
 """The video tokenizer, ST-ViViT: frames to tokens and back (paper, Section 2.1 and Figure 5).
 
 Encoder and decoder are causal ST-transformers, so the tokens of frame t may draw on frames up to t
-and on none after.
+and on none after. What play needs of a tokenizer is `Tokenizer`, which another codebook shares
+(`patch_tokenizer`).
 """
 
 from dataclasses import dataclass, field
@@ -10,12 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.contract import check_config, check_frames, check_indices
+from genie_mini.contract import check_choice, check_config, check_frames, check_indices
 from genie_mini.device import float32_weights, in_float32
 from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
+
+# "learnt": by an encoder (`VideoTokenizer`); "patches": the most frequent patches of the films
+# themselves (`patch_tokenizer.PatchTokenizer`).
+CODEBOOKS = ("learnt", "patches")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class TokenizerConfig:
         encoder, decoder: shapes of their stacks.
         quantizer: the codebook.
         stability_weight: weight of the loss against flicker.
+        codebook: what the codes are, one of `CODEBOOKS`. Patches need no encoder; of the quantizer
+            they take num_codes alone, and they cannot flicker.
     """
 
     image_size: tuple[int, int]
@@ -36,8 +43,10 @@ class TokenizerConfig:
     decoder: STTransformerConfig
     quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=1024))
     stability_weight: float = 1.0
+    codebook: str = "learnt"
 
     def __post_init__(self) -> None:
+        check_choice("codebook", self.codebook, CODEBOOKS)
         check_config(self, image_size=(1, 4096), patch_size=(1, 512), stability_weight=(0, 1e6))
         check_grid(self.image_size, self.patch_size)
 
@@ -52,47 +61,50 @@ class TokenizerConfig:
         return self.grid[0] * self.grid[1]
 
 
-class VideoTokenizer(nn.Module):
-    """Frames (batch, T, height, width, 3) to tokens (batch, T, N) and back."""
+class Tokenizer(nn.Module):
+    """Frames (batch, T, height, width, 3) to tokens (batch, T, N) and back: what both codebooks
+    have in common, which is all that play needs.
+    """
 
-    @float32_weights()
     def __init__(self, config: TokenizerConfig):
         super().__init__()
         self.config = config
-        patch_features = config.patch_size**2 * 3
-        encoder, decoder = config.encoder, config.decoder
-        code_width = config.quantizer.code_width
-        self.embed_patch = nn.Linear(patch_features, encoder.width)
-        self.encoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, encoder.width))
-        self.encoder = STTransformer(encoder, config.grid)
-        self.to_code = nn.Linear(encoder.width, code_width)
-        # Centre and scale over the batch, so that the vectors spread over the sphere instead of
-        # sharing one direction.
-        self.code_norm = nn.BatchNorm1d(code_width, affine=False)
-        self.quantizer = Quantizer(config.quantizer)
+
+    def _add_decoder(self, code_width: int) -> None:
+        """Make the networks that turn codes of this width into pictures."""
+        config, decoder = self.config, self.config.decoder
         self.from_code = nn.Linear(code_width, decoder.width)
         self.decoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, decoder.width))
         self.decoder = STTransformer(decoder, config.grid)
-        self.to_patch = nn.Linear(decoder.width, patch_features)
+        self.to_patch = nn.Linear(decoder.width, config.patch_size**2 * 3)
 
-    def encode_continuous(self, frames: Tensor) -> Tensor:
-        """The encoder's output before the quantiser, unit vectors (batch, T, N, code_width)."""
-        patches = unfold(frames, self.config.patch_size)
-        x, _ = self.encoder(self.embed_patch(2 * patches - 1) + self.encoder_position)
-        vectors = self.to_code(x).float()
-        return F.normalize(self.code_norm(vectors.flatten(0, 2)).view_as(vectors), dim=-1)
+    def nearest(self, frames: Tensor) -> Tensor:
+        """The tokens of frames that have been checked; without autocast."""
+        raise NotImplementedError
 
-    def _decode_continuous(
-        self, codes: Tensor, cache: KVCache | None = None
+    def lookup(self, tokens: Tensor) -> Tensor:
+        """The codes that the decoder is told, (..., code_width)."""
+        raise NotImplementedError
+
+    def base(self, tokens: Tensor) -> Tensor | float:
+        """The patches that the decoder's output is added to, (..., patch_size^2 * 3)."""
+        raise NotImplementedError
+
+    def after_step(self, result: dict[str, Tensor]) -> None:
+        """What the codebook does at the end of a training step, given what `forward` returned."""
+
+    def _decode(
+        self, codes: Tensor, tokens: Tensor, cache: KVCache | None = None
     ) -> tuple[Tensor, KVCache]:
         x, present = self.decoder(self.from_code(codes) + self.decoder_position, cache)
-        return self.to_frames(x), present
+        return self.to_frames(x, tokens), present
 
-    def to_frames(self, x: Tensor) -> Tensor:
+    def to_frames(self, x: Tensor, tokens: Tensor) -> Tensor:
         """Turn the decoder's output, (batch, T, N, width), into frames (batch, T, height, width,
         3), not yet clamped.
         """
-        return fold(self.to_patch(x).float() + 0.5, self.config.patch_size, self.config.grid)
+        patches = self.base(tokens) + self.to_patch(x).float()
+        return fold(patches, self.config.patch_size, self.config.grid)
 
     @torch.no_grad()
     def encode(self, frames: Tensor) -> Tensor:
@@ -102,9 +114,9 @@ class VideoTokenizer(nn.Module):
         Always in float32, so that the dynamics model is trained on the tokens that it is played
         with.
         """
-        frames = check_frames(frames, self.config.image_size, self.encoder_position.device)
+        frames = check_frames(frames, self.config.image_size, self.decoder_position.device)
         with in_float32(frames.device):
-            return self.quantizer.nearest(self.encode_continuous(frames))
+            return self.nearest(frames)
 
     @torch.no_grad()
     def decode(self, tokens: Tensor) -> Tensor:
@@ -127,8 +139,49 @@ class VideoTokenizer(nn.Module):
         )
         if cache is not None:
             self.decoder.check_cache(cache, len(tokens))
-        frames, present = self._decode_continuous(self.quantizer.lookup(tokens), cache)
+        frames, present = self._decode(self.lookup(tokens), tokens, cache)
         return frames.clamp(0, 1), present
+
+
+class VideoTokenizer(Tokenizer):
+    """The paper's: an encoder, and a codebook that is learnt with it."""
+
+    @float32_weights()
+    def __init__(self, config: TokenizerConfig):
+        super().__init__(config)
+        encoder, code_width = config.encoder, config.quantizer.code_width
+        self.embed_patch = nn.Linear(config.patch_size**2 * 3, encoder.width)
+        self.encoder_position = nn.Parameter(0.02 * torch.randn(config.num_tokens, encoder.width))
+        self.encoder = STTransformer(encoder, config.grid)
+        self.to_code = nn.Linear(encoder.width, code_width)
+        # Centre and scale over the batch, so that the vectors spread over the sphere instead of
+        # sharing one direction.
+        self.code_norm = nn.BatchNorm1d(code_width, affine=False)
+        self.quantizer = Quantizer(config.quantizer)
+        self._add_decoder(code_width)
+
+    def encode_continuous(self, frames: Tensor) -> Tensor:
+        """The encoder's output before the quantiser, unit vectors (batch, T, N, code_width)."""
+        patches = unfold(frames, self.config.patch_size)
+        x, _ = self.encoder(self.embed_patch(2 * patches - 1) + self.encoder_position)
+        vectors = self.to_code(x).float()
+        return F.normalize(self.code_norm(vectors.flatten(0, 2)).view_as(vectors), dim=-1)
+
+    def nearest(self, frames: Tensor) -> Tensor:
+        """See `Tokenizer.nearest`."""
+        return self.quantizer.nearest(self.encode_continuous(frames))
+
+    def lookup(self, tokens: Tensor) -> Tensor:
+        """See `Tokenizer.lookup`."""
+        return self.quantizer.lookup(tokens)
+
+    def base(self, tokens: Tensor) -> float:
+        """Grey, whatever the token."""
+        return 0.5
+
+    def after_step(self, result: dict[str, Tensor]) -> None:
+        """Move the codes that nobody chooses."""
+        self.quantizer.reset_dead_codes(result["continuous"], result["tokens"])
 
     def forward(self, frames: Tensor) -> dict[str, Tensor]:
         """One training pass (the losses of VQ-VAE and one against flicker).
@@ -141,10 +194,10 @@ class VideoTokenizer(nn.Module):
             weighted `stability`; also `tokens` (batch, T, N), the `continuous` encoder output, and
             the `decoded` frames.
         """
-        frames = check_frames(frames, self.config.image_size, self.encoder_position.device)
+        frames = check_frames(frames, self.config.image_size, self.decoder_position.device)
         continuous = self.encode_continuous(frames)
         codes, tokens, quantizer_loss = self.quantizer(continuous)
-        decoded, _ = self._decode_continuous(codes)
+        decoded, _ = self._decode(codes, tokens)
         reconstruction = F.mse_loss(decoded, frames)
         stability = flicker_penalty(frames, continuous, self.config.patch_size)
         loss = (

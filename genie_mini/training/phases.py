@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -71,13 +72,9 @@ class Losses:
         tokenizer = self.genie.tokenizer
         result = tokenizer(frames)
         names = ("reconstruction", "quantizer", "stability")
-        metrics = {name: result[name].item() for name in names}
+        metrics = {name: result[name].item() for name in names if name in result}
         metrics["codes"] = result["tokens"].unique().numel()
-
-        def after_step():
-            tokenizer.quantizer.reset_dead_codes(result["continuous"], result["tokens"])
-
-        return [result["loss"]], metrics, after_step
+        return [result["loss"]], metrics, partial(tokenizer.after_step, result)
 
     def latent_action_losses(self, frames: Tensor, step: int) -> dict[str, Tensor]:
         """The latent action model's result; at a restart, the least used code moves first."""

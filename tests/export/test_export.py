@@ -18,6 +18,7 @@ from genie_mini.export.graphs import GRAPHS
 from genie_mini.export.runtime import ExportedGenie
 from genie_mini.export.write import VARIANTS, export
 from genie_mini.genie import Genie
+from genie_mini.models.patches import fold
 from genie_mini.rollout import Rollout
 
 NAMES = ["left", "right", "jump", "nothing", "dash left", "dash right", "jump left", "jump right"]
@@ -28,6 +29,14 @@ def exported(tmp_path_factory):
     """A tiny Genie, the folder of its export, and how far each variant is from PyTorch."""
     genie, folder = tiny_genie(), tmp_path_factory.mktemp("export")
     return genie, folder, export(genie, folder, action_names=NAMES)
+
+
+@pytest.fixture(scope="module")
+def exported_patches(tmp_path_factory):
+    """A tiny Genie whose tokens are patches, and the folder of its export."""
+    genie, folder = tiny_genie(codebook="patches"), tmp_path_factory.mktemp("patches")
+    export(genie, folder)
+    return genie, folder
 
 
 def test_every_graph_is_there_in_every_variant_with_a_description(exported):
@@ -44,9 +53,11 @@ def test_float32_logits_are_pytorchs_and_smaller_weights_come_near(exported):
     assert differences["fp32"] < differences["fp16"] < differences["int8"]
 
 
-@pytest.mark.parametrize("min_p", [0.0, 0.5])
-def test_32_frames_of_the_same_seed_are_the_same(exported, min_p):
-    genie, folder, _ = exported
+@pytest.mark.parametrize(
+    "kind, min_p", [("exported", 0.0), ("exported", 0.5), ("exported_patches", 0.0)]
+)
+def test_32_frames_of_the_same_seed_are_the_same(request, kind, min_p):
+    genie, folder, *_ = request.getfixturevalue(kind)
     picture = torch.rand(1, 1, 32, 32, 3, generator=torch.Generator().manual_seed(1))
     ours, theirs = (
         Rollout(player, picture, seed=3) for player in (genie, ExportedGenie(genie, folder, "fp32"))
@@ -67,6 +78,15 @@ def test_an_export_decodes_a_clip_as_pytorch_does(exported):
     tokens = torch.randint(32, (2, 5, 16), generator=torch.Generator().manual_seed(0))
     decoded = ExportedGenie(genie, folder, "fp32").tokenizer.decode(tokens)
     torch.testing.assert_close(decoded, genie.tokenizer.decode(tokens), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_patch_has_its_own_token_in_every_variant(exported_patches, variant):
+    genie, folder = exported_patches
+    tokens = torch.randperm(32, generator=torch.Generator().manual_seed(0)).view(2, 1, 16)
+    pictures = fold(genie.tokenizer.base(tokens), 8, (4, 4))
+    player = ExportedGenie(genie, folder, variant)
+    assert torch.equal(player.tokenizer.encode(pictures), tokens)
 
 
 def test_no_file_names_a_path_of_this_machine(exported):

@@ -3,7 +3,7 @@ parameters.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genie_mini.contract import check_config
 from genie_mini.errors import GenieError
@@ -39,6 +39,15 @@ class GenieConfig:
         ):
             if own != others:
                 raise GenieError(f"{name} is {own}, but the other networks need {others}")
+
+    def with_patches(self, num_codes: int) -> "GenieConfig":
+        """The same sizes with tokens that are so many patches (`models.patch_tokenizer`)."""
+        quantizer = replace(self.tokenizer.quantizer, num_codes=num_codes)
+        return replace(
+            self,
+            tokenizer=replace(self.tokenizer, quantizer=quantizer, codebook="patches"),
+            dynamics=replace(self.dynamics, num_codes=num_codes),
+        )
 
 
 def pocket() -> GenieConfig:

@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import sys
 from dataclasses import replace
 from functools import partial
 
@@ -32,6 +33,7 @@ from genie_mini.evaluation.action_grid import FILM_FRAMES, draw_strip
 from genie_mini.files import as_weights, weights_folder, weights_hashes
 from genie_mini.genie import Genie
 from genie_mini.models.lookback import LOOKBACKS
+from genie_mini.models.tokenizer import CODEBOOKS
 from genie_mini.outputs import prepare_folder
 from genie_mini.play.prompts import save_prompts
 from genie_mini.training.config import (
@@ -41,12 +43,17 @@ from genie_mini.training.config import (
     TRAINING_PRESETS,
     training_config,
 )
-from genie_mini.training.folder import claim
+from genie_mini.training.folder import CHECKPOINT, claim, patches_of_run
+from genie_mini.training.patch_choice import choose_patches, view_patches, with_patches
 from genie_mini.training.request import Request
 from genie_mini.training.trainer import train
 from genie_mini.world.recording import record
 
 _PROMPTS = 6  # pictures that travel with the weights
+TOKENIZERS = ("auto", *CODEBOOKS)
+# The sizes whose tokens may be patches where nothing is said: the others are the paper's own.
+_CHOOSING = ("pocket", "mini")
+_COUNTED = 0.75  # share of the films whose patches are counted, to look at the others through them
 
 
 def add(commands: Commands) -> None:
@@ -76,6 +83,12 @@ def add(commands: Commands) -> None:
     add_precision(parser)
     add_device(parser)
     _add_lookback(parser)
+    parser.add_argument(
+        "--tokenizer",
+        choices=TOKENIZERS,
+        help="what tokens are: learnt, as in the paper, or the most frequent patches of the films; "
+        "auto looks whether patches will do (default: auto for pocket and mini, else learnt)",
+    )
 
 
 def _add_what(parser):
@@ -137,15 +150,20 @@ def run(arguments: argparse.Namespace) -> None:
     claim(arguments.out, Request.of(genie, config, None, origin, arguments.minutes))
     size, prompts = genie.config.tokenizer.image_size, None
     videos: Videos
+    parts: tuple[Videos, Videos]
     if arguments.data is None:
         videos = PlatformerVideos(size[0], returning=arguments.lookback is not None)
+        parts = videos, videos  # each clip is filmed anew
         film = torch.from_numpy(record(1, FILM_FRAMES, size=size[0], held_out=True)[0][0])
     else:
         films = films_of(arguments, size, fit)
         videos, held_out = (CachedVideos(films, split) for split in SPLITS)
+        parts = videos.divided(_COUNTED)
         film = _film_of(held_out if held_out.longest > 1 else videos)
         # Of films that training does not see, if any are held out.
         prompts = (held_out if held_out.stretches else videos).batch(_PROMPTS, 1, [0])[:, 0]
+    if not (arguments.out / CHECKPOINT).exists() and _takes_patches(arguments, genie, parts):
+        genie, config = choose_patches(genie, config, videos)
     train(
         genie.to(device),
         videos,
@@ -159,6 +177,29 @@ def run(arguments: argparse.Namespace) -> None:
         save_prompts(arguments.out, prompts)
     command = shlex.join(["genie-mini", "play", "--weights", as_weights(arguments.out)])
     print(f"trained; play it with `{command}`")
+
+
+def _takes_patches(arguments, genie, parts):
+    """Whether the tokens of a new run are patches: as asked for, or as its films are; says what it
+    saw.
+
+    Args:
+        arguments: of the command.
+        genie: of the preset.
+        parts: two parts of the videos.
+    """
+    wish = arguments.tokenizer
+    if wish is None:
+        choosing = arguments.lookback is None and (arguments.preset or "pocket") in _CHOOSING
+        wish = "auto" if choosing else "learnt"
+    if wish != "auto":
+        return wish == "patches"
+    if any(isinstance(part, CachedVideos) and part.longest < 2 for part in parts):
+        return False  # too little to see
+    view = view_patches(*parts, genie.config.tokenizer.patch_size, arguments.seed)
+    chosen = "the most frequent patches" if view.fits else "learnt"
+    print(f"tokens are {chosen}: with a codebook of patches, {view}", file=sys.stderr)
+    return view.fits
 
 
 def _film_of(films: CachedVideos) -> Tensor:
@@ -177,6 +218,11 @@ def _check_pairs(arguments):
             "--from names the Genie that --lookback goes on from: give --lookback too, or leave "
             "--from out"
         )
+    if arguments.lookback is not None and arguments.tokenizer is not None:
+        raise GenieError(
+            "--tokenizer is for new networks, --lookback goes on from a Genie that has its own "
+            "(--from): leave one of them out"
+        )
     if arguments.lookback is not None and arguments.preset is not None:
         raise GenieError(
             "--preset gives sizes to new networks, --lookback goes on from a Genie that has its "
@@ -192,7 +238,12 @@ def _what_to_train(arguments):
     if arguments.lookback is None:
         preset = arguments.preset or "pocket"
         config = training_config(preset, arguments.steps, **options)
-        return Genie.from_preset(preset), config, f"preset {preset}"
+        genie, num_patches = Genie.from_preset(preset), patches_of_run(arguments.out)
+        if num_patches is None and arguments.tokenizer == "patches":  # still to be counted
+            num_patches = genie.config.tokenizer.quantizer.num_codes
+        if num_patches is not None and arguments.tokenizer != "learnt":
+            genie, config = with_patches(genie, config, num_patches)
+        return genie, config, f"preset {preset}"
     trained = "mini" if arguments.trained is None else arguments.trained
     genie = Genie.from_pretrained(trained).with_lookback(arguments.lookback)
     steps = arguments.steps or LOOKBACK_TRAINING.dynamics_steps

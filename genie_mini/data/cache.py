@@ -5,12 +5,13 @@ and which of them hang together; and, where the source knows them, the true acti
 `truth` of their own. Those score a model; nothing that trains reads them.
 """
 
+import copy
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -227,6 +228,23 @@ class CachedVideos:
     def longest(self) -> int:
         """Frames of the longest stretch; 0 if there is none."""
         return max((stretch.frames for stretch in self.stretches), default=0)
+
+    def divided(self, share: float) -> tuple["CachedVideos", "CachedVideos"]:
+        """Two that have no frame in common: this share of the frames, the first ones, and the
+        others. A film may be divided.
+        """
+        left = round(share * sum(stretch.frames for stretch in self.stretches))
+        first, then = copy.copy(self), copy.copy(self)
+        first.stretches, then.stretches = [], []
+        for stretch in self.stretches:
+            count = min(stretch.frames, left)
+            left -= count
+            if count:
+                first.stretches.append(replace(stretch, frames=count))
+            if count < stretch.frames:
+                start, rest = stretch.start + count, stretch.frames - count
+                then.stretches.append(replace(stretch, start=start, frames=rest))
+        return first, then
 
     def films(self, starts: np.ndarray) -> np.ndarray:
         """The names of the films that hold these places of the cache, (clips,) strings."""

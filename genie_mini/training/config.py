@@ -30,6 +30,10 @@ class Shares:
             raise GenieError(f"shares are numbers from 0 up that sum to 1, got {shares}")
 
 
+# Where tokens are patches that are looked up, there is little left to learn about pictures.
+PATCH_SHARES = Shares(tokenizer=0.05, latent_actions=0.30, dynamics=0.65)
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """How long and how hard to train. Steps are optimiser steps of `batch_size` clips of

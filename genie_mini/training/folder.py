@@ -14,6 +14,23 @@ _LOGS = ("tokenizer.csv", "world.csv")
 _RESULT = ("config.json", "shared.json", SUMS, *(f"{part}.safetensors" for part in PARTS))
 
 
+def patches_of_run(folder: Path) -> int | None:
+    """How many patches are the tokens of the run that began in a folder; None if it learns its
+    tokens, or none began there.
+
+    Raises:
+        GenieError: the checkpoint there is not whole.
+    """
+    if not (folder / CHECKPOINT).exists():
+        return None
+    what = read_notes(folder / CHECKPOINT)[0].what
+    try:
+        tokenizer = what["networks"]["tokenizer"]
+        return tokenizer["quantizer"]["num_codes"] if tokenizer["codebook"] == "patches" else None
+    except (KeyError, TypeError):  # of another version; `claim` says so
+        return None
+
+
 def claim(folder: Path, request: Request) -> Request:
     """Make sure that a run may write into a folder: that what lies there is its own, and that it
     was asked for what is asked for now.

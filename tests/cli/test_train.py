@@ -4,6 +4,7 @@ that lies in its folder.
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from genie_mini.data.sources import cached_films
 from genie_mini.evaluation.action_grid import draw_strip
 from genie_mini.files import WEIGHTS, to_uint8
 from genie_mini.genie import Genie
+from genie_mini.models.patch_tokenizer import to_levels
 from genie_mini.play.prompts import saved_prompts
 from genie_mini.training import budget
 from genie_mini.training.config import LOOKBACK_TRAINING
@@ -71,6 +73,7 @@ def rows(folder, log="world.csv"):
         (["--steps", "1"], "tokenizer_steps 2, now 1"),
         (["--preset", "mini"], "began as preset pocket, now preset mini"),
         (["--precision", "bf16"], "training precision fp32, now bf16"),
+        (["--tokenizer", "patches"], "networks tokenizer codebook learnt, now patches"),
         (["--data", "other.npy"], "data 3 films"),
         (["--lookback", "sparse", "--from", "weights"], "began as preset pocket, now weights of"),
     ],
@@ -136,6 +139,79 @@ def test_more_steps_go_on_where_the_run_ended(trained, clips, wrong):
     longer = content(trained)
     assert "tokenizer_steps 5, now 2 (of each, more can be asked for" in wrong(*words, "2")
     assert main([*words, "5"]) == 0 and content(trained) == longer
+
+
+# what tokens are
+
+
+def save_film(path, speed, num_frames=300):
+    """A film of a square that bounces at so many pixels a frame over a checked floor."""
+    rows, columns = np.mgrid[:32, :32]
+    floor = 40 * ((rows // 8 + columns // 8) % 2)
+    film = []
+    for t in range(num_frames):
+        at = np.array([abs((speed * side * t) % 48 - 24) + 4 for side in (1, 2)])
+        far = np.abs(np.stack([rows, columns]) - at[:, None, None]).max(axis=0)
+        film.append(floor + (255 - floor) * np.clip(3 - far, 0, 1))
+    np.save(path, np.repeat(np.array(film)[..., None], 3, axis=-1).round().astype(np.uint8))
+    return str(path)
+
+
+@pytest.mark.parametrize("speed, codebook", [(1, "patches"), (0.7183, "learnt")])
+def test_tokens_are_patches_where_things_stand_on_whole_pixels(tmp_path, capsys, speed, codebook):
+    film = save_film(tmp_path / "film.npy", speed)
+    words = ["train", "--data", film, "--steps", "1", "--out", str(tmp_path / "run")]
+    assert main(words) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "tokens are" in line]
+    assert len(said) == 1 and ("learnt" in said[0]) == (codebook == "learnt") and " dB" in said[0]
+    genie = Genie.from_pretrained(tmp_path / "run")
+    assert genie.config.tokenizer.codebook == codebook
+    if codebook == "patches":
+        frames = torch.from_numpy(np.load(film)[None, :200]).float() / 255
+        codes = genie.tokenizer.patches[genie.tokenizer.encode(frames)]
+        assert (codes == to_levels(frames, 8)).all(dim=-1).float().mean() > 0.99
+
+
+@pytest.fixture
+def patch_run(tmp_path):
+    """The words that began a run whose tokens are patches; it is finished."""
+    film = save_film(tmp_path / "film.npy", 1)
+    words = ["train", "--data", film, "--out", str(tmp_path / "run"), "--steps"]
+    assert main([*words, "1"]) == 0
+    return words
+
+
+def test_a_run_keeps_its_patches_and_does_not_choose_again(patch_run, wrong, monkeypatch):
+    out = Path(patch_run[4])
+    before = Genie.from_pretrained(out)
+    for name in ("view_patches", "choose_patches"):
+        monkeypatch.setattr(cli.train, name, lambda *_: pytest.fail("it chose again"))
+    assert main([*patch_run, "2"]) == 0
+    after = Genie.from_pretrained(out)
+    assert torch.equal(before.tokenizer.patches, after.tokenizer.patches)
+    assert not torch.equal(before.dynamics.position, after.dynamics.position)
+    assert main([*patch_run, "2", "--tokenizer", "patches"]) == 0, "it is what was chosen"
+    told = wrong(*patch_run, "2", "--tokenizer", "learnt")
+    assert "networks tokenizer codebook patches, now learnt" in told
+
+
+def test_a_genie_of_patches_is_evaluated_and_played(patch_run, tmp_path):
+    out = str(tmp_path / "run")
+    scores = tmp_path / "scores.json"
+    words = ["evaluate", "--weights", out, "--data", patch_run[2], "--clips", "64"]
+    assert main([*words, "--out", str(scores)]) == 0
+    assert "tokenizer PSNR" in scores.read_text()
+    genie = Genie.from_pretrained(out)
+    session = genie.play(saved_prompts(out, (32, 32))[0])
+    assert session.step(3).shape == (32, 32, 3)
+
+
+def test_what_is_asked_for_is_not_looked_at(tmp_path, clips, monkeypatch):
+    monkeypatch.setattr(cli.train, "view_patches", lambda *_: pytest.fail("it was looked at"))
+    for wish in ("learnt", "patches"):
+        words = ["train", "--data", str(clips), "--steps", "1", "--tokenizer", wish]
+        assert main([*words, "--out", str(tmp_path / wish)]) == 0
+        assert Genie.from_pretrained(tmp_path / wish).config.tokenizer.codebook == wish
 
 
 # minutes
@@ -246,6 +322,9 @@ def test_options_that_would_be_ignored_are_refused(tmp_path, weights, wrong):
     )
     both = wrong("train", "--steps", "2", "--minutes", "2", "--out", out)
     assert "--minutes" in both and "--steps" in both and "leave one of them out" in both
+    assert not out.exists()
+    own = wrong("train", "--lookback", "sparse", "--tokenizer", "auto", "--out", out)
+    assert "--tokenizer is for new networks" in own and "leave one of them out" in own
     assert not out.exists()
     nothing = wrong("train", "--lookback", "sparse", "--from", "", "--out", out)
     assert "must be a path, got ''" in nothing, "an empty name is not the name that was left out"

@@ -90,6 +90,21 @@ def test_of_a_few_films_the_ends_of_long_ones_are_held_out(tmp_path, lengths):
         assert first.film == last.film and first.start + first.frames == last.start
 
 
+@pytest.mark.parametrize("lengths", [(100,), (8, 20, 3, 30), (50, 50)])
+def test_parts_of_the_films_have_no_frame_in_common(tmp_path, lengths):
+    videos = CachedVideos(fill_cache(Numbered(lengths), tmp_path))
+
+    def frames(some):
+        return [s.start + n for s in some.stretches for n in range(s.frames)]
+
+    everything = frames(videos)
+    first, then = videos.divided(0.75)
+    assert frames(first) + frames(then) == everything == frames(videos)
+    assert len(frames(first)) == round(0.75 * len(everything))
+    assert {s.film for s in first.stretches + then.stretches} == {s.film for s in videos.stretches}
+    assert films_of(then.batch(100, 2, [0])) <= {int(s.film[5:]) for s in then.stretches}
+
+
 def test_true_actions_stand_apart_and_lead_from_frame_to_frame(tmp_path):
     folder = fill_cache(Numbered((20, 30)), tmp_path)
     videos = CachedVideos(folder)

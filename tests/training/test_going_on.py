@@ -86,6 +86,27 @@ def test_more_may_be_asked_for_before_the_run_has_ended(trained, extended, make_
     assert logs(two) == logs(one) and same(weights(resumed), weights(whole))
 
 
+def patch_genie(make_genie, seed=0):
+    """A Genie whose tokens are patches, black ones as yet."""
+    torch.manual_seed(seed)
+    return Genie(make_genie().config.with_patches(20)).eval()
+
+
+@pytest.mark.parametrize("at", [1, 3, 6])
+def test_a_run_of_patches_that_was_stopped_goes_on_exactly(trained, make_genie, at):
+    genies = [patch_genie(make_genie) for _ in range(2)]
+    patches = torch.randint(256, (20, 48), generator=torch.Generator().manual_seed(0))
+    for genie in genies:
+        genie.tokenizer.patches.copy_(patches)
+    whole, one = trained("whole", genie=genies[0])
+    assert torch.equal(whole.tokenizer.patches, patches)
+    with pytest.raises(Interrupted):
+        trained("stopped", Noise(at, lambda: signal.raise_signal(signal.SIGINT)), genie=genies[1])
+    resumed, two = trained("stopped", genie=patch_genie(make_genie, seed=9))
+    assert logs(two) == logs(one) and same(weights(resumed), weights(whole))
+    assert all(row["reconstruction"] and not row["quantizer"] for row in logs(two)["tokenizer"])
+
+
 def test_more_may_be_asked_for_again_and_the_same_changes_nothing(extended, trained):
     extended("run")
     longer = MORE | {"dynamics_steps": 9}

@@ -150,19 +150,17 @@ def run(arguments: argparse.Namespace) -> None:
     claim(arguments.out, Request.of(genie, config, None, origin, arguments.minutes))
     size, prompts = genie.config.tokenizer.image_size, None
     videos: Videos
-    parts: tuple[Videos, Videos]
     if arguments.data is None:
         videos = PlatformerVideos(size[0], returning=arguments.lookback is not None)
-        parts = videos, videos  # each clip is filmed anew
         film = torch.from_numpy(record(1, FILM_FRAMES, size=size[0], held_out=True)[0][0])
     else:
         films = films_of(arguments, size, fit)
         videos, held_out = (CachedVideos(films, split) for split in SPLITS)
-        parts = videos.divided(_COUNTED)
         film = _film_of(held_out if held_out.longest > 1 else videos)
         # Of films that training does not see, if any are held out.
         prompts = (held_out if held_out.stretches else videos).batch(_PROMPTS, 1, [0])[:, 0]
-    if not (arguments.out / CHECKPOINT).exists() and _takes_patches(arguments, genie, parts):
+    new = not (arguments.out / CHECKPOINT).exists()
+    if new and _takes_patches(arguments, genie, config, videos):
         genie, config = choose_patches(genie, config, videos)
     train(
         genie.to(device),
@@ -179,14 +177,14 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"trained; play it with `{command}`")
 
 
-def _takes_patches(arguments, genie, parts):
+def _takes_patches(arguments, genie, config, videos):
     """Whether the tokens of a new run are patches: as asked for, or as its films are; says what it
     saw.
 
     Args:
         arguments: of the command.
-        genie: of the preset.
-        parts: two parts of the videos.
+        genie, config: of the preset.
+        videos: that it is trained on.
     """
     wish = arguments.tokenizer
     if wish is None:
@@ -194,8 +192,11 @@ def _takes_patches(arguments, genie, parts):
         wish = "auto" if choosing else "learnt"
     if wish != "auto":
         return wish == "patches"
-    if any(isinstance(part, CachedVideos) and part.longest < 2 for part in parts):
-        return False  # too little to see
+    parts = videos, videos  # the platformer is filmed anew for each clip
+    if isinstance(videos, CachedVideos):
+        parts = videos.divided(_COUNTED)
+        if videos.longest < config.num_frames or min(part.longest for part in parts) < 2:
+            return False  # too little to train on, as will be told, or to look at
     view = view_patches(*parts, genie.config.tokenizer.patch_size, arguments.seed)
     chosen = "the most frequent patches" if view.fits else "learnt"
     print(f"tokens are {chosen}: with a codebook of patches, {view}", file=sys.stderr)

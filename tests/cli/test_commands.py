@@ -89,6 +89,7 @@ def test_users_mistakes_are_told_in_one_line(tmp_path, weights, wrong):
         ["train", "--out", "x", "--seed", str(2**63)],
         ["train", "--out", "x", "--preset", "paper"],
         ["train", "--out", "x", "--lookback", "all"],
+        ["train", "--out", "x", "--tokenizer", "words"],
     ],
     ids=lambda words: " ".join(words)[:40],
 )

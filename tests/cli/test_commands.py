@@ -249,7 +249,7 @@ def test_ctrl_c_in_training_says_how_to_go_on(tmp_path, small_training, monkeypa
         raise Interrupted("run the same command again to go on")
 
     monkeypatch.setattr(cli.train, "train", interrupted)
-    assert main(["train", "--out", str(tmp_path)]) == 130
+    assert main(["train", "--tokenizer", "learnt", "--out", str(tmp_path)]) == 130
     assert capsys.readouterr().err == "genie-mini: run the same command again to go on\n"
 
 

@@ -41,7 +41,7 @@ class PatchView:
 
     @property
     def fits(self) -> bool:
-        """Whether patches will do: what changes is more often a code than not.
+        """Whether patches will do, which is where what changes is more often a code than not.
 
         What stands still says nothing, since any codebook that is large enough holds it. Where
         things move by whole pixels, what changes looks like something that was seen elsewhere

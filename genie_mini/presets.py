@@ -51,7 +51,7 @@ class GenieConfig:
 
 
 def pocket() -> GenieConfig:
-    """32x32 pixels, patches of 4: trains in a quarter of an hour on two cores."""
+    """32x32 pixels, patches of 4: trains in half an hour on a laptop."""
     return GenieConfig(
         tokenizer=TokenizerConfig(
             image_size=(32, 32),

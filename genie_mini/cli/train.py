@@ -37,6 +37,7 @@ from genie_mini.models.tokenizer import CODEBOOKS
 from genie_mini.outputs import prepare_folder
 from genie_mini.play.prompts import save_prompts
 from genie_mini.training.config import (
+    DEFAULT_MINUTES,
     LEAST_MINUTES,
     LOOKBACK_TRAINING,
     MOST_MINUTES,
@@ -111,7 +112,8 @@ def _add_what(parser):
         "--steps",
         type=at_least(1),
         metavar="N",
-        help="steps that each network learns (default: the preset's own schedule)",
+        help="steps that each network learns (default: the preset's own schedule, for pocket "
+        f"{DEFAULT_MINUTES['pocket']:g} minutes)",
     )
     parser.add_argument(
         "--minutes",
@@ -140,6 +142,8 @@ def _add_lookback(parser):
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     _check_pairs(arguments)
+    if arguments.steps is None and arguments.minutes is None and arguments.lookback is None:
+        arguments.minutes = DEFAULT_MINUTES.get(arguments.preset or "pocket")
     fit = chosen_fit(arguments, "data")
     check_cache(arguments)
     prepare_folder(arguments.out)

@@ -22,7 +22,7 @@ from genie_mini.genie import Genie
 from genie_mini.models.patch_tokenizer import to_levels
 from genie_mini.play.prompts import saved_prompts
 from genie_mini.training import budget
-from genie_mini.training.config import LOOKBACK_TRAINING
+from genie_mini.training.config import DEFAULT_MINUTES, LOOKBACK_TRAINING
 from genie_mini.world import record
 
 pytestmark = pytest.mark.usefixtures("small_training")
@@ -235,6 +235,18 @@ def test_minutes_are_measured_once(tmp_path, weights, monkeypatch, capsys, lookb
     before = content(out)
     monkeypatch.setattr(budget, "time_steps", lambda *_: pytest.fail("it was measured again"))
     assert main(words) == 0 and content(out) == before
+
+
+@pytest.mark.usefixtures("quick_measurement")
+def test_pocket_learns_for_its_minutes_where_nothing_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(DEFAULT_MINUTES, "pocket", 0.01)
+    out = tmp_path / "run"
+    assert main(["train", "--out", str(out)]) == 0
+    assert "0.01 minutes are" in capsys.readouterr().err and rows(out)
+    before = content(out)
+    assert main(["train", "--minutes", "0.01", "--out", str(out)]) == 0 and content(out) == before
+    assert main(["train", "--steps", "1", "--out", str(tmp_path / "steps")]) == 0
+    assert "minutes are" not in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("quick_measurement")

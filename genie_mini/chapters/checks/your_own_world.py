@@ -1,7 +1,6 @@
 """Exercises of the chapter on training one's own."""
 
 import math
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,8 +50,15 @@ def _second_phase_added_up(config):
     return steps * config.batch_size * config.num_frames
 
 
+def _batches_all_alike(config):
+    world = config.latent_action_pretraining_steps + config.dynamics_steps
+    steps = config.tokenizer_steps + max(config.latent_action_steps, world)
+    return steps * config.batch_size * config.num_frames
+
+
 @exercise(
     _second_phase_added_up,
+    _batches_all_alike,
     lambda config: (
         (config.tokenizer_steps + config.dynamics_steps) * config.batch_size * config.num_frames
     ),
@@ -73,7 +79,7 @@ def check_frames_seen(answer) -> None:
         num_frames=8,
     )
     for name, config in {
-        "pocket": replace(TRAINING_PRESETS["pocket"], dynamics_batch_size=None),
+        "pocket": TRAINING_PRESETS["pocket"],
         "mini": TRAINING_PRESETS["mini"],
         "a small one": own,
     }.items():

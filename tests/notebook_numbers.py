@@ -16,6 +16,7 @@ import copy
 import functools
 import os
 import re
+import sys
 from collections import deque
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,10 @@ from pathlib import Path
 os.environ["GENIE_PAGE"] = (
     "1"  # the notebooks run as the book's build runs them; see chapters/show.py
 )
+
+# Or else jsonschema, which nbformat needs, compiles a grammar of addresses that no notebook holds:
+# two seconds in every process.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 # A sign belongs to its number unless a digit or letter stands before it: "16-20" holds no negative
 # number. Spaces that align a column belong to it too, since they change with its width. Parts of

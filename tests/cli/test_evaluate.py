@@ -35,7 +35,7 @@ def films(tmp_path):
 
 def evaluate(run_folder, data, cache, *more):
     words = ["evaluate", "--weights", run_folder, "--data", data, "--cache", cache, *more]
-    return main([*map(str, words), "--clips", "32", "--device", "cpu"])
+    return main([*map(str, words), "--clips", "64", "--device", "cpu"])
 
 
 def test_a_report_lies_beside_the_weights(run_folder, films, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Strict nbval, with numbers compared as numbers.
+"""Strict nbval, with numbers compared as numbers and pictures as pictures (`notebook_pictures`).
 
 Matrix libraries choose their kernels by the processor, and a sum in another order ends in other
 last bits. So a printed decimal may differ from the committed one by one unit in its last printed
@@ -7,23 +7,23 @@ letter. A cell may ask for more by metadata, and must say why:
 
     "numbers": {"units": 3, "reason": "..."}    so many units in the last place; whole numbers count
     too
-
-With `--executed CACHES` nothing is executed: nbval gets the outputs that the book's build left in
-its cache, and compares these.
 """
 
 import copy
-import functools
 import os
 import re
 import sys
-from collections import deque
 from decimal import Decimal
-from pathlib import Path
 
-os.environ["GENIE_PAGE"] = (
-    "1"  # the notebooks run as the book's build runs them; see chapters/show.py
-)
+from notebook_pictures import align_pictures
+
+os.environ["GENIE_PAGE"] = "1"  # the notebooks print what the pages show; see chapters/show.py
+
+# What may differ a little, and how the largest difference is told.
+WHAT = {
+    "numbers": "print other numbers than the committed ones, by {:g} units in the last place",
+    "pictures": "draw other pictures than the committed ones, by {:.2g} of 255 on average",
+}
 
 # Or else jsonschema, which nbformat needs, compiles a grammar of addresses that no notebook holds:
 # two seconds in every process.
@@ -73,76 +73,22 @@ def align(reference: str, fresh: str, units: float | None = None) -> tuple[str, 
     return NUMBER.sub(close_or_own, fresh), apart
 
 
-def align_outputs(references: list, fresh: list, units: float | None = None) -> list[float]:
-    """`align` every text of a cell's fresh outputs in place; returns the units by which numbers
-    differed.
+def align_outputs(
+    references: list, fresh: list, units: float | None = None
+) -> tuple[list[float], list[float]]:
+    """`align_pictures` and `align` every text of a cell's outputs, in place; returns the units by
+    which numbers differed, and by how much pictures did.
     """
-    apart = []
+    numbers, pictures = [], []
     for reference, output in zip(references, fresh, strict=False):
         for old, new in ((reference, output), (reference.get("data", {}), output.get("data", {}))):
             for key in old.keys() & new.keys():
                 if isinstance(old[key], str) and isinstance(new[key], str):
+                    old[key], new[key], found = align_pictures(old[key], new[key])
+                    pictures += found
                     new[key], found = align(old[key], new[key], units)
-                    apart += found
-    return apart
-
-
-class ExecutedNotebook:
-    """Stands where nbval has its kernel, and answers each cell with the outputs that it had when
-    the notebook was executed; all that nbval does with outputs stays its own.
-    """
-
-    def __init__(self, notebook):
-        self._cells = iter(notebook.cells)
-        self._messages = deque()
-
-    def is_alive(self):
-        return True
-
-    def execute_cell_input(self, source, allow_stdin=None):
-        cell = next(
-            cell for cell in self._cells if cell.cell_type == "code" and cell.source == source
-        )
-        if cell.execution_count is None and source.strip():
-            raise RuntimeError(f"the build did not execute this cell:\n{source}")
-        contents = [(output.output_type, copy.deepcopy(output)) for output in cell.outputs]
-        contents.append(("status", {"execution_state": "idle"}))
-        self._messages = deque(
-            {"msg_type": kind, "content": content, "parent_header": {"msg_id": id(cell)}}
-            for kind, content in contents
-        )
-        return id(cell)
-
-    def await_reply(self, msg_id, timeout=None):
-        pass
-
-    def await_idle(self, msg_id, timeout=None):
-        self._messages.clear()
-
-    def get_message(self, stream, timeout=None):
-        return self._messages.popleft()
-
-    def stop(self):
-        pass
-
-
-def pytest_addoption(parser):
-    """Add `--executed`."""
-    told = "compare what the build left in this folder of caches, instead of executing notebooks"
-    parser.addoption("--executed", type=Path, metavar="CACHES", help=told)
-
-
-def _read_executed(file):
-    """Give an nbval file, instead of a kernel, what was executed of it."""
-    from jupyter_cache import get_cache
-
-    (cache,) = file.config.option.executed.iterdir()  # the build keeps that of the present code
-    try:
-        _, notebook = get_cache(cache).merge_match_into_notebook(file.nb)
-    except KeyError:
-        raise RuntimeError(f"the build has not executed {file.path} as it is now") from None
-    file.kernel = ExecutedNotebook(notebook)
-    file.setup_sanitize_files()
+                    numbers += found
+    return numbers, pictures
 
 
 def pytest_report_header():
@@ -154,40 +100,39 @@ def pytest_report_header():
 
 
 def pytest_collection_modifyitems(config, items):
-    """Make every nbval cell compare numbers as numbers, and read outputs where it should."""
+    """Make every nbval cell compare numbers as numbers and pictures as pictures."""
     from nbval.plugin import IPyNbCell
 
     for item in items:
         if isinstance(item, IPyNbCell):
-            _compare_numbers(item)
-            if getattr(config.option, "executed", None):
-                item.parent.setup = functools.partial(_read_executed, item.parent)
+            _compare_as_what_they_are(item)
 
 
-def _compare_numbers(cell):
+def _compare_as_what_they_are(cell):
     strict = cell.compare_outputs
     units = cell.cell.metadata.get("numbers", {}).get("units")
 
     def compare_outputs(fresh, references, skip_compare=None):
-        apart = align_outputs(references, fresh, units)
-        if apart:
-            cell.user_properties.append(("units_apart", max(apart)))
+        references = copy.deepcopy(references)
+        for what, apart in zip(WHAT, align_outputs(references, fresh, units), strict=True):
+            if apart:
+                cell.user_properties.append((what, max(apart)))
         return strict(fresh, references, skip_compare)
 
     cell.compare_outputs = compare_outputs
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Tell the largest difference of each notebook."""
+    """Tell the largest differences of each notebook."""
     largest = {}
     for report in terminalreporter.stats.get("passed", []) + terminalreporter.stats.get(
         "failed", []
     ):
         for name, value in report.user_properties if report.when == "call" else []:
-            if name == "units_apart":
-                largest.setdefault(report.nodeid.split("::")[0], []).append(value)
-    for notebook, values in sorted(largest.items()):
-        told = f"{len(values)} cells print other numbers than the committed ones"
+            if name in WHAT:
+                key = report.nodeid.split("::")[0], name
+                largest.setdefault(key, []).append(value)
+    for (notebook, name), values in sorted(largest.items()):
         terminalreporter.write_line(
-            f"{notebook}: {told}, by {max(values):g} units in the last place at most"
+            f"{notebook}: {len(values)} cells {WHAT[name].format(max(values))}"
         )

@@ -117,8 +117,8 @@ def test_a_command_beside_the_others_is_waited_for_and_its_failure_told(capsys):
     [
         (None, None),
         ("pytest tests", "tests"),
-        ("--executed", "nbval over what the build printed"),
-        ("loadfile", "every notebook with an older processor's kernels"),
+        ("nbval native", "every notebook"),
+        ("nbval older", "every notebook, older kernels"),
         ("get_cpu_capability", "the setting for an older processor"),
     ],
 )
@@ -127,7 +127,8 @@ def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
 
     class Check:
         def __init__(self, what, python, *words, **variables):
-            self.what, self.words = what, " ".join(words)
+            kernels = "older" if variables else "native"
+            self.what, self.words = what, " ".join(words).replace("--nbval", f"nbval {kernels}", 1)
             commands.append(self.words)
 
         def passed(self):
@@ -147,9 +148,9 @@ def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
             run.test(Path("python"))
     order = [
         next(i for i, words in enumerate(commands) if part in words)
-        for part in ("loadfile", "build", "--executed", "pytest tests")
+        for part in ("nbval native", "nbval older", "build", "pytest tests")
     ]
-    assert order == sorted(order), "older kernels run beside the build; its outputs come after it"
+    assert order == sorted(order), "notebooks run beside the build, the tests alone"
 
 
 def test_what_runs_beside_the_build_ends_when_the_build_fails(tmp_path):

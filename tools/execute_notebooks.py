@@ -1,16 +1,15 @@
-"""Execute notebooks in place, and keep only the outputs that belong in a commit: text.
+"""Execute notebooks in place, and keep the outputs that belong in a commit: text and pictures.
 
     python tools/execute_notebooks.py                        # every chapter
     python tools/execute_notebooks.py book/NAME.ipynb ...    # some
 
-As many run at once as there are cores, with a thread each. Pictures come from the book's build, so
-they are taken out here (with widget state and stderr); the text that stays is what `run.py test`
-compares with a fresh run.
+As many run at once as there are cores, with a thread each. What stays is what the book's pages
+show, and what `run.py test` compares with a fresh run.
 """
 
 import argparse
+import hashlib
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -23,9 +22,6 @@ from nbformat import NotebookNode
 from set_up import AT_ONCE, ONE_THREAD
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
-# the same in tests/nbval.cfg
-EMBEDDED_PICTURE = re.compile(r"data:[a-z]+/[\w.+-]+;base64,[A-Za-z0-9+/=\n]+")
-IMAGES = ("image/png", "image/jpeg", "image/gif")
 # Those of about two minutes begin first, so that none of them runs alone at the end.
 LONGEST = {"dynamics", "latent_actions", "measuring", "memory", "your_own_world"}
 
@@ -53,9 +49,16 @@ def with_needs(notebook: NotebookNode) -> NotebookNode:
     return notebook
 
 
-def keep_text(notebook: NotebookNode) -> None:
-    """Remove from an executed notebook what is not text or differs from run to run."""
+def code_hash(notebook: NotebookNode) -> str:
+    """What stands for the code of all cells, to see whether it is still that which was executed."""
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    return hashlib.sha256("\0".join(code).encode()).hexdigest()[:16]
+
+
+def keep_what_lasts(notebook: NotebookNode) -> None:
+    """Remove from an executed notebook what differs from run to run, and note which code ran."""
     notebook.metadata.pop("widgets", None)
+    notebook.metadata["executed_code"] = code_hash(notebook)
     # no Python version: it differs by machine
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
@@ -63,12 +66,6 @@ def keep_text(notebook: NotebookNode) -> None:
             continue
         cell.metadata.pop("execution", None)
         cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
-        for output in cell.outputs:
-            data = output.get("data", {})
-            for mime in IMAGES:
-                data.pop(mime, None)
-            if "text/html" in data:
-                data["text/html"] = EMBEDDED_PICTURE.sub("data:,removed", data["text/html"])
 
 
 def run(path: Path) -> tuple[NotebookNode, float]:
@@ -120,11 +117,11 @@ def main() -> None:
         "notebooks", nargs="*", type=Path, help="default: every notebook of the book"
     )
     notebooks = parser.parse_args().notebooks or sorted(BOOK.glob("*.ipynb"))
-    # as in the build; see chapters/show.py
+    # for the pages; see chapters/show.py
     os.environ.update(ONE_THREAD, GENIE_PAGE="1")
     try:
         for path, notebook, _ in run_all(notebooks):
-            keep_text(notebook)
+            keep_what_lasts(notebook)
             with open(path, "w", encoding="utf-8", newline="\n") as file:
                 nbformat.write(notebook, file)
     except RuntimeError as error:

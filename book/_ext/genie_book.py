@@ -1,27 +1,19 @@
-"""What this book adds to Jupyter Book: pages that ask no other host, one set of colours, a cache
-that notices code.
+"""What this book adds to Jupyter Book: pages that ask no other host, and one set of colours.
 
 Sphinx loads this as a local extension (`_config.yml`).
 """
 
-import hashlib
 import importlib.metadata
 import json
 import shutil
 from pathlib import Path
 
-import nbformat
-from execute_notebooks import run_all
-from jupyter_cache import get_cache
-from jupyter_cache.base import CacheBundleIn
-from set_up import AT_ONCE
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
 STYLE = ROOT / "genie_mini" / "chapters" / "style.json"
 NODE_MODULES = ROOT / "node_modules"
 FONTS_LICENCE = Path(__file__).with_name("font_awesome_fonts.txt")
-CACHES = ROOT / "_build" / "executed"
 
 # From node_modules to _static/offline: the few files of each package that a page can ask for.
 BROWSER_CODE = {
@@ -37,59 +29,6 @@ REQUIRE_PATHS = """window.require = {
   baseUrl: document.documentElement.dataset.content_root + "_static/offline",
   paths: {"@jupyter-widgets": "html-manager", "@jupyter-widgets/html-manager/dist": "html-manager"},
 };"""
-
-
-def code_hash(root=ROOT):
-    """Hash what a notebook can import or read: the package with its weights, results and
-    colours, the book's extensions, and the versions of what is installed.
-    """
-    digest = hashlib.sha256()
-    files = [
-        *(root / "genie_mini").rglob("*"),
-        *(root / "book").rglob("*.py"),
-        root / "constraints.txt",
-    ]
-    for path in sorted(files):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def choose_cache(app, config):
-    """Keep executed notebooks in a folder named after the code they ran.
-
-    jupyter-cache hashes the cells alone, so after an edit of `genie_mini` it would serve the old
-    outputs.
-    """
-    current = CACHES / code_hash()
-    for old in CACHES.glob("*"):
-        if old != current:
-            shutil.rmtree(old, ignore_errors=True)
-    config.nb_execution_cache_path = str(current)
-
-
-def execute_notebooks(app, env, names):
-    """Execute the notebooks that are about to be read, several at once, into the cache from which
-    they are then read; alone, Sphinx would run one after the other.
-    """
-    cache = get_cache(app.config.nb_execution_cache_path)
-    paths = [Path(env.doc2path(name)) for name in names]
-    missing = []
-    for path in paths:
-        if path.suffix == ".ipynb":
-            try:
-                cache.match_cache_notebook(nbformat.read(path, as_version=4))
-            except KeyError:
-                missing.append(path)
-    if missing:
-        print(f"executing {len(missing)} chapters, up to {AT_ONCE} at once", flush=True)
-    try:
-        for path, notebook, seconds in run_all(missing):
-            bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
-            cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-    except RuntimeError as error:
-        raise ExtensionError(str(error)) from error
-    print("making the pages", flush=True)  # Sphinx itself says nothing, so that warnings stand out
 
 
 def place_browser_code(app):
@@ -167,8 +106,6 @@ def drop_thebe(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    app.connect("config-inited", choose_cache)
-    app.connect("env-before-read-docs", execute_notebooks)
     app.connect("builder-inited", place_browser_code)
     app.connect("builder-inited", write_colours)
     app.connect("html-page-context", drop_thebe, priority=900)

@@ -7,7 +7,6 @@ Play.
 """
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -33,14 +32,14 @@ def export_folder():
 
 
 def start_export(app):
-    """Export in a process of its own while the notebooks run."""
+    """Export in a process of its own while the pages are made."""
     # asked once: somebody may change the package while the book is built
     app.genie_folder = folder = export_folder()
     app.genie_export = None
     if app.builder.format != "html" or (folder / "world.json").exists():
         return
     shutil.rmtree(EXPORTS, ignore_errors=True)
-    print("exporting the shipped weights for the pages, beside the chapters", flush=True)
+    print("exporting the shipped weights for the pages, beside the pages", flush=True)
     command = [sys.executable, "-m", "genie_mini.cli", "export", "--out", str(folder)]
     app.genie_export = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -76,7 +75,6 @@ def add_player(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    os.environ["GENIE_PAGE"] = "1"  # for the kernels that run the notebooks; see chapters/show.py
     app.connect("builder-inited", start_export)
     app.connect("html-page-context", add_player)
     app.connect("build-finished", place_player)

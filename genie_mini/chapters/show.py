@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from IPython.display import HTML
 from matplotlib.figure import Figure
+from PIL import Image
 
 from genie_mini.chapters.plots import PARTS
 from genie_mini.genie import Genie
-from genie_mini.play.images import data_uri, to_uint8
+from genie_mini.play.images import to_uint8
 from genie_mini.play.prompts import level_picture
 from genie_mini.play.widget import Player, page_player, player_options, recorded_game
 from genie_mini.world import HELD_OUT_SEED
@@ -28,15 +29,18 @@ from genie_mini.world import HELD_OUT_SEED
 
 def _source(picture, scale):
     """The data URI of a matplotlib figure, or of an array (height, width, 3) of floats in [0, 1],
-    enlarged.
+    enlarged: WebP without loss, since the notebooks are committed with it.
     """
-    if not isinstance(picture, Figure):
-        pixels = to_uint8(torch.as_tensor(np.asarray(picture)).clamp(0, 1))
-        return data_uri(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
     file = io.BytesIO()
-    picture.savefig(file, format="png", facecolor="white")
-    plt.close(picture)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    if isinstance(picture, Figure):
+        options = {"lossless": True, "method": 4}
+        picture.savefig(file, format="webp", facecolor="white", pil_kwargs=options)
+        plt.close(picture)
+    else:
+        pixels = to_uint8(torch.as_tensor(np.asarray(picture)).clamp(0, 1))
+        large = Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
+        large.save(file, format="webp", lossless=True, method=4)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def picture(figure: Figure | np.ndarray, scale: int = 4) -> HTML:

@@ -4,7 +4,6 @@ It draws what it believes, with the game's own tiles and sprites, and compares: 
 the hills, then the tiles, then players and creatures, then the tiles again without what they hide.
 """
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,25 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genie_mini.world.rendering import BACKGROUNDS, in_colors, sprite_colors
-from genie_mini.world.simulation import shrink
-from genie_mini.world.sprites import (
-    COLORS,
-    CREATURE_ART,
-    EMPTY,
-    PLAYER_ART,
-    SCREEN,
-    TILE,
-    TILE_ART,
-)
+from genie_mini.evaluation.sprite_reader import GRID, Sprite, as_pictures, find_sprites, pixel_error
+from genie_mini.world.rendering import BACKGROUNDS
+from genie_mini.world.sprites import COLORS, EMPTY, SCREEN, TILE, TILE_ART
 
-GRID = 4  # pixels of the 64x64 screen: everything stands on multiples of it
 ROWS, COLUMNS = SCREEN // TILE, SCREEN // TILE + 1  # tiles on the screen, the cut ones at its edges
-MOST_SPRITES = 8  # looked for in a picture
 UNSEEN = -1  # a tile that a sprite hides, or that is none of the game's
 
 _WORST = 0.03  # squared error of a pixel: more says no more than that something else is there
-_MATCH = 0.02  # mean squared error of a sprite that is taken for one
 _LEGIBLE = 0.01  # mean squared error of a tile's place that was understood
 _APART = 1e-3  # mean squared error by which a tile must fit better than any other kind
 _LEAST_VISIBLE = 0.5  # share of a tile by which it can still be told
@@ -54,8 +42,8 @@ class Reading:
     offset: np.ndarray
     variant: np.ndarray
     tiles: np.ndarray
-    players: list[list[tuple[int, int, int, int]]]
-    creatures: list[list[tuple[int, int, int, int]]]
+    players: list[list[Sprite]]
+    creatures: list[list[Sprite]]
     legible: np.ndarray
 
 
@@ -77,18 +65,13 @@ def _read(frames):
     tiles, offset, variant = _find_tiles(frames, palette, background, nothing)
     for _ in range(2):
         scenery = _draw_tiles(background, tiles, offset, variant)
-        drawn, hidden, players, creatures = _find_sprites(frames, palette, scenery)
+        drawn, hidden, players, creatures = find_sprites(frames, palette, scenery)
         tiles, offset, variant = _find_tiles(frames, palette, background, hidden)
     drawn = np.where(hidden, drawn, _draw_tiles(background, tiles, offset, variant))
-    error = (_in_colors(drawn, palette, frames.shape[1]) - frames).square().mean(dim=-1)
+    error = pixel_error(as_pictures(drawn, palette, frames.shape[1]), frames)
     places = F.avg_pool2d(error[:, None], frames.shape[1] // ROWS)[:, 0]
     legible = (places < _LEGIBLE).float().mean(dim=(1, 2)).numpy()
     return Reading(palette, offset, variant, tiles, players, creatures, legible)
-
-
-def _in_colors(indices, palette, size):
-    """Colour indices (n, 64, 64) as RGB: (n, size, size, 3) float in [0, 1]."""
-    return torch.from_numpy(shrink(in_colors(indices, palette), size)).float() / 255
 
 
 def _find_background(frames):
@@ -96,8 +79,8 @@ def _find_background(frames):
     size, shifts = frames.shape[1], BACKGROUNDS[::2]
 
     def errors(palette, shifts):
-        pictures = _in_colors(shifts, np.full(len(shifts), palette), size)
-        error = (frames[:, None] - pictures).square().mean(dim=-1).clamp(max=_WORST)
+        pictures = as_pictures(shifts, np.full(len(shifts), palette), size)
+        error = pixel_error(frames[:, None], pictures).clamp(max=_WORST)
         return error.mean(dim=(2, 3))  # (frames, shifts)
 
     coarse = torch.stack([errors(index, shifts[::8]) for index in range(len(COLORS))], dim=1)
@@ -105,9 +88,9 @@ def _find_background(frames):
     best = np.empty((len(frames), SCREEN, SCREEN), dtype=np.uint8)
     for index in np.unique(palette):
         own = palette == index
-        pictures = _in_colors(shifts, np.full(len(shifts), index), size)
+        pictures = as_pictures(shifts, np.full(len(shifts), index), size)
         for place in np.flatnonzero(own):
-            error = (frames[place] - pictures).square().mean(dim=-1).clamp(max=_WORST)
+            error = pixel_error(frames[place], pictures).clamp(max=_WORST)
             best[place] = shifts[int(error.mean(dim=(1, 2)).argmin())]
     return palette, best
 
@@ -133,7 +116,7 @@ def _find_tiles(frames, palette, background, hidden):
     num_kinds, num_variants = TILE_ART.shape[:2]
     free = F.avg_pool2d(torch.from_numpy(~hidden).float()[:, None], SCREEN // size)[:, 0]
     free, least = (free == 1).float(), _LEAST_VISIBLE * (TILE * size // SCREEN) ** 2
-    nothing = (_in_colors(background, palette, size) - frames).square().mean(dim=-1)
+    nothing = pixel_error(as_pictures(background, palette, size), frames)
     costs, kinds, told = [], [], []
     for offset in (0, GRID):
         visible = _by_place(free, offset, size)
@@ -143,7 +126,7 @@ def _find_tiles(frames, palette, background, hidden):
             for variant in range(num_variants):
                 screen = _tiled(kind, variant, offset)
                 drawn = np.where(screen == 0, background, screen)
-                distance = (_in_colors(drawn, palette, size) - frames).square().mean(dim=-1)
+                distance = pixel_error(as_pictures(drawn, palette, size), frames)
                 error[variant, kind] = _by_place(distance.clamp(max=_WORST) * free, offset, size)
         for first in range(num_variants):
             at = (torch.arange(COLUMNS) + first) % num_variants
@@ -172,87 +155,3 @@ def _draw_tiles(background, tiles, offset, variant):
     cut = offset[:, None] + np.arange(SCREEN)
     screens = np.take_along_axis(screens, cut[:, None], axis=2)
     return np.where(screens == 0, background, screens)
-
-
-def _find_sprites(frames, palette, scenery):
-    """Put down sprites, one by one, as long as the picture then looks more like what it shows.
-
-    Returns:
-        The drawn pictures in colour indices (n, 64, 64), where sprites are (n, 64, 64) bool, and
-        the players and creatures of each picture.
-    """
-    drawn, hidden = scenery.copy(), np.zeros(scenery.shape, dtype=bool)
-    players: list[list] = [[] for _ in frames]
-    creatures: list[list] = [[] for _ in frames]
-    art = np.concatenate([PLAYER_ART.reshape(-1, TILE, TILE), CREATURE_ART.reshape(-1, TILE, TILE)])
-    num_players, busy = PLAYER_ART.shape[0] * PLAYER_ART.shape[1], np.arange(len(frames))
-    for _ in range(MOST_SPRITES):
-        gain, error = _sprite_gains(frames[busy], palette[busy], drawn[busy], hidden[busy], art)
-        gain = gain.masked_fill(error > _MATCH, 0.0)
-        best, place = gain.flatten(1).max(dim=1)
-        number, row, column = np.unravel_index(place.numpy(), gain.shape[1:])
-        found = (best > 0).numpy()
-        for index in np.flatnonzero(found):
-            frame, sprite = busy[index], int(number[index])
-            x, y = GRID * int(column[index]) - TILE, GRID * int(row[index]) - TILE
-            kind, rest = (
-                (players, sprite) if sprite < num_players else (creatures, sprite - num_players)
-            )
-            poses = (PLAYER_ART if kind is players else CREATURE_ART).shape[1]
-            kind[frame].append((x, y, rest // poses, rest % poses))
-            _stamp(drawn[frame], hidden[frame], art[sprite], x, y)
-        busy = busy[found]
-        if not len(busy):
-            break
-    return drawn, hidden, players, creatures
-
-
-def _stamp(drawn, hidden, art, x, y):
-    rows = slice(max(0, y), min(SCREEN, y + TILE))
-    columns = slice(max(0, x), min(SCREEN, x + TILE))
-    part = art[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x]
-    # What was put down first fits best, and stays.
-    free = (part > 0) & ~hidden[rows, columns]
-    drawn[rows, columns][free] = part[free]
-    hidden[rows, columns] |= part > 0
-
-
-def _sprite_gains(frames, palette, drawn, hidden, art):
-    """How much less wrong the pictures would be with each sprite at each place, and how wrong they
-    would still be there: both (n, sprites, rows, columns), places on the grid from -8.
-    """
-    size = frames.shape[1]
-    scale = SCREEN // size
-
-    def patches(pixels, side):
-        """Cut pictures (n, channels, ...) into (n, channels, side, side, places)."""
-        cut = F.unfold(pixels, side, stride=side * GRID // TILE, padding=side)
-        return cut.unflatten(1, (-1, side, side))
-
-    def smaller(patch):
-        return patch.unflatten(3, (-1, scale)).unflatten(2, (-1, scale)).mean(dim=(3, 5))
-
-    def wrong(patch):
-        return (smaller(patch) - shown).square().mean(dim=1) * free
-
-    shown = patches(frames.permute(0, 3, 1, 2), TILE // scale)
-    scenery = patches(_in_colors(drawn, palette, SCREEN).permute(0, 3, 1, 2), TILE)
-    visible = patches(torch.from_numpy(~hidden).float()[:, None], TILE)
-    free = smaller(visible)[:, 0].eq(1).float()
-    before, gains, errors = wrong(scenery), [], []
-    colors = torch.from_numpy(sprite_colors(art) / 255).float()
-    for sprite, mask in zip(colors, art > 0, strict=True):
-        mask = torch.from_numpy(mask)[None, None, :, :, None]
-        after = wrong(torch.where(mask, sprite.permute(2, 0, 1)[None, ..., None], scenery))
-        touched = smaller(mask.float())[:, 0].gt(0).float()
-        there = (touched * free).sum(dim=(1, 2))
-        wrong_there = (after * touched).sum(dim=(1, 2))
-        error = wrong_there / there.clamp(min=1)
-        # Any sprite hides something that is wrong; the right one has nothing wrong in itself.
-        gains.append((before - after).sum(dim=(1, 2)) - 3 * wrong_there)
-        errors.append(error.masked_fill(there < 0.4 * touched.sum(), 1.0))
-    side = math.isqrt(before.shape[-1])
-    return (
-        torch.stack(gains, dim=1).unflatten(2, (side, side)),
-        torch.stack(errors, dim=1).unflatten(2, (side, side)),
-    )

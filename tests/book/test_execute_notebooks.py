@@ -54,7 +54,7 @@ def test_a_cell_that_fails_names_its_notebook_and_leaves_the_file(tmp_path, monk
     assert path.read_bytes() == before
 
 
-def test_what_is_kept_of_an_execution_is_text():
+def test_what_is_kept_of_an_execution_is_text_and_pictures():
     output = nbformat.v4.new_output
     page = '<img src="data:image/png;base64,AAAA">'
     outputs = [
@@ -65,8 +65,11 @@ def test_what_is_kept_of_an_execution_is_text():
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell("1", outputs=outputs)], metadata={"widgets": {}}
     )
-    execute_notebooks.keep_text(notebook)
+    execute_notebooks.keep_what_lasts(notebook)
     text, shown = notebook.cells[0].outputs
     assert text.text == "1\n"
-    assert shown.data == {"text/html": '<img src="data:,removed">', "text/plain": "x"}
+    assert shown.data == {"image/png": "AAAA", "text/html": page, "text/plain": "x"}
     assert "widgets" not in notebook.metadata
+    assert notebook.metadata.executed_code == execute_notebooks.code_hash(notebook)
+    notebook.cells[0].source = "2"
+    assert notebook.metadata.executed_code != execute_notebooks.code_hash(notebook)

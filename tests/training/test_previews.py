@@ -69,27 +69,21 @@ def test_a_run_with_previews_that_is_stopped_goes_on_as_if_it_had_not_been(train
 
 @pytest.mark.usefixtures("after_every_step")
 def test_a_preview_is_told_which_networks_have_begun_to_learn(trained):
-    told = []
-
-    def draw(genie, learnt):
-        told.append(learnt)
-        return b"a preview"
-
-    trained("run", draw_preview=draw, preview_seconds=0.0)
-    assert told == [EARLY] * 4 + [LATENT] * 2 + [ALL] * 5
-    told.clear()
-    trained("run", draw_preview=draw, preview_seconds=0.0, tokenizer_steps=6)
-    assert told == [ALL] * 3, "what was learnt before counts"
-    told.clear()
+    painter = Painter()
+    trained("run", draw_preview=painter, preview_seconds=0.0)
+    assert painter.learnt == [EARLY] * 4 + [LATENT] * 2 + [ALL] * 5
+    more = Painter()
+    trained("run", draw_preview=more, preview_seconds=0.0, tokenizer_steps=6)
+    assert more.learnt == [ALL] * 3, "what was learnt before counts"
+    alone = Painter()
     nothing = dict.fromkeys(
         ("tokenizer_steps", "latent_action_steps", "latent_action_pretraining_steps"), 0
     )
-    trained("alone", draw_preview=draw, preview_seconds=0.0, dynamics_steps=1, **nothing)
-    assert told == [frozenset({"dynamics"})] * 2
+    trained("alone", draw_preview=alone, preview_seconds=0.0, dynamics_steps=1, **nothing)
+    assert alone.learnt == [frozenset({"dynamics"})] * 2
 
 
-def test_the_last_preview_shows_the_result_and_is_the_same_again(trained, monkeypatch):
-    monkeypatch.setattr(action_grid, "_DREAMT", 1)
+def test_the_last_preview_shows_the_result_and_is_the_same_again(trained):
     genie, folder = trained(draw_preview=Painter())
     first = (folder / PREVIEW).read_bytes()
     assert first == Painter()(genie, ALL)

@@ -3,6 +3,7 @@ two blocks), and a browser.
 """
 
 import functools
+import hashlib
 import os
 import shutil
 import threading
@@ -12,7 +13,10 @@ from pathlib import Path
 import notebook_numbers
 import pytest
 import torch
+from filelock import FileLock
 
+from genie_mini.export import write
+from genie_mini.files import write_atomic
 from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsConfig
 from genie_mini.models.latent_action import LatentActionConfig
@@ -35,6 +39,35 @@ def own_cache(tmp_path_factory):
     """Films that tests decode do not go among this person's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENIE_MINI_CACHE", str(tmp_path_factory.mktemp("films")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_translation(tmp_path_factory):
+    """Torch takes ten seconds to translate the smallest Genie into ONNX; one network is translated
+    once for all tests and all processes that run them.
+    """
+    translate, folder = write._as_onnx, tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def translate_once(module, inputs, outputs):
+        import onnx
+
+        shapes = {name: (given.shape, given.dtype) for name, given in inputs.items()}
+        settings = [getattr(part, "config", None) for part in module.modules()]
+        key = hashlib.sha256(f"{module} {settings} {shapes} {outputs}".encode())
+        for tensor in module.state_dict().values():
+            key.update(tensor.contiguous().numpy().tobytes())
+        path = folder / f"{key.hexdigest()}.onnx"
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                model = translate(module, inputs, outputs)
+                write_atomic(path, model.SerializeToString())
+        return onnx.load(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write, "_as_onnx", translate_once)
         yield
 
 

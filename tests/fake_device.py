@@ -8,9 +8,9 @@ operation gets from the wrong side is an error, as it would be on a GPU.
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_map
 
-FAKE = torch.device("meta")
+CPU, FAKE = torch.device("cpu"), torch.device("meta")
 
 
 class Elsewhere(torch.Tensor):
@@ -35,7 +35,9 @@ class Elsewhere(torch.Tensor):
 
 
 def _dispatch(function, args, kwargs):
-    flat, shape = tree_flatten((args, kwargs))
+    # What torch's operations are given are values and lists of values, and no deeper.
+    given = [*args, *kwargs.values()]
+    flat = [one for value in given for one in (value if isinstance(value, list) else (value,))]
     there = [value for value in flat if isinstance(value, Elsewhere)]
     if there:
         mixed = [
@@ -53,23 +55,27 @@ def _dispatch(function, args, kwargs):
     elif function.overloadpacket is torch.ops.aten.copy_:
         target = FAKE if isinstance(args[0], Elsewhere) else None
     on_fake = target is not None and target.type == FAKE.type
-    values = [value.here if isinstance(value, Elsewhere) else value for value in flat]
-    values = [
-        torch.device("cpu") if value == FAKE and isinstance(value, torch.device) else value
-        for value in values
-    ]
-    args_here, kwargs_here = tree_unflatten(values, shape)
-    result = function(*args_here, **kwargs_here)
+    result = function(*map(_here, args), **{name: _here(kwargs[name]) for name in kwargs})
     if not on_fake:
         return result
     # an operation in place returns the tensor it changed
     originals = {id(value.here): value for value in there}
-    return tree_map(
-        lambda value: (
-            originals.get(id(value), Elsewhere(value)) if isinstance(value, torch.Tensor) else value
-        ),
-        result,
-    )
+
+    def place(value):
+        if not isinstance(value, torch.Tensor):
+            return value
+        return originals[id(value)] if id(value) in originals else Elsewhere(value)
+
+    return place(result) if isinstance(result, torch.Tensor) else tree_map(place, result)
+
+
+def _here(value):
+    """A value as an operation on the CPU is given it."""
+    if isinstance(value, list):
+        return [_here(one) for one in value]
+    if isinstance(value, Elsewhere):
+        return value.here
+    return CPU if isinstance(value, torch.device) and value == FAKE else value
 
 
 class FakeDevice(TorchDispatchMode):

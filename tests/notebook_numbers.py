@@ -12,6 +12,7 @@ letter. A cell may ask for more by metadata, and must say why:
 import copy
 import os
 import re
+import sys
 from decimal import Decimal
 
 from notebook_pictures import MOST_APART, align_pictures
@@ -23,6 +24,10 @@ WHAT = {
     "numbers": "print other numbers than the committed ones, by {:g} units in the last place",
     "pictures": "draw other pictures than the committed ones, by {:.2g} of 255 on average",
 }
+
+# Or else jsonschema, which nbformat needs, compiles a grammar of addresses that no notebook holds:
+# two seconds in every process.
+sys.modules.setdefault("rfc3987_syntax", None)
 
 # A sign belongs to its number unless a digit or letter stands before it: "16-20" holds no negative
 # number. Spaces that align a column belong to it too, since they change with its width. Parts of

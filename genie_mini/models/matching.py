@@ -18,6 +18,8 @@ REACH = 8  # how far a kernel moves a patch, each way, in cells
 # For each scale two logarithms of how much a misfit (mean squared difference) counts, to begin
 # with; they are learnt.
 _SHARPNESS = (6.0, 8.0)
+# Frames that a CPU compares at a time: what they need lies in its cache, which is twice as fast.
+_AT_ONCE = 16
 _LIKE_A_PIXEL = 4.0  # shares of many displacements are small; this brings them near the pixels
 
 
@@ -54,6 +56,13 @@ class Matching(nn.Module):
         displacements, 2 * rows, 2 * columns). Displacements are the square's, row by row; with the
         first the picture moves RADIUS cells down and RADIUS to the right.
         """
+        if frames.device.type != "cpu" or torch.compiler.is_compiling():
+            return self._costs_at_once(frames, before)
+        parts = zip(frames.split(_AT_ONCE), before.split(_AT_ONCE), strict=True)
+        return torch.cat([self._costs_at_once(*part) for part in parts])
+
+    def _costs_at_once(self, frames: Tensor, before: Tensor) -> Tensor:
+        """`costs`, of all frames together."""
         now, last = (x.permute(0, 3, 1, 2).contiguous() for x in (frames, before))
         now, last = (F.avg_pool2d(x, self.cell_size, ceil_mode=True) for x in (now, last))
         places, costs = (2 * self.grid[0], 2 * self.grid[1]), []

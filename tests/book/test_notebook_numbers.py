@@ -108,14 +108,14 @@ def test_pictures_that_look_alike_become_the_same_words(fresh, passes):
     assert "base64" not in reference + new
 
 
-def write_notebook(folder, committed):
+def write_notebook(path, committed):
     """A notebook of one cell that prints 0.125, with this number committed."""
     output = nbformat.v4.new_output("stream", name="stdout", text=f"share {committed}\n")
     cell = nbformat.v4.new_code_cell("print('share', 0.125)", execution_count=1, outputs=[output])
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "planted.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
 
 
-def write_picture(folder, change):
+def write_picture(path, change):
     """A notebook of one cell that shows a grey picture, with this change of it committed."""
     source = "from IPython.display import HTML\n"
     source += f"HTML('<img src=\"data:image/webp;base64,{encoded()}\">')"
@@ -123,12 +123,14 @@ def write_picture(folder, change):
     data = {"text/html": html, "text/plain": "<IPython.core.display.HTML object>"}
     output = nbformat.v4.new_output("execute_result", data=data, execution_count=1)
     cell = nbformat.v4.new_code_cell(source, execution_count=1, outputs=[output])
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "planted.ipynb")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
 
 
 def nbval(folder, *words):
-    command = "-m pytest -q --nbval --nbval-current-env -p notebook_numbers".split()
+    # no other plugin of pytest's: each takes its time to import
+    command = "-m pytest -q -p notebook_numbers -p nbval.plugin --nbval --nbval-current-env".split()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     return subprocess.run(
         [sys.executable, *command, *words],
         cwd=folder,
@@ -138,19 +140,27 @@ def nbval(folder, *words):
     )
 
 
-@pytest.mark.parametrize("committed, passes", [("0.124", True), ("0.127", False)])
-def test_nbval_passes_noise_and_fails_on_a_planted_digit(tmp_path, committed, passes):
-    write_notebook(tmp_path, committed)
-    result = nbval(tmp_path)
-    assert (result.returncode == 0) is passes, result.stdout
-    if passes:
-        assert "planted.ipynb: 1 cells print other numbers" in result.stdout
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """What nbval reports of four notebooks that it executes."""
+    folder = tmp_path_factory.mktemp("notebooks")
+    write_notebook(folder / "noise.ipynb", "0.124")
+    write_notebook(folder / "digit.ipynb", "0.127")
+    write_picture(folder / "alike.ipynb", 3)
+    write_picture(folder / "another.ipynb", 30)
+    result = nbval(folder, "-rA", "--tb=short")
+    assert result.returncode == 1, result.stdout
+    return result.stdout
 
 
-@pytest.mark.parametrize("committed, passes", [(3, True), (30, False)])
-def test_nbval_passes_nearly_the_same_picture_and_fails_on_another(tmp_path, committed, passes):
-    write_picture(tmp_path, committed)
-    result = nbval(tmp_path)
-    assert (result.returncode == 0) is passes, result.stdout
-    told = "draw other pictures" if passes else "which differs by 15.0 of 255"
-    assert told in result.stdout
+def test_nbval_passes_noise_and_fails_on_a_planted_digit(executed):
+    assert "PASSED noise.ipynb::Cell 0" in executed, executed
+    assert "FAILED digit.ipynb::Cell 0" in executed, executed
+    assert "noise.ipynb: 1 cells print other numbers" in executed
+
+
+def test_nbval_passes_nearly_the_same_picture_and_fails_on_another(executed):
+    assert "PASSED alike.ipynb::Cell 0" in executed, executed
+    assert "FAILED another.ipynb::Cell 0" in executed, executed
+    assert "alike.ipynb: 1 cells draw other pictures" in executed
+    assert "which differs by 15.0 of 255" in executed

@@ -94,7 +94,15 @@ def test_local_links_lead_somewhere(page):
     assert not broken
 
 
-def visit(browser, address, base):
+@pytest.fixture(scope="module")
+def visitor(browser):
+    """A browser that keeps what many pages share."""
+    context = browser.new_context()
+    yield context
+    context.close()
+
+
+def visit(visitor, address, base):
     """Open a page; return what went wrong in the browser's eyes."""
     found = []
 
@@ -106,7 +114,7 @@ def visit(browser, address, base):
         if response.status >= 400:
             found.append(f"answered {response.status}: {response.url}")
 
-    page = browser.new_page()
+    page = visitor.new_page()
     page.on("request", on_request)
     page.on("response", on_response)
     page.on(
@@ -127,16 +135,16 @@ def visit(browser, address, base):
 
 @pytest.mark.parametrize("scheme", ["http", "file"])
 @pytest.mark.parametrize("page", [*PAGES, "search.html", "genindex.html"])
-def test_a_browser_finds_nothing_missing_or_external(browser, http_address, scheme, page):
+def test_a_browser_finds_nothing_missing_or_external(visitor, http_address, scheme, page):
     base = http_address if scheme == "http" else SITE.as_uri()
-    assert visit(browser, f"{base}/{page}", base) == []
+    assert visit(visitor, f"{base}/{page}", base) == []
 
 
-def test_the_browser_check_sees_planted_mistakes(browser, tmp_path):
+def test_the_browser_check_sees_planted_mistakes(visitor, tmp_path):
     (tmp_path / "bad.html").write_text(
         '<img src="missing.png"><script '
         'src="http://other.invalid/x.js"></script><script>console.error("planted")</script>'
     )
-    found = "\n".join(visit(browser, (tmp_path / "bad.html").as_uri(), tmp_path.as_uri()))
+    found = "\n".join(visit(visitor, (tmp_path / "bad.html").as_uri(), tmp_path.as_uri()))
     for mistake in ("missing.png", "asks another host: http://other.invalid", "console: planted"):
         assert mistake in found

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from tiny import tiny_genie
 
+from genie_mini import cli
 from genie_mini.genie import Genie
 from genie_mini.training.config import TRAINING_PRESETS
 
@@ -16,12 +17,29 @@ def weights(tmp_path_factory):
     return folder
 
 
+def make_training_small(patch):
+    """A tiny Genie learns, and its preview, which takes longer than it, is no picture."""
+    patch.setattr(Genie, "from_preset", lambda name: tiny_genie(seed=1))
+    pocket = replace(TRAINING_PRESETS["pocket"], batch_size=1, num_frames=4)
+    patch.setitem(TRAINING_PRESETS, "pocket", pocket)
+    patch.setattr(cli.train, "draw_strip", lambda genie, learnt, *, film: b"a preview")
+
+
 @pytest.fixture
 def small_training(monkeypatch):
-    monkeypatch.setattr(Genie, "from_preset", lambda name: tiny_genie(seed=1))
-    monkeypatch.setitem(
-        TRAINING_PRESETS, "pocket", replace(TRAINING_PRESETS["pocket"], batch_size=1, num_frames=4)
-    )
+    make_training_small(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def train_small():
+    """Train by these words, in a training of a few seconds."""
+
+    def train(*words):
+        with pytest.MonkeyPatch.context() as patch:
+            make_training_small(patch)
+            assert cli.main(["train", *words]) == 0
+
+    return train
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ that lies in its folder.
 """
 
 import shlex
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,13 +40,18 @@ def clips(tmp_path):
     return save_clips(tmp_path / "clips.npy")
 
 
+@pytest.fixture(scope="module")
+def run_of_two_steps(tmp_path_factory, train_small):
+    folder = tmp_path_factory.mktemp("trained")
+    clips = save_clips(folder / "clips.npy")
+    train_small("--data", str(clips), "--steps", "2", "--out", str(folder / "run"))
+    return folder / "run"
+
+
 @pytest.fixture
-def trained(tmp_path, clips):
-    """A folder of a finished run of two steps."""
-    assert (
-        main(["train", "--data", str(clips), "--steps", "2", "--out", str(tmp_path / "run")]) == 0
-    )
-    return tmp_path / "run"
+def trained(tmp_path, run_of_two_steps):
+    """A folder of a finished run of two steps on `clips`."""
+    return shutil.copytree(run_of_two_steps, tmp_path / "run")
 
 
 @pytest.fixture
@@ -282,7 +288,8 @@ def test_the_preview_shows_what_actions_do_from_a_film_that_is_held_out(tmp_path
         assert found == (split == "held out")
 
 
-def test_the_preview_of_the_platformer_is_of_a_level_that_is_held_out(tmp_path):
+def test_the_preview_of_the_platformer_is_of_a_level_that_is_held_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli.train, "draw_strip", draw_strip)
     assert main(["train", "--steps", "1", "--out", str(tmp_path / "run")]) == 0
     with Image.open(tmp_path / "run" / "preview.png") as picture:
         first = np.asarray(picture)[:64:2, -7 * 66 : -6 * 66 - 2 : 2]

@@ -37,6 +37,13 @@ def test_coarser_scales_see_longer_ways():
     assert (best == RADIUS * SIDE + RADIUS - 2).all()
 
 
+def test_many_frames_are_compared_as_each_of_them_alone():
+    frames, before = torch.rand(2, 40, 32, 32, 3, generator=torch.Generator().manual_seed(0))
+    matching = Matching((32, 32), (8, 8), 8)
+    alone = [matching.costs(*pair) for pair in zip(frames.split(1), before.split(1), strict=True)]
+    assert torch.equal(matching.costs(frames, before), torch.cat(alone))
+
+
 def test_matching_forgets_how_much_all_places_differ():
     """A picture that gets brighter everywhere moves nowhere."""
     matching = Matching((32, 32), (8, 8), 8)

@@ -1,6 +1,8 @@
 """What the tests of the server and of the players share."""
 
+import gzip
 import sys
+from functools import partial
 
 import pytest
 import torch
@@ -58,7 +60,9 @@ def exported_page(serve, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("site")
     files = player_files(export_folder(), "fp32", find_onnxruntime_web())
-    place_scripts(files, folder / FILES.strip("/"))
+    with pytest.MonkeyPatch.context() as patch:  # float32 is large: packed well it takes long
+        patch.setattr(gzip, "compress", partial(gzip.compress, compresslevel=1))
+        place_scripts(files, folder / FILES.strip("/"))
     player = page_player(
         player_options(Genie.from_pretrained("mini")), torch.zeros(1, 64, 64, 3), alt=""
     ).data

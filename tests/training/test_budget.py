@@ -55,6 +55,19 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
+def idle_measurement(monkeypatch, clock):
+    """What is measured are steps that only take their time, and no network's."""
+
+    def take_step(phase, step, frames, optimizer, precision, config):
+        if phase.name == "tokenizer":
+            clock.spend(SHORT_CLIPS if frames.shape[1] == CONFIG.short_frames else LONG_CLIPS)
+        else:
+            clock.spend(LATENT if step < config.latent_action_steps else DYNAMICS)
+
+    monkeypatch.setattr(budget, "take_step", take_step)
+
+
+@pytest.fixture
 def not_measured(monkeypatch):
     """Call it, and nothing must be measured from then on."""
     return lambda: monkeypatch.setattr(
@@ -72,6 +85,7 @@ def steps_of(folder):
     return read_notes(folder / "checkpoint.safetensors")[0].lengths
 
 
+@pytest.mark.usefixtures("idle_measurement")
 @pytest.mark.parametrize("slower", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize("shares", [Shares(), Shares(0.5, 0.2, 0.3)], ids=["default", "other"])
 def test_each_network_gets_its_share_of_the_time_within_a_step(genie, clock, slower, shares):
@@ -94,6 +108,7 @@ def test_a_step_that_waited_for_another_program_does_not_count(genie, clock):
     assert seconds == pytest.approx([TOKENIZER, LATENT, DYNAMICS]) and clock.now > 1000
 
 
+@pytest.mark.usefixtures("idle_measurement")
 def test_a_network_without_a_share_does_not_learn_and_one_with_a_share_does(genie):
     config = replace(CONFIG, shares=LOOKBACK_TRAINING.shares)
     tokenizer, latent, alone, dynamics = decided(genie, 10, config)
@@ -140,6 +155,7 @@ def test_a_run_of_minutes_is_the_run_of_the_steps_that_they_come_to(trained):
     assert (len(logs(one)["tokenizer"]), len(logs(one)["world"])) == (tokenizer, latent + dynamics)
 
 
+@pytest.mark.usefixtures("idle_measurement")
 @pytest.mark.parametrize("at", [0, 3, 20])
 def test_a_run_that_goes_on_keeps_the_steps_that_were_decided(
     trained, make_genie, clock, not_measured, monkeypatch, at
@@ -164,6 +180,7 @@ def test_a_run_that_goes_on_keeps_the_steps_that_were_decided(
     assert same(weights(again), weights(whole))
 
 
+@pytest.mark.usefixtures("idle_measurement")
 def test_more_minutes_are_measured_and_learnt_on_top(trained):
     _, one = trained("one", minutes=0.3)
     before = logs(one)
@@ -183,6 +200,7 @@ def test_more_minutes_are_measured_and_learnt_on_top(trained):
         assert seconds == pytest.approx(share * sum(spent), abs=0.4)
 
 
+@pytest.mark.usefixtures("idle_measurement")
 def test_other_wishes_after_minutes_are_one_error_or_more_steps(trained, not_measured):
     _, folder = trained(minutes=0.3)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -209,6 +227,7 @@ def test_minutes_after_steps_are_one_error(trained, not_measured):
         trained(minutes=5)
 
 
+@pytest.mark.usefixtures("idle_measurement")
 def test_other_shares_are_no_other_wish(trained, not_measured):
     trained(minutes=0.3)
     not_measured()

@@ -15,7 +15,7 @@ from genie_mini.chapters.show import grid, picture, slides, strip, you_are_here
 
 def shown(html):
     """The first picture that HTML shows, (height, width, 3) uint8."""
-    data = re.search(r'src="data:image/png;base64,([^"]+)"', html)[1]
+    data = re.search(r'src="data:image/webp;base64,([^"]+)"', html)[1]
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
 
 

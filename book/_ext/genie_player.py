@@ -39,7 +39,7 @@ def start_export(app):
     if app.builder.format != "html" or (folder / "world.json").exists():
         return
     shutil.rmtree(EXPORTS, ignore_errors=True)
-    print("exporting the shipped weights for the pages, beside the pages", flush=True)
+    print("exporting the shipped weights, which the pages play", flush=True)
     command = [sys.executable, "-m", "genie_mini.cli", "export", "--out", str(folder)]
     app.genie_export = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -31,15 +31,14 @@ def _source(picture, scale):
     """The data URI of a matplotlib figure, or of an array (height, width, 3) of floats in [0, 1],
     enlarged: WebP without loss, since the notebooks are committed with it.
     """
-    file = io.BytesIO()
+    file, options = io.BytesIO(), {"lossless": True, "method": 4}
     if isinstance(picture, Figure):
-        options = {"lossless": True, "method": 4}
         picture.savefig(file, format="webp", facecolor="white", pil_kwargs=options)
         plt.close(picture)
     else:
         pixels = to_uint8(torch.as_tensor(np.asarray(picture)).clamp(0, 1))
         large = Image.fromarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))
-        large.save(file, format="webp", lossless=True, method=4)
+        large.save(file, format="webp", **options)
     return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 

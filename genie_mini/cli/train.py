@@ -142,8 +142,10 @@ def _add_lookback(parser):
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     _check_pairs(arguments)
-    if arguments.steps is None and arguments.minutes is None and arguments.lookback is None:
-        arguments.minutes = DEFAULT_MINUTES.get(arguments.preset or "pocket")
+    if arguments.lookback is None:
+        arguments.preset = arguments.preset or "pocket"
+        if arguments.steps is None and arguments.minutes is None:
+            arguments.minutes = DEFAULT_MINUTES.get(arguments.preset)
     fit = chosen_fit(arguments, "data")
     check_cache(arguments)
     prepare_folder(arguments.out)
@@ -192,8 +194,7 @@ def _takes_patches(arguments, genie, config, videos):
     """
     wish = arguments.tokenizer
     if wish is None:
-        choosing = arguments.lookback is None and (arguments.preset or "pocket") in _CHOOSING
-        wish = "auto" if choosing else "learnt"
+        wish = "auto" if arguments.preset in _CHOOSING else "learnt"
     if wish != "auto":
         return wish == "patches"
     parts = videos, videos  # the platformer is filmed anew for each clip
@@ -241,14 +242,14 @@ def _what_to_train(arguments):
     if arguments.precision:
         options["precision"] = arguments.precision
     if arguments.lookback is None:
-        preset = arguments.preset or "pocket"
-        config = training_config(preset, arguments.steps, **options)
-        genie, num_patches = Genie.from_preset(preset), patches_of_run(arguments.out)
+        config = training_config(arguments.preset, arguments.steps, **options)
+        genie = Genie.from_preset(arguments.preset)
+        num_patches = patches_of_run(arguments.out)
         if num_patches is None and arguments.tokenizer == "patches":  # still to be counted
             num_patches = genie.config.tokenizer.quantizer.num_codes
         if num_patches is not None and arguments.tokenizer != "learnt":
             genie, config = with_patches(genie, config, num_patches)
-        return genie, config, f"preset {preset}"
+        return genie, config, f"preset {arguments.preset}"
     trained = "mini" if arguments.trained is None else arguments.trained
     genie = Genie.from_pretrained(trained).with_lookback(arguments.lookback)
     steps = arguments.steps or LOOKBACK_TRAINING.dynamics_steps

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from notebook_pictures import MOST_APART
 from sphinx.config import Config
 from sphinx.directives.code import LiteralInclude, LiteralIncludeReader
 
@@ -41,7 +42,9 @@ def problems(notebook):
                 f"cell {number} asks for another tolerance of numbers without units or a reason"
             )
         pictures = cell.metadata.get("pictures")
-        if pictures is not None and not (pictures.get("apart", 0) > 2 and pictures.get("reason")):
+        if pictures is not None and not (
+            pictures.get("apart", 0) > MOST_APART and pictures.get("reason")
+        ):
             found.append(f"cell {number} asks for other pictures without how far or a reason")
         for output in cell.outputs:
             if output.get("name") == "stderr" or output.output_type == "error":

@@ -27,17 +27,19 @@ def server():
 
 @pytest.fixture
 def open_page(browser):
-    """Open a page with a player; `requests` lists what it asked for, `problems` what it complained
-    of.
+    """Open a page with a player, what it asks for answered by `routes` if they match; `requests`
+    lists what it asked for, `problems` what it complained of.
     """
     contexts = []
 
-    def open_(address, script=None, **options):
+    def open_(address, script=None, routes=None, **options):
         context = browser.new_context(**options)
         context.set_default_timeout(20_000)
         contexts.append(context)
         if script:
             context.add_init_script(script)
+        for pattern, handler in (routes or {}).items():
+            context.route(pattern, handler)
         page = context.new_page()
         page.requests, page.problems = [], []
         page.on("request", lambda request: page.requests.append(request.url))

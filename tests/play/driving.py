@@ -1,5 +1,6 @@
 """A player on a page, driven in a browser."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def wait(page, truth, seconds=20):
             return
         page.wait_for_timeout(25)
     pytest.fail(f"never so: {truth}; the page says {page.evaluate('genie.status()')!r}")
+
+
+@contextmanager
+def fetching(page, answer):
+    """While every `fetch` of the page comes to this, an expression. (Chromium says that it
+    intercepts requests a moment before it does, and on a busy machine some slipped through.)
+    """
+    page.evaluate(f"window.trueFetch = fetch; window.fetch = async () => {answer}; null")
+    yield
+    page.evaluate("window.fetch = trueFetch; null")
 
 
 def start(page):

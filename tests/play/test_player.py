@@ -5,7 +5,6 @@ keeps to itself.
 """
 
 import json
-from functools import partial
 
 import numpy as np
 import pytest
@@ -163,22 +162,23 @@ def test_a_browser_without_webassembly_gets_a_message(open_page, http_address):
 
 
 def test_a_missing_or_corrupt_model_file_gets_a_message(open_page, http_address):
-    page = open_page(f"{http_address}/index.html")
-    for answer, problem in (
+    answer = {}
+
+    def fulfill(route):
+        route.fulfill(**answer) if answer else route.fallback()
+
+    page = open_page(f"{http_address}/index.html", routes={"**/player/step.js": fulfill})
+    for wrong, problem in (
         ({"status": 404}, "step could not be loaded"),
         ({"body": '(window.genieFiles ??= {})["step"] = "H4sIAAAA";'}, "the file step is damaged"),
         ({"body": '(window.genieFiles ??= {})["step"] = btoa("x");'}, "the file step is damaged"),
     ):
+        answer |= wrong
         page.evaluate("genie.find('.status').textContent = ''")
-        page.route("**/player/step.js", partial(fulfill, answer))
         page.locator("genie-player .cover").click()
         page.wait_for_function(f"genie.status().includes({json.dumps(problem)})", timeout=30_000)
-        page.unroute("**/player/step.js")
+        answer.clear()
     start(page)  # once the file is whole again, so is the player
-
-
-def fulfill(answer, route):
-    route.fulfill(**answer)
 
 
 def drop(page, content, name, kind):

@@ -65,7 +65,7 @@ class Rollout:
         maskgit_steps: int = PLAY_MASKGIT_STEPS,
         temperature: float = 1.0,
         on_step: Callable[[Tensor], None] | None = None,
-        min_p: float = 0.0,
+        min_p: float | None = None,
     ) -> Tensor:
         """Take one latent action in every world, (batch,) int64, and return the next frames (batch,
         height, width, 3).
@@ -76,7 +76,7 @@ class Rollout:
             temperature: 0 always draws the likeliest token.
             on_step: called with the tokens after each of them; see `DynamicsModel.sample`.
             min_p: from 0 to 1; only tokens at least so many times as probable as the likeliest one
-                are drawn.
+                are drawn. None: as the weights' config says.
         """
         dynamics, tokenizer = self.genie.dynamics, self.genie.tokenizer
         actions = check_indices(
@@ -134,7 +134,7 @@ class PlaySession:
         maskgit_steps: int = PLAY_MASKGIT_STEPS,
         temperature: float = 1.0,
         on_step: Callable[[Tensor], None] | None = None,
-        min_p: float = 0.0,
+        min_p: float | None = None,
     ) -> Tensor:
         """Take one latent action and return the next frame, (height, width, 3); see
         `Rollout.step`.

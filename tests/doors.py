@@ -128,6 +128,7 @@ NO_TEMPERATURES = st.one_of(
     st.floats(0, 1e-6, exclude_min=True, exclude_max=True),
 )
 NO_SHARES = no_numbers(0, 1)
+NO_MIN_P = NO_SHARES.filter(lambda value: value is not None)  # None: as the config says
 NO_SEEDS = no_integers(0, 2**63 - 1)
 NO_PATHS = st.one_of(
     STRANGERS.filter(lambda value: not isinstance(value, str)),
@@ -286,6 +287,8 @@ def config_doors(config: GenieConfig) -> dict[str, Door]:
                 values = no_integers(*limits[field.name])
             elif field.name in shares or field.name.endswith("entropy_weight"):
                 values = no_numbers(0, 1e6)
+            elif field.name == "min_p":
+                values = NO_SHARES
             elif isinstance(good, tuple):
                 one = no_numbers(0, 1e6)
                 values = st.one_of(STRANGERS, NO_NUMBERS, st.tuples(one, one), st.tuples(one))
@@ -463,7 +466,7 @@ def network_doors(genie: Genie) -> dict[str, Door]:
             f"{name}, temperature": Door(
                 lambda value, play=play: play(temperature=value), NO_TEMPERATURES
             ),
-            f"{name}, min_p": Door(lambda value, play=play: play(min_p=value), NO_SHARES),
+            f"{name}, min_p": Door(lambda value, play=play: play(min_p=value), NO_MIN_P),
             f"{name}, maskgit_steps": Door(
                 lambda value, play=play: play(maskgit_steps=value), no_integers(1, 16)
             ),

@@ -35,6 +35,7 @@ def describe(genie: Genie, action_names: list[str] | None) -> dict:
         "grid": list(dynamics.config.grid),
         "numCodes": dynamics.config.num_codes,
         "context": dynamics.config.context,
+        "minP": dynamics.min_p,
         "actionNames": check_action_names(action_names, dynamics.config.num_actions),
         "past": {
             "step": past_shape(dynamics.transformer, places),
@@ -68,7 +69,7 @@ class _ExportedDynamics(FrameSampler):
     def __init__(self, dynamics: DynamicsModel, session: "Session"):
         self.config, self._session = dynamics.config, session
         self.num_tokens, self.num_actions = dynamics.num_tokens, dynamics.num_actions
-        self.mask_token = dynamics.mask_token
+        self.mask_token, self.min_p = dynamics.mask_token, dynamics.min_p
 
     @property
     def device(self) -> torch.device:

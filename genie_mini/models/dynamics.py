@@ -40,6 +40,8 @@ class DynamicsConfig:
             replace in training, so that it learns to go on from its mistakes; drawn for each
             sample.
         change_weight: extra weight of the loss on tokens that differ from the frame before.
+        min_p: at play, how many times as probable as the likeliest token one must be to be drawn
+            (`maskgit.cut_tail`); 0, as in the paper, leaves out none.
     """
 
     grid: tuple[int, int]
@@ -51,6 +53,7 @@ class DynamicsConfig:
     mask_rate: tuple[float, float] = (0.5, 1.0)
     scheduled_sampling: float = 0.3
     change_weight: float = 1.0
+    min_p: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("lookback", self.lookback, LOOKBACKS)
@@ -63,6 +66,7 @@ class DynamicsConfig:
             mask_rate=(0, 1),
             scheduled_sampling=(0, 1),
             change_weight=(0, 1e6),
+            min_p=(0, 1),
         )
         check_grid(self.grid, 1)
         if self.lookback != "recent" and self.context < 2:
@@ -93,7 +97,7 @@ class DynamicsModel(FrameSampler, nn.Module):
         self.num_tokens, self.num_actions = config.num_tokens, config.num_actions
         width = config.transformer.width
         self.lookback = LOOKBACKS[config.lookback](config.context)
-        self.mask_token = config.num_codes
+        self.mask_token, self.min_p = config.num_codes, config.min_p
         self.embed_token = nn.Embedding(config.num_codes + 1, width)
         self.embed_action = nn.Embedding(config.num_actions, width)
         self.position = nn.Parameter(torch.empty(self.num_tokens, width))

@@ -27,7 +27,7 @@ PLAY_MASKGIT_STEPS = 8
 
 def cut_tail(logits: Tensor, min_p: float) -> Tensor:
     """Logits without the tail of each distribution, (..., num_codes): those of tokens less probable
-    than `min_p` times the likeliest one become minus infinity (min-p sampling, Nguyen et al. 2024).
+    than `min_p` times the likeliest one become minus infinity (min-p sampling, Nguyen et al. 2025).
 
     A code that the model holds for hardly possible is hardly ever right. But there are hundreds of
     them and many tokens in a frame, so some are drawn, and the frames to come go on from there.
@@ -158,12 +158,14 @@ class FrameSampler:
         num_tokens: N, the tokens of a frame.
         num_actions: latent actions.
         mask_token: what stands where a token is masked.
+        min_p: of a token that is drawn, unless `sample` is told another.
         mask_schedule: how many tokens stay masked after each step, as `mask_schedule` tells.
     """
 
     num_tokens: int
     num_actions: int
     mask_token: int
+    min_p: float
     mask_schedule = staticmethod(mask_schedule)
 
     @property
@@ -212,7 +214,7 @@ class FrameSampler:
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
         on_step: Callable[[Tensor], None] | None = None,
-        min_p: float = 0.0,
+        min_p: float | None = None,
     ) -> Tensor:
         """Draw the next frame's tokens by MaskGIT (`fill_in`).
 
@@ -230,7 +232,7 @@ class FrameSampler:
             on_step: called with the tokens, (batch, N), after each step, to watch; those still
                 masked are `mask_token`.
             min_p: from 0 to 1; only tokens at least so many times as probable as the likeliest one
-                are drawn (`cut_tail`).
+                are drawn (`cut_tail`). None: as the model's config says.
 
         Returns:
             (batch, N) int64.
@@ -247,5 +249,5 @@ class FrameSampler:
             temperature=temperature,
             generator=generator,
             on_step=on_step,
-            min_p=min_p,
+            min_p=self.min_p if min_p is None else min_p,
         )

@@ -35,7 +35,7 @@ class GenieEnv(gymnasium.Env):
         temperature: of the sampling; 0 always draws the likeliest token.
         render_mode: "rgb_array", or None.
         min_p: from 0 to 1; only tokens at least so many times as probable as the likeliest one are
-            drawn.
+            drawn. None: as the weights' config says.
 
     Raises:
         GenieError: there are no such weights, not so many steps, no such temperature or `min_p`, or
@@ -50,14 +50,14 @@ class GenieEnv(gymnasium.Env):
         maskgit_steps=PLAY_MASKGIT_STEPS,
         temperature=1.0,
         render_mode="rgb_array",
-        min_p=0.0,
+        min_p=None,
     ):
         check_render_mode(self, render_mode)
         self.genie = (genie if isinstance(genie, Genie) else Genie.from_pretrained(genie)).eval()
         rows, columns = self.genie.config.dynamics.grid
         self.maskgit_steps = check_integer("maskgit_steps", maskgit_steps, 1, rows * columns)
         self.temperature = check_temperature(temperature)
-        self.min_p = check_min_p(min_p)
+        self.min_p = check_min_p(self.genie.dynamics.min_p if min_p is None else min_p)
         self.render_mode = render_mode
         self._image_size = self.genie.config.tokenizer.image_size
         self.observation_space = gymnasium.spaces.Box(0, 255, (*self._image_size, 3), np.uint8)

@@ -198,7 +198,7 @@ class ExactWindow(Rollout):
         maskgit_steps: int = PLAY_MASKGIT_STEPS,
         temperature: float = 1.0,
         on_step=None,
-        min_p: float = 0.0,
+        min_p: float | None = None,
     ) -> Tensor:
         """See `Rollout.step`."""
         window = self._window

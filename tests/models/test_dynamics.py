@@ -279,6 +279,20 @@ def test_with_nothing_cut_the_same_tokens_are_drawn_as_ever(dynamics):
     assert torch.equal(sample(1, min_p=1.0), sample(2, temperature=0))
 
 
+def test_what_the_config_cuts_is_cut_unless_another_is_asked_for(dynamics):
+    cutting = DynamicsModel(replace(dynamics.config, min_p=0.9)).eval()
+    cutting.load_state_dict(dynamics.state_dict())
+    past, actions = dynamics.prefill(*draw()), torch.tensor([2, 5])
+
+    def sample(model, **options):
+        generator = torch.Generator().manual_seed(1)
+        return model.sample(past, actions, maskgit_steps=4, generator=generator, **options)
+
+    assert torch.equal(sample(cutting), sample(dynamics, min_p=0.9))
+    assert torch.equal(sample(cutting, min_p=0.0), sample(dynamics))
+    assert not torch.equal(sample(cutting), sample(dynamics))
+
+
 def test_what_is_cut_makes_no_token_surer():
     # Place 0 believes (0.55, 0.45 in small parts), place 1 (0.6, 0.4). Without its tail place 0 is
     # certain to become 0, but the model is surer of a 0 at place 1, which is kept first.

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import tiny_genie
+from tiny import tiny_genie as any_tiny_genie
 
 from genie_mini.errors import GenieError
 from genie_mini.export import page as export_page
@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 ATTACK = (
     "</script></title><img src=x onerror='window.attacked=1'><script>window.attacked=1</script>"
 )
+tiny_genie = partial(any_tiny_genie, min_p=0.37)  # which the page has to begin with
 TITLE = f'My "world" & {{{{ module }}}} {ATTACK}'
 NAMES = ["left", "right", "jump", "nothing", f"duck {ATTACK}", "", "{{ scripts }}", "jump left"]
 CARD = f"""# Model card: `tiny` {ATTACK}

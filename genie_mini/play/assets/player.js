@@ -102,6 +102,8 @@ export class GeniePlayer extends HTMLElement {
     this.find(".steps").max = Math.min(25, world.grid[0] * world.grid[1]);
     this.find(".steps").value = this.options.steps;
     this.find(".steps-value").textContent = this.options.steps;
+    this.find(".min-p").value = world.minP;
+    this.find(".min-p-value").textContent = world.minP.toFixed(2);
     this.find(".slow").checked = form === "maskgit";
     this.find(".clock").checked =
       form === "play" && !matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -85,8 +85,8 @@ export const BODY = `
     class="steps-value"></output></label>
   <label>Temperature <input type="range" class="temperature" min="0" max="3" step="0.1" value="1">
     <output class="temperature-value">1.0</output></label>
-  <label>Cut the tail (min-p) <input type="range" class="min-p" min="0" max="1" step="0.05"
-    value="0"> <output class="min-p-value">0.00</output></label>
+  <label>Cut the tail (min-p) <input type="range" class="min-p" min="0" max="1" step="0.01">
+    <output class="min-p-value"></output></label>
 </div>
 <div class="row">
   <label><input type="checkbox" class="slow"> Slow motion</label>

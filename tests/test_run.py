@@ -129,7 +129,12 @@ def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
         def __init__(self, what, python, *words, **variables):
             kernels = "older" if variables else "native"
             self.what, self.words = what, " ".join(words).replace("--nbval", f"nbval {kernels}", 1)
+            self.polls = 3 if kernels == "native" else 1000
             commands.append(self.words)
+
+        def running(self):
+            self.polls -= 1
+            return self.polls > 0
 
         def passed(self):
             return broken is None or broken not in self.words
@@ -140,6 +145,7 @@ def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
 
     monkeypatch.setattr(run, "Check", Check)
     monkeypatch.setattr(run, "build", lambda python: commands.append("build"))
+    monkeypatch.setattr(run.time, "sleep", lambda seconds: commands.append("waited"))
     monkeypatch.setattr(run.subprocess, "run", tests)
     if broken is None:
         run.test(Path("python"))
@@ -148,9 +154,9 @@ def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
             run.test(Path("python"))
     order = [
         next(i for i, words in enumerate(commands) if part in words)
-        for part in ("nbval native", "nbval older", "build", "pytest tests")
+        for part in ("nbval native", "nbval older", "build", "waited", "pytest tests")
     ]
-    assert order == sorted(order), "notebooks run beside the build, the tests alone"
+    assert order == sorted(order), "the tests come when one run of the notebooks has ended"
 
 
 def test_what_runs_beside_the_build_ends_when_the_build_fails(tmp_path):

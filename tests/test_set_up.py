@@ -266,6 +266,15 @@ def test_a_real_venv_without_pip_is_seen(tmp_path, monkeypatch):
     )
 
 
+def test_what_python_compiles_is_kept_though_a_variable_forbids_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tmp_path / "compiled.py").touch()
+    python = Path(sys.executable)
+    command = [python, "-c", "import compiled"]
+    subprocess.run(command, cwd=tmp_path, env=set_up.environment_for(python), check=True)
+    assert list(tmp_path.rglob("compiled.*.pyc"))
+
+
 def test_this_environment_can_be_used():
     answer = set_up.probe(Path(sys.executable))
     assert set_up.find_fault(answer, None) is None

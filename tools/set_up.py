@@ -60,6 +60,9 @@ def environment_for(python: Path, **more: str) -> dict[str, str]:
     """The variables that a command of the environment of this Python runs with."""
     path = str(python.parent) + os.pathsep + os.environ.get("PATH", "")
     fixed = {"PYTHONUTF8": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "PATH": path}
+    # Images of containers often forbid to keep what is compiled. Then every process compiles
+    # PyTorch again: 8 seconds instead of 4 to import it, 15 instead of 5 before it trains.
+    fixed["PYTHONDONTWRITEBYTECODE"] = ""
     return {**os.environ, **fixed, **more}
 
 

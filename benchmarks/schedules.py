@@ -1,11 +1,11 @@
-"""How the sampler's schedule decides whether the player survives a roll-out of 64 frames. About
-eight minutes:
+"""How the sampler's schedule, temperature and min-p decide whether the player survives a roll-out
+of 64 frames. About twelve minutes:
 
     python benchmarks/schedules.py
 
-After step s of S, N (1 - s / S)^p tokens stay masked; the package has p = 2. The levels are not
-those of `genie-mini evaluate`, so that a choice made here is scored there on levels that it never
-saw.
+After step s of S, N (1 - s / S)^p tokens stay masked; the package has p = 2. Beside "just one"
+stands half of its 95% interval over levels. The levels are not those of `genie-mini evaluate`, so
+that a choice made here is scored there on levels that it never saw.
 """
 
 import math
@@ -46,27 +46,30 @@ def main():
     genie = Genie.from_pretrained("mini").eval()
     frames = torch.from_numpy(record(LEVELS, LENGTH + 1, seed=113, held_out=True)[0])
     latent = infer_long(genie, frames)
-    heads = ("present", "just one", "frame 64", "t = 1", "t = 4", "t = 16")
-    print(
-        f"{'schedule':12}{heads[0]:>9}{heads[1]:>10}{heads[2]:>10}"
-        + "".join(f"{head:>9}" for head in heads[3:])
-    )
-    trials = [("cosine", cosine, 1.0)] + [
-        (f"power {p:g}", power(p), 1.0) for p in (1.5, 2, 2.5, 3, 4)
+    heads = ("present", "just one", "+-", "frame 64", "t = 1", "t = 4", "t = 16")
+    print(f"{'sampler':16}" + "".join(f"{head:>9}" for head in heads))
+    square = power(2)
+    trials = [
+        ("cosine", cosine, {}),
+        *((f"power {p:g}", power(p), {}) for p in (1.5, 2, 2.5, 3, 4)),
+        ("power 2, T .5", square, {"temperature": 0.5}),
+        *((f"power 2, min-p {p:g}", square, {"min_p": p}) for p in (0.05, 0.1, 0.3, 0.5)),
     ]
-    for name, schedule, temperature in [*trials, ("power 2, T .5", power(2), 0.5)]:
+    for name, schedule, options in trials:
         genie.dynamics.mask_schedule = schedule
         rollout = Rollout(genie, frames[:, :1])
-        drawn = torch.stack(
-            [rollout.step(latent[:, t], temperature=temperature) for t in range(LENGTH)], dim=1
-        )
+        options = {"min_p": 0.0, **options}
+        drawn = torch.stack([rollout.step(latent[:, t], **options) for t in range(LENGTH)], dim=1)
         players = count_players(drawn)
         present, one, last = (
             test.float().mean().item() for test in (players > 0, players == 1, players[:, -1] > 0)
         )
+        half = 1.96 * (players == 1).float().mean(dim=1).std().item() / LEVELS**0.5
         quality = [psnr(drawn[:, t - 1], frames[:, t]) for t in (1, 4, 16)]
+        shares = (present, one, half, last)
         print(
-            f"{name:12}{present:9.3f}{one:10.3f}{last:10.3f}"
+            f"{name:16}"
+            + "".join(f"{share:9.3f}" for share in shares)
             + "".join(f"{value:9.2f}" for value in quality),
             flush=True,
         )

@@ -102,8 +102,7 @@ class DynamicsModel(FrameSampler, nn.Module):
         self.embed_action = nn.Embedding(config.num_actions, width)
         self.position = nn.Parameter(torch.empty(self.num_tokens, width))
         for table in (self.embed_token.weight, self.embed_action.weight, self.position):
-            # Alike in size: where the token drowned the action, the model learnt to ignore the
-            # player.
+            # Alike in size: a token that is much longer drowns the action in the first norm.
             nn.init.normal_(table, std=0.2)
         self.transformer = STTransformer(config.transformer, config.grid)
         self.to_logits = nn.Linear(width, config.num_codes)

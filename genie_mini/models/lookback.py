@@ -1,5 +1,5 @@
-"""Which earlier frames a frame attends to: memory beyond the last fifteen frames, at the same price
-a frame.
+"""Which earlier frames a frame attends to: memory beyond the last fifteen frames, in about the
+same time a frame.
 
 The paper's model sees the last 16 frames (Section 2.1) and names that as a limit (Section 5). What
 temporal attention costs is set by how many frames are attended to, not by which. So a frame may

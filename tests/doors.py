@@ -582,10 +582,15 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
         "wilson": Door(lambda value: metrics.wilson(value, 10), no_integers(0, 10)),
         "wilson, trials": Door(lambda value: metrics.wilson(3, value), no_integers(3)),
         "wilson, deviations": Door(lambda value: metrics.wilson(3, 10, value), no_numbers(0, 100)),
-        "player_errors": Door(player_detector.player_errors, frames),
-        "count_players": Door(player_detector.count_players, frames),
-        "player_present": Door(player_detector.player_present, frames),
-        "find_player": Door(player_detector.find_player, frames),
+        **{
+            find.__name__: Door(find, frames.filter(lambda value: getattr(value, "ndim", 0) <= 5))
+            for find in (
+                player_detector.player_errors,
+                player_detector.count_players,
+                player_detector.player_present,
+                player_detector.find_player,  # any number of axes before the last three will do
+            )
+        },
         "visible_actions": Door(visible_actions, genies),
         "action_map": Door(lambda value: action_map(genie, value, truth), no_indices(latent, 8)),
         "action_map, few clips": Door(

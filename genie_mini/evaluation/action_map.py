@@ -3,6 +3,7 @@
 """
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from genie_mini.contract import check_indices, check_integer, check_parts, shown
@@ -77,7 +78,8 @@ def action_map(genie: Genie, latent: Tensor, truth: Truth) -> tuple[np.ndarray, 
     check_parts(genie, "config")
     num_actions = genie.config.dynamics.num_actions
     check_truth(truth)
-    latent = check_indices("latent actions", latent, truth.actions.shape, num_actions).cpu()
+    device = torch.device("cpu")
+    latent = check_indices("latent actions", latent, truth.actions.shape, num_actions, device)
     seen = visible_actions(truth)
     if seen.sum() <= LABELLED:
         raise GenieError(

@@ -44,7 +44,8 @@ def psnr(frames: Tensor, truth: Tensor) -> float:
     """
     expected = "frames and truth must be floats of shapes that fit each other"
     frames, truth = (
-        check_tensor(expected, values, None, torch.float32) for values in (frames, truth)
+        check_tensor(expected, values, None, torch.float32, torch.device("cpu"))
+        for values in (frames, truth)
     )
     try:
         fits = math.prod(torch.broadcast_shapes(frames.shape, truth.shape))
@@ -54,7 +55,7 @@ def psnr(frames: Tensor, truth: Tensor) -> float:
         raise GenieError(f"{expected}, got {tuple(frames.shape)} and {tuple(truth.shape)}")
     for values in (frames, truth):
         check_range(expected, values, -FARTHEST, FARTHEST)
-    return -10 * math.log10(max((frames.cpu() - truth.cpu()).square().mean().item(), 1e-12))
+    return -10 * math.log10(max((frames - truth).square().mean().item(), 1e-12))
 
 
 def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int = 16) -> Tensor:
@@ -62,10 +63,15 @@ def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int = 16
     check_callable("function", function)
     check_integer("size", size, 1)
     lengths = {
-        len(tensor) if isinstance(tensor, Tensor) and tensor.ndim else 0 for tensor in tensors
+        len(tensor)
+        if isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.ndim
+        else 0
+        for tensor in tensors
     }
     if len(lengths) != 1 or not min(lengths):
-        raise GenieError("batches are cut from tensors that all begin with one and the same axis")
+        raise GenieError(
+            "batches are cut from dense tensors that all begin with one and the same axis"
+        )
     parts = [
         function(*(tensor[start : start + size] for tensor in tensors)).cpu()
         for start in range(0, len(tensors[0]), size)

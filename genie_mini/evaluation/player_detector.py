@@ -11,14 +11,14 @@ from genie_mini.world.simulation import SIZES
 
 def check_pictures(frames: Tensor) -> Tensor:
     """Pictures of the platformer, (..., size, size, 3) float32 in [0, 1], of a size it is drawn
-    at.
+    at, brought to the CPU.
 
     Raises:
         GenieError: they are something else.
     """
     sizes = " or ".join(map(str, SIZES))
     expected = f"frames must be (..., size, size, 3) floats in [0, 1], size {sizes}"
-    frames = check_tensor(expected, frames, None, torch.float32)
+    frames = check_tensor(expected, frames, None, torch.float32, torch.device("cpu"))
     if tuple(frames.shape[-3:]) not in [(size, size, 3) for size in SIZES] or not frames.numel():
         raise GenieError(f"{expected}, got shape {tuple(frames.shape)}")
     check_range(expected, frames, 0, 1)
@@ -34,7 +34,7 @@ def player_errors(frames: Tensor) -> Tensor:
     frames = check_pictures(frames)
     size = frames.shape[-2]
     drawings, opaque = player_drawings(size)
-    pixels = frames.cpu().reshape(-1, size, size, 3).permute(0, 3, 1, 2)
+    pixels = frames.reshape(-1, size, size, 3).permute(0, 3, 1, 2)
     error = (
         torch.nn.functional.conv2d(pixels.square(), opaque)
         - 2 * torch.nn.functional.conv2d(pixels, drawings * opaque)

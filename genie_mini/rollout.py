@@ -5,6 +5,7 @@ pass to keep the finished frame, and one pass of the tokenizer's decoder, howeve
 been going on.
 """
 
+import contextlib
 import copy
 from collections.abc import Callable
 
@@ -113,7 +114,10 @@ class PlaySession:
     """
 
     def __init__(self, genie, prompt: Tensor, seed: int = 0):
-        prompt = torch.from_numpy(prompt) if isinstance(prompt, np.ndarray) else prompt
+        if isinstance(prompt, np.ndarray):
+            # of what torch has no type for, the check of frames speaks
+            with contextlib.suppress(TypeError, ValueError):
+                prompt = torch.from_numpy(np.ascontiguousarray(prompt))
         if isinstance(prompt, Tensor):
             prompt = prompt[None, None] if prompt.ndim == 3 else prompt[None]
         self._rollout = Rollout(genie, prompt, seed)

@@ -115,6 +115,17 @@ def test_long_play_stays_finite_and_does_not_slow_down(make_genie, clips):
     assert frames[-8:].std() > 0
 
 
+def test_an_array_may_be_a_view_of_another(genie, clips):
+    mirrored = clips[0].numpy()[:, :, ::-1]
+    assert torch.equal(genie.play(mirrored).frame, genie.play(clips[0].flip(2)).frame)
+
+
+@pytest.mark.parametrize("kind", [str, object, ">f4", np.float64, np.complex64, np.longdouble])
+def test_an_array_of_no_floats_that_torch_knows_is_refused(genie, clips, kind):
+    with pytest.raises(GenieError, match="frames must be"):
+        genie.play(clips[0].numpy().astype(kind))
+
+
 def test_numpy_actions_and_prompts_are_fine(genie, clips):
     session = genie.play(clips[0].numpy(), seed=0)
     assert torch.equal(session.step(np.int64(3)), genie.play(clips[0], seed=0).step(3))

@@ -1,5 +1,5 @@
 """How the sampler's schedule, temperature and min-p decide whether the player survives a roll-out
-of 64 frames. About twelve minutes:
+of 64 frames. About an hour with AVX2, since a frame takes a tenth of a second:
 
     python benchmarks/schedules.py
 

@@ -582,13 +582,14 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
         "wilson": Door(lambda value: metrics.wilson(value, 10), no_integers(0, 10)),
         "wilson, trials": Door(lambda value: metrics.wilson(3, value), no_integers(3)),
         "wilson, deviations": Door(lambda value: metrics.wilson(3, 10, value), no_numbers(0, 100)),
+        # any number of axes before the last three will do
         **{
             find.__name__: Door(find, frames.filter(lambda value: getattr(value, "ndim", 0) <= 5))
             for find in (
                 player_detector.player_errors,
                 player_detector.count_players,
                 player_detector.player_present,
-                player_detector.find_player,  # any number of axes before the last three will do
+                player_detector.find_player,
             )
         },
         "visible_actions": Door(visible_actions, genies),

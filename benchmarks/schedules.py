@@ -4,15 +4,17 @@ of 64 frames. About an hour with AVX2, since a frame takes a tenth of a second:
     python benchmarks/schedules.py
 
 After step s of S, N (1 - s / S)^p tokens stay masked; the package has p = 2. Beside "just one"
-stands half of its 95% interval over levels. The levels are not those of `genie-mini evaluate`, so
+stands its 95% interval over levels. The levels are not those of `genie-mini evaluate`, so
 that a choice made here is scored there on levels that it never saw.
 """
 
 import math
 
+import numpy as np
 import torch
 
 from genie_mini import Genie
+from genie_mini.evaluation.intervals import bootstrap_interval
 from genie_mini.evaluation.metrics import psnr
 from genie_mini.evaluation.player_detector import count_players
 from genie_mini.evaluation.scores import infer_long
@@ -46,7 +48,7 @@ def main():
     genie = Genie.from_pretrained("mini").eval()
     frames = torch.from_numpy(record(LEVELS, LENGTH + 1, seed=113, held_out=True)[0])
     latent = infer_long(genie, frames)
-    heads = ("present", "just one", "+-", "frame 64", "t = 1", "t = 4", "t = 16")
+    heads = ("present", "just one", "from", "to", "frame 64", "t = 1", "t = 4", "t = 16")
     print(f"{'sampler':16}" + "".join(f"{head:>9}" for head in heads))
     square = power(2)
     trials = [
@@ -58,15 +60,17 @@ def main():
     for name, schedule, options in trials:
         genie.dynamics.mask_schedule = schedule
         rollout = Rollout(genie, frames[:, :1])
-        options = {"min_p": 0.0, **options}
         drawn = torch.stack([rollout.step(latent[:, t], **options) for t in range(LENGTH)], dim=1)
         players = count_players(drawn)
         present, one, last = (
             test.float().mean().item() for test in (players > 0, players == 1, players[:, -1] > 0)
         )
-        half = 1.96 * (players == 1).float().mean(dim=1).std().item() / LEVELS**0.5
+        of_levels = (players == 1).double().mean(dim=1).numpy()
+        interval = bootstrap_interval(
+            lambda chosen, shares=of_levels: shares[chosen].mean(), np.arange(LEVELS)
+        )
         quality = [psnr(drawn[:, t - 1], frames[:, t]) for t in (1, 4, 16)]
-        shares = (present, one, half, last)
+        shares = (present, one, *interval, last)
         print(
             f"{name:16}"
             + "".join(f"{share:9.3f}" for share in shares)

@@ -120,6 +120,11 @@ def check_parts(genie: Any, *parts: str) -> None:
         raise GenieError(f"a Genie is needed, got {shown(genie)}")
 
 
+def is_dense(tensor: Tensor) -> bool:
+    """Whether it is neither sparse nor nested, so that it can be cut anywhere."""
+    return tensor.layout == torch.strided and not tensor.is_nested
+
+
 def check_tensor(
     expected: str,
     values: Any,
@@ -138,7 +143,7 @@ def check_tensor(
     """
     if not isinstance(values, Tensor):
         raise GenieError(f"{expected}, a torch tensor, got {type(values).__name__}")
-    if values.layout != torch.strided or values.is_nested:
+    if not is_dense(values):
         raise GenieError(f"{expected}, a dense tensor, got {values.layout}")
     if shape is not None:
         lengths = zip(values.shape, shape, strict=False)

@@ -13,6 +13,7 @@ from genie_mini.contract import (
     check_number,
     check_range,
     check_tensor,
+    is_dense,
 )
 from genie_mini.errors import GenieError
 
@@ -63,9 +64,7 @@ def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int = 16
     check_callable("function", function)
     check_integer("size", size, 1)
     lengths = {
-        len(tensor)
-        if isinstance(tensor, Tensor) and tensor.layout == torch.strided and tensor.ndim
-        else 0
+        len(tensor) if isinstance(tensor, Tensor) and is_dense(tensor) and tensor.ndim else 0
         for tensor in tensors
     }
     if len(lengths) != 1 or not min(lengths):

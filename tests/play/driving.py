@@ -36,9 +36,10 @@ def wait(page, truth, seconds=20):
 
 
 @contextmanager
-def fetching(page, answer):
-    """While every `fetch` of the page comes to this, an expression. (Chromium says that it
-    intercepts requests a moment before it does, and on a busy machine some slipped through.)
+def fetching(page, answer="Promise.reject(new TypeError('no connection'))"):
+    """While every `fetch` of the page comes to this, an expression; nobody answers, unless told.
+    (Chromium says that it intercepts requests a moment before it does, and on a busy machine some
+    slipped through.)
     """
     page.evaluate(f"window.trueFetch = fetch; window.fetch = async () => {answer}; null")
     yield

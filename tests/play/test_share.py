@@ -25,7 +25,6 @@ ROOT = Path(__file__).resolve().parents[2]
 ATTACK = (
     "</script></title><img src=x onerror='window.attacked=1'><script>window.attacked=1</script>"
 )
-tiny_genie = partial(any_tiny_genie, min_p=0.37)  # which the page has to begin with
 TITLE = f'My "world" & {{{{ module }}}} {ATTACK}'
 NAMES = ["left", "right", "jump", "nothing", f"duck {ATTACK}", "", "{{ scripts }}", "jump left"]
 CARD = f"""# Model card: `tiny` {ATTACK}
@@ -56,6 +55,8 @@ genie.engine.begin = async function (...given) {
 };
 null;
 """
+
+tiny_genie = partial(any_tiny_genie, min_p=0.37)  # which the page has to begin with
 
 
 def pictures():

@@ -112,17 +112,8 @@ def test_a_command_beside_the_others_is_waited_for_and_its_failure_told(capsys):
     assert "fine" in good.output and "broken" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "broken, told",
-    [
-        (None, None),
-        ("pytest tests", "tests"),
-        ("nbval native", "every notebook"),
-        ("nbval older", "every notebook, older kernels"),
-        ("get_cpu_capability", "the setting for an older processor"),
-    ],
-)
-def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
+def commands_of(monkeypatch, broken):
+    """Where `run.test` then writes its commands; the one that `broken` names fails."""
     commands = []
 
     class Check:
@@ -147,6 +138,22 @@ def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
     monkeypatch.setattr(run, "build", lambda python: commands.append("build"))
     monkeypatch.setattr(run.time, "sleep", lambda seconds: commands.append("waited"))
     monkeypatch.setattr(run.subprocess, "run", tests)
+    return commands
+
+
+@pytest.mark.parametrize(
+    "broken, told",
+    [
+        (None, None),
+        ("pytest tests", "tests"),
+        ("nbval native", "every notebook"),
+        ("nbval older", "every notebook, older kernels"),
+        ("get_cpu_capability", "the setting for an older processor"),
+    ],
+)
+def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
+    monkeypatch.setenv("CI", "true")
+    commands = commands_of(monkeypatch, broken)
     if broken is None:
         run.test(Path("python"))
     else:
@@ -157,6 +164,19 @@ def test_whatever_fails_fails_the_whole_and_is_named(monkeypatch, broken, told):
         for part in ("nbval native", "nbval older", "build", "waited", "pytest tests")
     ]
     assert order == sorted(order), "the tests come when one run of the notebooks has ended"
+
+
+@pytest.mark.parametrize("broken", [None, "nbval native", "pytest tests"])
+def test_outside_of_ci_every_notebook_runs_once_beside_the_tests(monkeypatch, broken):
+    monkeypatch.delenv("CI", raising=False)
+    commands = commands_of(monkeypatch, broken)
+    if broken is None:
+        run.test(Path("python"))
+    else:
+        with pytest.raises(SystemExit):
+            run.test(Path("python"))
+    parts = ("nbval native", "build", "pytest tests")
+    assert [part in words for part, words in zip(parts, commands, strict=True)] == [True] * 3
 
 
 def test_what_runs_beside_the_build_ends_when_the_build_fails(tmp_path):

@@ -23,6 +23,9 @@ from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
+# Mean squared change of frames that stand still, but for what rounding to 8 bits does.
+_LEAST_CHANGE = 1e-6
+
 
 @dataclass(frozen=True)
 class LatentActionConfig:
@@ -38,9 +41,10 @@ class LatentActionConfig:
         soft_share: share of the training in which a transition may belong to several codes.
         batch_entropy_weight: reward for using the codes evenly.
         sample_entropy_weight: price of undecided choices.
-        still_energies: mean squared change of a frame, in squared pixel units, below which a
-            transition counts less; at the start, and at the end, when small changes are to be told
-            apart too.
+        still_shares: of the mean squared change of a batch's frames; a transition that changes
+            less than this counts less. At the start, and at the end, when small changes are to be
+            told apart too. A share, since a frame of Pong changes a twentieth of what one of a
+            scrolling game does.
         neighborhood: None, or the displacements of a game that one knows, (rows, columns) in 32nds
             of the picture's sides, no displacement first: the encoder compares a frame with copies
             of the last one moved like this, and the decoder mixes such copies. With None nothing is
@@ -59,7 +63,7 @@ class LatentActionConfig:
     soft_share: float = 0.7
     batch_entropy_weight: float = 0.1
     sample_entropy_weight: float = 0.1
-    still_energies: tuple[float, float] = (1e-3, 2e-4)
+    still_shares: tuple[float, float] = (0.2, 0.04)
     neighborhood: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
@@ -72,7 +76,7 @@ class LatentActionConfig:
             soft_share=(1e-3, 1 - 1e-3),
             batch_entropy_weight=(0, 1e6),
             sample_entropy_weight=(0, 1e6),
-            still_energies=(1e-12, 1e6),
+            still_shares=(1e-9, 1e6),
             neighborhood=(-32, 32),
         )
         if self.neighborhood is not None and self.neighborhood[:1] != ((0, 0),):
@@ -94,6 +98,25 @@ class LatentActionConfig:
         none.
         """
         return in_pixels(self.neighborhood or (), self.image_size)
+
+
+def log_ratios(predicted: Tensor, frames: Tensor, still: float) -> Tensor:
+    """How badly each transition is drawn: the logarithm of its squared error, less that of
+    repeating the frame before. As in PSNR, a jump, which moves one figure, weighs as much as a
+    step, which moves the whole screen.
+
+    Args:
+        predicted: (batch, T - 1, height, width, 3), the frames after the first as they are drawn.
+        frames: (batch, T, height, width, 3).
+        still: share of the clips' mean squared change; what changes less counts less.
+
+    Returns:
+        (batch, T - 1).
+    """
+    error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
+    change = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))
+    floor = still * change.mean().clamp(min=_LEAST_CHANGE)
+    return ((error + floor) / (change + floor)).log()
 
 
 class LatentActionModel(nn.Module):
@@ -256,9 +279,7 @@ class LatentActionModel(nn.Module):
             `loss` (scalar): the `reconstruction`, less a reward for using the codes evenly, which
             ends with the training, plus a growing price for undecided choices; `actions` (batch, T
             - 1); the unquantised `continuous` (batch, T - 1, code_width). The reconstruction is the
-            logarithm of each transition's squared error, as PSNR is, so that a jump, which moves
-            one figure, weighs as much as a step, which moves the whole screen; it is taken relative
-            to the error of repeating the frame before.
+            mean of `log_ratios`.
         """
         frames = self._check(frames)
         progress = check_number("progress", progress, 0, 1)
@@ -273,11 +294,9 @@ class LatentActionModel(nn.Module):
         chosen = F.one_hot(actions, shares.shape[-1]) if softness == 0 else shares
         codes = self.quantizer.mix(shares + (chosen - shares).detach())
         predicted = self.decode(frames[:, :-1], codes, motion[:, :-1])
-        error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
-        energy = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))
-        busy, quiet = config.still_energies
-        floor = quiet if refine else busy * (quiet / busy) ** hardness
-        reconstruction = ((error + floor) / (energy + floor)).log().mean()
+        busy, quiet = config.still_shares
+        still = quiet if refine else busy * (quiet / busy) ** hardness
+        reconstruction = log_ratios(predicted, frames, still).mean()
 
         batch_entropy, sample_entropy = (
             entropy(shares.flatten(0, 1).mean(dim=0)),
@@ -307,7 +326,6 @@ class LatentActionModel(nn.Module):
         frames = self._check(frames)
         vectors = F.normalize(self.encode_continuous(frames), dim=-1)
         actions = self.quantizer.nearest(vectors)
-        errors = (
-            (self.predict(frames[:, :-1], actions) - frames[:, 1:]).square().mean(dim=(2, 3, 4))
-        )
+        predicted = self.predict(frames[:, :-1], actions)
+        errors = log_ratios(predicted, frames, self.config.still_shares[1])
         self.quantizer.move_least_used_code(vectors, actions, errors)

@@ -1,5 +1,6 @@
 """The latent action model: what it may see, what teaches it, and its errors."""
 
+import math
 from copy import deepcopy
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import torch
 from genie_mini.files import WEIGHTS
 from genie_mini.genie import load_config
 from genie_mini.models.displacements import displaced, in_pixels, matching_costs
-from genie_mini.models.latent_action import LatentActionModel
+from genie_mini.models.latent_action import LatentActionModel, log_ratios
 from genie_mini.presets import PRESETS
 
 # Displacements of a game: what the shipped weights were trained with.
@@ -236,31 +237,53 @@ def test_one_action_is_needed_for_every_frame(genie, clips):
         genie.latent_action_model.predict(clips, torch.zeros(2, 4, dtype=torch.int64))
 
 
+def moved_codes(model, monkeypatch, frames, drawn, kind, second):
+    """The codes before and after `move_least_used_code`, where the encoder's vectors lie in two
+    directions: those of the kinds in `second` in one, all others in the other, and in this those of
+    kind 2 a little aside.
+    """
+    width = model.config.quantizer.code_width
+    axes, generator = torch.eye(width), torch.Generator().manual_seed(0)
+    vectors = torch.where(torch.isin(kind, second)[..., None], axes[1], axes[0])
+    vectors = vectors + 0.2 * torch.randn(*kind.shape, width, generator=generator)
+    vectors[kind == 2] += 0.5 * axes[2]
+    model.quantizer.place(torch.arange(8), -axes[:8] - 0.1)
+    model.quantizer.place(torch.tensor([5, 6]), axes[:2])
+    monkeypatch.setattr(model, "encode_continuous", lambda frames: vectors)
+    monkeypatch.setattr(model, "predict", lambda frames, actions: drawn)
+    before = model.quantizer.nearest(vectors)
+    model.move_least_used_code(frames)
+    return before, model.quantizer.nearest(vectors)
+
+
 def test_the_least_used_code_moves_to_where_one_code_covers_two_things(
     make_genie, make_clips, monkeypatch
 ):
     model = make_genie(stirred=False).latent_action_model.eval()
     clips = make_clips(num_clips=8, num_frames=6)
-    generator = torch.Generator().manual_seed(0)
-    # What the encoder sees lies in two directions; half of those in the first are drawn badly.
-    first, second = torch.eye(model.config.quantizer.code_width)[:2]
-    noise = 0.2 * torch.randn(8, 5, model.config.quantizer.code_width, generator=generator)
     # 0 and 1: well drawn; 2: badly; 3: another code, well drawn
     kind = torch.arange(40).view(8, 5) % 4
-    vectors = torch.where((kind == 3)[..., None], second, first) + noise
-    vectors[kind == 2] += 0.5 * torch.eye(model.config.quantizer.code_width)[2]
-    model.quantizer.place(torch.arange(8), -torch.eye(model.config.quantizer.code_width)[:8] - 0.1)
-    model.quantizer.place(5, first)
-    model.quantizer.place(6, second)
     drawn = clips[:, 1:] + 0.5 * (kind == 2)[..., None, None, None]
-    monkeypatch.setattr(model, "encode_continuous", lambda frames: vectors)
-    monkeypatch.setattr(model, "predict", lambda frames, actions: drawn)
-    before = model.quantizer.nearest(vectors)
-    model.move_least_used_code(clips)
-    after = model.quantizer.nearest(vectors)
+    before, after = moved_codes(model, monkeypatch, clips, drawn, kind, torch.tensor([3]))
     moved = before != after
     assert (kind[moved] == 2).all() and moved.sum() >= 0.8 * (kind == 2).sum()
     assert len(after[moved].unique()) == 1 and not (before == after[moved][0]).any()
+
+
+def test_large_changes_do_not_draw_the_code_that_moves(make_genie, make_clips, monkeypatch):
+    model = make_genie(stirred=False).latent_action_model.eval()
+    # 0 and 1: well drawn; 2: as badly as by repeating; above: far larger changes, all drawn alike,
+    # though their squared errors are further apart
+    kind = torch.arange(40).view(8, 5) % 8
+    change = torch.where(kind > 2, 0.9, 0.3)
+    error = torch.tensor([0.03, 0.03, 0.3, 0.5, 0.6, 0.5, 0.6, 0.5])[kind]
+    frames = torch.zeros_like(make_clips(num_clips=8, num_frames=6))
+    frames[:, 1:] += (change * torch.tensor([1, -1, 1, -1, 1])).cumsum(1)[..., None, None, None]
+    drawn = frames[:, 1:] + error[..., None, None, None]
+    frames, drawn = 0.5 + frames / 4, 0.5 + drawn / 4
+    before, after = moved_codes(model, monkeypatch, frames, drawn, kind, torch.arange(3, 8))
+    moved = kind[before != after]
+    assert len(moved) >= 4 and (moved < 3).all(), "the code goes to the small, badly drawn changes"
 
 
 def test_a_later_round_counts_small_changes_in_full(make_genie, make_clips):
@@ -273,3 +296,27 @@ def test_a_later_round_counts_small_changes_in_full(make_genie, make_clips):
         model(clips, 1.0, refine=True)["reconstruction"],
         atol=1e-4,
     )
+
+
+def test_a_world_that_changes_little_is_learnt_from_as_one_that_changes_much(
+    make_genie, make_clips
+):
+    model = make_genie(stirred=False).latent_action_model.train()
+    clips = make_clips(num_clips=4, num_frames=4)
+    faint = 0.5 + 0.1 * (clips - 0.5)
+    for refine in (False, True):
+        much, little = (model(x, 0.2, refine=refine)["reconstruction"] for x in (clips, faint))
+        assert torch.allclose(much, little, rtol=1e-3), "a new decoder repeats, in both alike"
+
+
+def test_transitions_are_weighed_by_their_own_change():
+    frames = torch.zeros(1, 3, 4, 4, 3)
+    frames[0, 1] = 0.1  # a small change, then a large one
+    frames[0, 2] = 0.9
+    halfway = (frames[:, 1:] + frames[:, :-1]) / 2
+    small, large = log_ratios(halfway, frames, still=1e-6)[0]
+    assert small.item() == pytest.approx(math.log(1 / 4), rel=1e-3) == large.item()
+    small, large = log_ratios(halfway, frames, still=1.0)[0]
+    assert abs(small) < 0.1 * abs(large), "what changes less than the share counts less"
+    assert log_ratios(frames[:, 1:], frames, still=1e-6).max() < -5
+    assert log_ratios(frames[:, :-1], frames, still=0.2).abs().max() == 0

@@ -164,7 +164,8 @@ def _meanings(arguments, films, source):
     if true_actions(films, np.zeros(1, dtype=np.int64), 2) is None:
         raise GenieError(
             f"--names needs true actions, and nobody knows those of {arguments.data}: give an "
-            "environment of Gymnasium, or name the buttons in `genie-mini play`"
+            "environment of Gymnasium, or put the actions into a folder truth beside the films, or "
+            "name the buttons in `genie-mini play`"
         )
     return dict(enumerate(map(check_name, action_meanings(source) or [])))
 

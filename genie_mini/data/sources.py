@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from genie_mini.data.cache import NO_ACTION, Film, FilmSource, fill_cache
+from genie_mini.data.cache import Film, FilmSource, fill_cache
+from genie_mini.data.film_actions import actions_file, read_film_actions
 from genie_mini.data.gymnasium_envs import GymnasiumSource
 from genie_mini.data.pictures import Canvas
 from genie_mini.data.video_files import find_files, read_files
@@ -19,6 +20,7 @@ class VideoFiles:
 
     Reads what `VideoFolder` reads, a file at a time, so that they need not fit into memory
     together. They are the same films as long as names, sizes and times of change of the files stay.
+    True actions may lie beside them (`data.film_actions`).
 
     Args:
         path: the folder or file.
@@ -31,6 +33,8 @@ class VideoFiles:
     def __init__(self, path: str | Path, canvas: Canvas):
         self._path, self._canvas = Path(path), canvas
         self._files, self._skipped = find_files(self._path)
+        folder = self._path if self._path.is_dir() else self._path.parent
+        self._actions = {file: actions_file(folder, file) for file in self._files}
         self.image_size = (canvas.height, canvas.width)
         self.frames_per_second = float(FRAMES_PER_SECOND)
         self.identity = {
@@ -39,19 +43,25 @@ class VideoFiles:
             "image_size": list(self.image_size),
             "fit": canvas.fit,
         }
+        known = {file: told for file, told in self._actions.items() if told.exists()}
+        if known:
+            self.identity["truth"] = [
+                [self._name(file), *_size_and_time(told)] for file, told in known.items()
+            ]
 
     def films(self) -> Iterator[Film]:
         """One film a recording, named after its file. Files that cannot be read are skipped, and a
         warning names them.
 
         Raises:
-            GenieError: none can be read.
+            GenieError: none can be read, or true actions do not fit their film.
         """
         skipped = dict(self._skipped)
         for file, recordings in read_files(self._path, self._files, skipped, self._canvas):
-            for number, recording in enumerate(recordings, start=1):
+            actions = read_film_actions(self._actions[file], list(map(len, recordings)))
+            for number, moments in enumerate(zip(recordings, actions, strict=True), start=1):
                 name = self._name(file) + (f" ({number})" if len(recordings) > 1 else "")
-                yield Film(name, ((frame, NO_ACTION) for frame in recording))
+                yield Film(name, zip(*moments, strict=True))
 
     def _name(self, file):
         """How people call a file of the folder."""

@@ -40,6 +40,13 @@ def test_it_opens_with_objectives_needs_and_run_time(path):
     assert "**You need**" in opening and "**It runs in**" in opening
 
 
+def test_it_is_read_in_one_sitting_and_says_how_long_that_is(path):
+    words = len(re.findall(r"[A-Za-z][A-Za-z'’-]*", text(path)))
+    assert words <= 4000
+    told = re.search(r"reading it takes about (\d+) minutes", text(path).split("\n## ")[0])
+    assert told and abs(int(told[1]) - words / 200) <= 2, f"{words} words, 200 a minute"
+
+
 def test_it_shows_where_the_reader_is_and_something_to_touch(path):
     code = "\n".join(cell.source for cell in cells(path, "code"))
     assert "you_are_here(" in code

@@ -18,13 +18,11 @@ from genie_mini.contract import check_config, check_frames, check_indices, check
 from genie_mini.device import float32_weights, in_float32
 from genie_mini.errors import GenieError
 from genie_mini.models.displacements import displaced, in_pixels, matching_costs
+from genie_mini.models.log_ratios import log_ratios
 from genie_mini.models.matching import KernelWarp, Matching
 from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
-
-# Mean squared change of frames that stand still, but for what rounding to 8 bits does.
-_LEAST_CHANGE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -98,25 +96,6 @@ class LatentActionConfig:
         none.
         """
         return in_pixels(self.neighborhood or (), self.image_size)
-
-
-def log_ratios(predicted: Tensor, frames: Tensor, still: float) -> Tensor:
-    """How badly each transition is drawn: the logarithm of its squared error, less that of
-    repeating the frame before. As in PSNR, a jump, which moves one figure, weighs as much as a
-    step, which moves the whole screen.
-
-    Args:
-        predicted: (batch, T - 1, height, width, 3), the frames after the first as they are drawn.
-        frames: (batch, T, height, width, 3).
-        still: share of the clips' mean squared change; what changes less counts less.
-
-    Returns:
-        (batch, T - 1).
-    """
-    error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
-    change = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))
-    floor = still * change.mean().clamp(min=_LEAST_CHANGE)
-    return ((error + floor) / (change + floor)).log()
 
 
 class LatentActionModel(nn.Module):

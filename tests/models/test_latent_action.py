@@ -10,7 +10,8 @@ import torch
 from genie_mini.files import WEIGHTS
 from genie_mini.genie import load_config
 from genie_mini.models.displacements import displaced, in_pixels, matching_costs
-from genie_mini.models.latent_action import LatentActionModel, log_ratios
+from genie_mini.models.latent_action import LatentActionModel
+from genie_mini.models.log_ratios import log_ratios
 from genie_mini.presets import PRESETS
 
 # Displacements of a game: what the shipped weights were trained with.

@@ -22,12 +22,32 @@ def read_table(name: str) -> list[dict]:
     Raises:
         GenieError: there is no such table.
     """
-    file = RESULTS / f"{name}.json"
-    if not file.is_file():
-        raise GenieError(f"there is no table {name!r} in {RESULTS}")
-    content = json.loads(file.read_text(encoding="utf-8"))
+    content = _read(name)
     now = weights_hashes(table_weights(content["command"], root=_ROOT))
     same = "these weights" if now == content["weights"] else "OTHER WEIGHTS"
     dynamics = content["weights"]["dynamics.safetensors"][:8]
     print(f"{content['command']}  ({same}, dynamics {dynamics})")
     return content["rows"]
+
+
+def read_scores(name: str) -> dict[str, dict]:
+    """The scores of a Genie whose weights do not ship, by the scores' names, as `genie-mini
+    evaluate --data` writes them; prints the commands that made them, the minutes and the processor.
+
+    Args:
+        name: of the file in `RESULTS`, without its ending, such as "worlds/breakout".
+
+    Raises:
+        GenieError: there are no such scores.
+    """
+    content = _read(name)
+    print(*content["commands"], sep="\n")
+    print(f"({content['minutes']:.0f} minutes of training; {content['processor']})")
+    return {score["name"]: score for score in content["scores"]}
+
+
+def _read(name):
+    file = RESULTS / f"{name}.json"
+    if not file.is_file():
+        raise GenieError(f"there is no table {name!r} in {RESULTS}")
+    return json.loads(file.read_text(encoding="utf-8"))

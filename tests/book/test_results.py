@@ -3,11 +3,13 @@ tables anew.
 """
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from genie_mini import Genie
+from genie_mini.chapters.tables import read_scores
 from genie_mini.errors import GenieError
 from genie_mini.files import part_files, table_weights, weights_hashes
 from genie_mini.models.lookback import LOOKBACKS
@@ -15,7 +17,10 @@ from genie_mini.models.lookback import LOOKBACKS
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "genie_mini" / "chapters" / "results"
 NO_TABLES = ("training.json", "config.json", "shared.json")
-TABLES = sorted(path for path in RESULTS.rglob("*.json") if path.name not in NO_TABLES)
+WORLDS = sorted((RESULTS / "worlds").glob("*.json"))
+TABLES = sorted(
+    path for path in RESULTS.rglob("*.json") if path.name not in NO_TABLES and path not in WORLDS
+)
 TRAINED = sorted(path.parent for path in RESULTS.glob("*/*/training.json"))
 
 
@@ -48,8 +53,23 @@ def test_a_model_that_looks_back_differently_is_what_its_training_left(folder):
     )
 
 
+@pytest.mark.parametrize("path", WORLDS, ids=lambda path: path.stem)
+def test_scores_of_a_genie_that_does_not_ship_say_what_made_them(path, capsys):
+    made = json.loads(path.read_text(encoding="utf-8"))
+    assert all(re.match(r"(genie-mini|python benchmarks/)", line) for line in made["commands"])
+    assert isinstance(made["seed"], int) and 0 < made["minutes"] < 45 and made["processor"]
+    assert all(re.fullmatch("[0-9a-f]{64}", found) for found in made["weights"].values())
+    assert {"dynamics.safetensors", "tokenizer.safetensors"} <= set(made["weights"])
+    scores = read_scores(f"worlds/{path.stem}")
+    assert "next frame above repeating the last" in scores and "cycle consistency" in scores
+    for score in scores.values():
+        low, high = score["interval"] or [score["value"]] * 2
+        assert low <= score["value"] <= high
+    assert made["commands"][-1] in capsys.readouterr().out
+
+
 def test_there_are_results_to_check():
-    assert TABLES and TRAINED
+    assert TABLES and TRAINED and WORLDS
 
 
 @pytest.mark.parametrize(

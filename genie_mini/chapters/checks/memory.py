@@ -8,6 +8,8 @@ import torch
 from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.metrics import wilson
 from genie_mini.models.lookback import RUN, SparseLookback
+from genie_mini.studies.recall import recall
+from genie_mini.studies.twin_worlds import Simulated, twin_worlds
 
 
 @exercise(
@@ -272,3 +274,43 @@ def check_choose(answer) -> None:
             given == expected,
             f"{what}: of {len(tokens)} frames choose {expected}, not {given}",
         )
+
+
+class _Forgetful:
+    """A world model that plays the worlds of `simulation` for `span` frames, and then as if they
+    had always been those of `later`.
+    """
+
+    def __init__(self, simulation, later, size, span):
+        self._now, self._later = Simulated(simulation, size), Simulated(later, size)
+        self._size, self._span = size, span
+
+    def step(self, action):
+        now, later = self._now.step(action), self._later.step(action)
+        self._span -= 1
+        return now if self._span >= 0 else later
+
+    def fork(self):
+        return _Forgetful(self._now.simulation, self._later.simulation, self._size, self._span)
+
+
+def _ages(start, worlds, remembered):
+    return [result.age for result in recall(start, worlds, range(2, 7)) if remembered(result)]
+
+
+@exercise(
+    lambda start, worlds: len(_ages(start, worlds, lambda result: result.recall == 1)),
+    lambda start, worlds: max(_ages(start, worlds, lambda result: result.recall >= 0.5)),
+    lambda start, worlds: max(_ages(start, worlds, lambda result: result.drawn_where_it_was == 1)),
+    lambda start, worlds: 6,
+)
+def check_probe(answer) -> None:
+    """A function (start, worlds): the greatest age, from 2 to 6, at which all is remembered."""
+    worlds = twin_worlds(1, seed=4)
+    for span, end in ((2, 1), (5, 0), (4, 1)):
+
+        def start(prompt, simulation, span=span, end=end):
+            return _Forgetful(simulation, worlds.simulations[end], worlds.size, span)
+
+        given = answer(start, worlds)
+        expect(given == span, f"a model that remembers until age {span} got {given}")

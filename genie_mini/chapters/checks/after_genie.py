@@ -3,8 +3,14 @@
 import math
 
 import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from genie_mini.chapters.checks import exercise, expect
+from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
+from genie_mini.models.kv_cache import KVCache
+from genie_mini.models.st_transformer import STTransformerConfig
 
 KINDS = ("published", "stated", "not public")
 _TRUE_KINDS = {
@@ -45,37 +51,52 @@ def check_kinds(answer) -> None:
         )
 
 
+def _tokens(width, height, patch):
+    """Count the patches one by one."""
+    return sum(1 for _ in range(0, width, patch) for _ in range(0, height, patch))
+
+
 @exercise(
-    lambda width, height, patch, codes, fps: (
-        (width // patch) * (height // patch) * math.log2(codes) * fps
+    lambda width, height, codes, fps, budget: math.ceil(
+        math.sqrt(width * height * math.log2(codes) * fps / budget)
     ),
-    lambda width, height, patch, codes, fps: width * height / patch**2 * math.log2(codes) * fps,
-    lambda width, height, patch, codes, fps: (
-        math.ceil(width / patch) * math.ceil(height / patch) * codes * fps
+    lambda width, height, codes, fps, budget: next(
+        patch
+        for patch in range(1, 10_000)
+        if (width // patch) * (height // patch) * math.log2(codes) * fps <= budget
     ),
-    lambda width, height, patch, codes, fps: (
-        math.ceil(width / patch) * math.ceil(height / patch) * math.log2(codes)
+    lambda width, height, codes, fps, budget: next(
+        patch
+        for patch in range(1, 10_000)
+        if math.ceil(width / patch) * math.ceil(height / patch) * math.log2(codes) <= budget
+    ),
+    lambda width, height, codes, fps, budget: next(
+        patch for patch in range(1, 10_000) if _tokens(width, height, patch) * fps <= budget
     ),
 )
-def check_token_bits(answer) -> None:
-    """A function (width, height, patch, codes, fps) that gives the bits a second of the tokens;
-    patches at the edge count whole.
+def check_smallest_patch(answer) -> None:
+    """A function (width, height, codes, fps, budget) that gives the smallest patch whose tokens
+    stay within so many bits a second; patches at the edge count whole.
     """
-    for width, height, patch, codes, fps in (
-        (160, 90, 4, 1024, 10),
-        (64, 64, 8, 1024, 10),
-        (30, 20, 7, 8, 24),
+    for width, height, codes, fps, budget in (
+        (64, 64, 1024, 10, 6400),
+        (160, 90, 1024, 10, 92_000),
+        (160, 90, 1024, 10, 91_999),
+        (1280, 720, 1024, 24, 92_000),
+        (30, 20, 8, 24, 1000),
     ):
-        given = answer(width, height, patch, codes, fps)
-        columns = sum(1 for _ in range(0, width, patch))
-        rows = sum(1 for _ in range(0, height, patch))
-        expected = columns * rows * fps * math.log2(codes)
-        what = f"{width}x{height} in patches of {patch} with {codes} codes at {fps} FPS"
-        problem = f"{what}: {given:g} bits a second is wrong"
+        given = answer(width, height, codes, fps, budget)
+        case = f"{width}x{height} with {codes} codes at {fps} FPS in {budget} bits a second"
+        expect(given == int(given) and given >= 1, f"{case}: {given} is no size of a patch")
+        needed = [
+            _tokens(width, height, patch) * math.log2(codes) * fps
+            for patch in (int(given), max(1, int(given) - 1))
+        ]
         expect(
-            math.isclose(given, expected),
-            f"{problem}; a frame has {columns} columns and {rows} rows",
+            needed[0] <= budget,
+            f"{case}: patches of {given} take {needed[0]:.0f}",
         )
+        expect(given == 1 or needed[1] > budget, f"{case}: {given - 1} would do as well")
 
 
 @exercise(
@@ -119,25 +140,32 @@ def check_power_law(answer) -> None:
 
 
 @exercise(
-    lambda flops, peak, used: flops / peak / 86400,
-    lambda flops, peak, used: flops / peak * used / 86400,
-    lambda flops, peak, used: flops / (peak * used) / 3600,
+    lambda flops, peak, used, days: flops / (peak * used) / 86_400 / days,
+    lambda flops, peak, used, days: math.ceil(flops / peak / 86_400 / days),
+    lambda flops, peak, used, days: math.ceil(flops / (peak * used) / 86_400 * days),
+    lambda flops, peak, used, days: int(flops / (peak * used * 86_400 * days)),
+    lambda flops, peak, used, days: math.ceil(flops / (peak * used) / 3600 / days),
 )
-def check_days(answer) -> None:
-    """A function (flops, peak, used) that gives days: `peak` is in FLOP a second, `used` the share
-    of it that is reached.
+def check_machines(answer) -> None:
+    """A function (flops, peak, used, days) that gives the whole machines that finish in so many
+    days: `peak` is one machine's, in FLOP a second, `used` the share of it that is reached.
     """
-    for flops, peak, used in (
-        (86400e9, 1e9, 1.0),
-        (6.6e22, 1e11, 0.5),
-        (6.6e22, 256 * 459e12, 0.4),
+    for flops, peak, used, days in (
+        (86_400e9, 1e9, 1.0, 1),
+        (6.6e22, 459e12, 0.4, 16.3),
+        (6.6e22, 1e11, 0.5, 365),
+        (1e15, 1e11, 0.25, 30),
     ):
-        given = answer(flops, peak, used)
-        expected = flops / peak / used / (24 * 60 * 60)
+        given = answer(flops, peak, used, days)
+        case = f"{flops:.3g} FLOP at {peak:.3g} a second, {used:.0%} reached, in {days} days"
+        expect(given == int(given), f"{case}: {given:.2f} is no number of machines")
         expect(
-            math.isclose(given, expected),
-            f"{flops:.3g} FLOP at {peak:.3g} a second, {used:.0%} reached, are "
-            f"{expected:.4g} days, not {given:.4g}",
+            given * peak * used * days * 24 * 60 * 60 >= flops,
+            f"{case}: {given} machines do not finish in time",
+        )
+        expect(
+            (given - 1) * peak * used * days * 24 * 60 * 60 < flops,
+            f"{case}: with one machine fewer than {given} it would be done as well",
         )
 
 
@@ -202,3 +230,82 @@ def check_seconds_kept(answer) -> None:
             f"{case}: {frames} whole frames fit, {frames / fps:.3f} s at {fps} FPS, "
             f"not {given:.3f}",
         )
+
+
+_DESIGN = dict(patch=40, seconds=60, steps=4, num_blocks=8, width=2816, num_heads=22)
+
+
+def _small_stack(design, num_blocks):
+    """Parameters of the dynamics model with so many blocks, and the operations of one pass over a
+    frame with its past at hand; nothing is computed but shapes.
+    """
+    grid = 720 // design["patch"], 1280 // design["patch"]
+    tokens, frames = grid[0] * grid[1], math.ceil(design["seconds"] * 24)
+    stack = STTransformerConfig(num_blocks, design["width"], design["num_heads"])
+    with torch.device("meta"), torch.no_grad():
+        dynamics = DynamicsModel(DynamicsConfig(grid, 1024, stack, context=frames + 1))
+        kept = [
+            torch.empty(tokens, stack.num_heads, frames, stack.features_per_head)
+            for _ in range(num_blocks)
+        ]
+        frame, action = torch.zeros(1, tokens, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            dynamics.predict_logits(frame, action, KVCache(kept, kept, frames))
+    return np.array(
+        [
+            sum(parameter.numel() for parameter in dynamics.parameters()),
+            counter.get_total_flops(),
+        ],
+        dtype=float,
+    )
+
+
+def _counted(design):
+    """(parameters, operations a pass), by adding up blocks, which are all alike."""
+    one, two = _small_stack(design, 1), _small_stack(design, 2)
+    return one + (design["num_blocks"] - 1) * (two - one)
+
+
+@exercise(
+    _DESIGN | dict(patch=48),
+    _DESIGN | dict(patch=80),
+    _DESIGN | dict(patch=20),
+    _DESIGN | dict(seconds=10),
+    _DESIGN | dict(steps=1),
+    _DESIGN | dict(steps=8),
+    _DESIGN | dict(width=2112),
+    _DESIGN | dict(num_blocks=24, width=1632, num_heads=12),
+    {name: value for name, value in _DESIGN.items() if name != "steps"},
+)
+def check_design(answer) -> None:
+    """A dictionary of the sizes of a Genie for 720p, on which the rubric's six points are tried one
+    by one.
+    """
+    expect(isinstance(answer, dict), "give a dictionary of sizes")
+    for name in _DESIGN:
+        expect(name in answer, f"{name} is missing")
+    patch, seconds, steps = answer["patch"], answer["seconds"], answer["steps"]
+    expect(
+        patch <= 40 and 1280 % patch == 0 and 720 % patch == 0,
+        f"point 1: patches of {patch} are larger than 40, or do not cut 1280x720 evenly",
+    )
+    expect(seconds >= 60, f"point 2: {seconds} s of memory are less than a minute")
+    expect(steps >= 4, f"point 3: {steps} steps a frame are fewer than four")
+    parameters, flops = _counted(answer)
+    expect(
+        parameters >= 1e9,
+        f"point 4: the dynamics model has {parameters / 1e9:.2f} billion parameters",
+    )
+    tokens, frames = 1280 * 720 // patch**2, math.ceil(seconds * 24)
+    kept = 2 * 2 * answer["num_blocks"] * answer["width"] * tokens * frames
+    size = 2 * parameters + kept
+    expect(
+        size <= 95e9,
+        f"point 5: weights ({2 * parameters / 1e9:.1f} GB) and past ({kept / 1e9:.1f} GB) "
+        "do not fit into 95 GB",
+    )
+    milliseconds = 1000 * (steps + 1) * flops / (0.4 * 459e12)
+    expect(
+        milliseconds <= 1000 / 24,
+        f"point 6: a frame takes {milliseconds:.0f} ms, and has 1000 / 24",
+    )

@@ -150,20 +150,31 @@ def check_clip(answer) -> None:
 
 def _by_backward(loss, network):
     loss.backward(retain_graph=True)
-    return {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+    return {
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is not None and parameter.grad.any()
+    }
+
+
+def _gradients(loss, network):
+    """Each parameter's name and its gradient, None where no path leads there."""
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    found = torch.autograd.grad(loss, parameters, allow_unused=True, retain_graph=True)
+    return dict(zip(names, found, strict=True))
 
 
 @exercise(
     lambda loss, network: {name for name, _ in network.named_parameters()},
     lambda loss, network: {
-        name for name, parameter in network.named_parameters() if parameter.requires_grad
+        name for name, found in _gradients(loss, network).items() if found is not None
     },
     lambda loss, network: set(),
     _by_backward,
 )
 def check_who_learns(answer) -> None:
-    """A function (loss, network) that gives the names of the network's parameters that the loss has
-    a gradient for.
+    """A function (loss, network) that gives the names of the network's parameters for which the
+    loss has a gradient other than zero.
     """
     genie = _genie()
     config = TrainingConfig(
@@ -188,11 +199,11 @@ def check_who_learns(answer) -> None:
             for part in own:
                 network = getattr(genie, part)
                 given = answer(loss, network)
-                expected = (
-                    {parameter for parameter, _ in network.named_parameters()}
-                    if part == name
-                    else set()
-                )
+                expected = {
+                    parameter
+                    for parameter, found in _gradients(loss, network).items()
+                    if found is not None and found.any()
+                }
                 expect(
                     set(given) == expected,
                     f"the loss of {name} moves {len(expected)} tensors of {part}, but "
@@ -271,3 +282,90 @@ def check_play(answer) -> None:
             f"in a game of {len(actions)} frames, frame "
             f"{wrong[0] + 1 if wrong else 0} is not the one PlaySession shows",
         )
+
+
+_CHANGES = {
+    "a": (2, 2),
+    "b": (None, 1),
+    "c": (None, None),
+    "d": (8, 8),
+    "e": (None, 8),
+    "f": (4, 4),
+}
+
+
+def _changed_game(change=None):
+    """Play twelve frames, with one thing changed in the game: their tokens (12, N) and pictures.
+
+    The weights are random and large, so that whatever changes in the past shows in the next frame.
+    """
+    genie = _genie()
+    for network in (genie.dynamics, genie.tokenizer):
+        for weight in network.parameters():
+            weight.data += 0.3 * torch.randn_like(weight)
+    prompt = torch.from_numpy(record(1, 1, size=32, seed=3)[0])
+    rollout = Rollout(genie, prompt, seed=1)
+    if change == "c":
+        for weight in (
+            *genie.tokenizer.encoder.parameters(),
+            *genie.latent_action_model.parameters(),
+        ):
+            weight.data.zero_()
+    tokens, pictures = [], []
+    for number in range(1, 13):
+        before, action = rollout._cache, torch.tensor([number % 8])
+        if change == "b":
+            rollout._decoder_cache = rollout._decoder_cache.last(0)
+        rollout.step(action, maskgit_steps=2)
+        tokens.append(rollout.tokens[0])
+        pictures.append(rollout.frames[0])
+        if change == "a":
+            rollout._cache = before
+        elif change == "d":
+            rollout._cache = rollout._cache.last(7)
+        elif change == "e":
+            rollout._decoder_cache = rollout._decoder_cache.last(7)
+        elif change == "f" and number == 3:
+            again = genie.tokenizer.encode(rollout.frames[:, None])
+            rollout._cache = genie.dynamics.append(before, again, action[:, None])
+    return torch.stack(tokens), torch.stack(pictures)
+
+
+def _first_apart(one, other):
+    """The first frame, from 1, in which two games differ, or None."""
+    apart = (one - other).abs().flatten(1).amax(dim=1) > 1e-4
+    return int(apart.int().argmax()) + 1 if apart.any() else None
+
+
+@exercise(
+    dict.fromkeys("abcdef", (1, 1)),
+    _CHANGES | {"a": (1, 1)},
+    _CHANGES | {"b": (2, 1)},
+    _CHANGES | {"c": (1, 1)},
+    _CHANGES | {"d": (7, 7)},
+    _CHANGES | {"e": (8, 8)},
+    _CHANGES | {"f": (4, 3)},
+    {change: apart for change, apart in _CHANGES.items() if change != "f"},
+)
+def check_changes(answer) -> None:
+    """A dictionary from the changes a to f to the first frame whose tokens, and the first whose
+    picture, is another than in the game without the change.
+    """
+    expect(isinstance(answer, dict), "give a dictionary from letters to pairs")
+    for change in _CHANGES:
+        expect(change in answer, f"change {change} is missing")
+    whole = _changed_game()
+    for change in _CHANGES:
+        changed = _changed_game(change)
+        given = answer[change]
+        expect(len(given) == 2, f"give two for change {change}: tokens and pictures")
+        for what, first, one, other in zip(
+            ("tokens", "pictures"), given, whole, changed, strict=True
+        ):
+            apart = _first_apart(one, other)
+            expect(
+                first == apart,
+                f"with change {change} the {what} do not differ first in frame {first}"
+                if first
+                else f"with change {change} the {what} do differ",
+            )

@@ -7,16 +7,21 @@ from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
 
 @exercise(
-    lambda num_frames: torch.ones(num_frames, num_frames, dtype=torch.bool),
-    lambda num_frames: torch.ones(num_frames, num_frames, dtype=torch.bool).triu(),
-    lambda num_frames: torch.ones(num_frames, num_frames, dtype=torch.bool).tril(-1),
+    lambda num_frames, window: torch.ones(num_frames, num_frames, dtype=torch.bool).tril(),
+    lambda num_frames, window: torch.ones(num_frames, num_frames, dtype=torch.bool).triu(-window),
+    lambda num_frames, window: (
+        torch.ones(num_frames, num_frames, dtype=torch.bool).tril().triu(-window)
+    ),
+    lambda num_frames, window: (
+        torch.ones(num_frames, num_frames, dtype=torch.bool).tril(-1).triu(-window)
+    ),
 )
 def check_causal_mask(answer) -> None:
-    """A function of the number of frames that gives (frames, frames) bool: may the row's frame see
-    the column's?
+    """A function (num_frames, window) that gives (frames, frames) bool: may the row's frame see the
+    column's? It sees the last `window` frames, itself among them.
     """
-    for num_frames in (1, 4, 7):
-        mask = answer(num_frames)
+    for num_frames, window in ((1, 1), (4, 2), (7, 3), (5, 16), (4, 1)):
+        mask = answer(num_frames, window)
         mask = torch.as_tensor(mask)
         expect(
             mask.shape == (num_frames, num_frames),
@@ -24,30 +29,37 @@ def check_causal_mask(answer) -> None:
         )
         for asking in range(num_frames):
             for seen in range(num_frames):
-                expected = seen <= asking
+                expected = seen in range(asking - window + 1, asking + 1)
                 expect(
                     bool(mask[asking, seen]) == expected,
-                    f"frame {asking} should {'' if expected else 'not '}see frame {seen}",
+                    f"with a window of {window}, frame {asking} should "
+                    f"{'' if expected else 'not '}see frame {seen}",
                 )
 
 
 @exercise(
-    lambda frames, tokens: ((frames * tokens) ** 2, (frames * tokens) ** 2),
-    lambda frames, tokens: ((frames * tokens) ** 2, tokens**2 + frames**2),
-    lambda frames, tokens: (frames**2 + tokens**2, frames * tokens * (frames + tokens)),
+    lambda frames, tokens: ((frames * tokens) ** 2, frames * tokens * (frames + tokens)),
+    lambda frames, tokens: (
+        (frames * tokens) * (frames * tokens + 1) // 2,
+        tokens * (tokens + 1) // 2 * frames + frames * (frames + 1) // 2 * tokens,
+    ),
+    lambda frames, tokens: (
+        frames * (frames + 1) // 2 * tokens**2,
+        frames * tokens * (frames + tokens) // 2,
+    ),
 )
 def check_count_pairs(answer) -> None:
     """A function of T and N that gives the pairs of query and key in full and in space-time
-    attention (without a mask).
+    attention, where no frame sees a later one.
     """
     for frames, tokens in ((1, 1), (2, 3), (16, 64), (16, 920)):
         given = answer(frames, tokens)
         full, split = given
         expect(
-            full == (frames * tokens) ** 2,
+            full == sum(tokens * t * tokens for t in range(1, frames + 1)),
             f"full attention over {frames} frames of {tokens} tokens has another number of pairs",
         )
-        pairs = sum(tokens**2 for _ in range(frames)) + sum(frames**2 for _ in range(tokens))
+        pairs = sum(tokens**2 + tokens * t for t in range(1, frames + 1))
         expect(
             split == pairs,
             f"space-time attention over {frames} frames of {tokens} tokens has "
@@ -151,4 +163,56 @@ def check_frame_by_frame(answer) -> None:
     expect(
         torch.allclose(given, expected, atol=1e-5),
         "the result is not that of one pass over all frames",
+    )
+
+
+_CAUSAL = torch.ones(8, 8, dtype=torch.bool).tril()
+
+
+def _with_hole(asking, seen):
+    mask = _CAUSAL.clone()
+    mask[asking, seen] = True
+    return mask
+
+
+def _leaks(mask, num_blocks):
+    """In how many cases changing one frame changes the output of an earlier one."""
+    torch.manual_seed(0)
+    config = STTransformerConfig(num_blocks, width=16, num_heads=2)
+    transformer = STTransformer(config, grid=(2, 2)).eval()
+    video, other = torch.randn(2, 8, 4, 16)
+    videos = video.repeat(9, 1, 1, 1)  # the last one stays as it is
+    for frame in range(8):
+        videos[frame, frame] = other[frame]
+    with torch.no_grad():
+        outputs = transformer(videos, attention_mask=mask[None])[0]
+    moved = (outputs[:8] - outputs[8]).abs().amax(dim=(2, 3)) > 1e-6  # (touched, output)
+    return int(moved.tril(-1).sum())
+
+
+@exercise(
+    _CAUSAL,
+    torch.ones(8, 8, dtype=torch.bool),
+    _with_hole(2, 3),
+    _with_hole(0, 5),
+    _with_hole(1, 3) | _with_hole(5, 6),
+    _with_hole(5, 2),
+)
+def check_one_hole(answer) -> None:
+    """A mask, (8, 8) bool, that is the causal one but for a single entry, and with which two blocks
+    leak in five cases.
+    """
+    mask = torch.as_tensor(answer)
+    expect(mask.shape == (8, 8), f"the shape is {tuple(mask.shape)}, not (8, 8)")
+    mask = mask.bool()
+    changed = int((mask != _CAUSAL).sum())
+    expect(
+        changed == 1,
+        f"{changed} entries are not those of the causal mask, and it should be one",
+    )
+    one, two = (_leaks(mask, num_blocks) for num_blocks in (1, 2))
+    expect(
+        two == 5,
+        f"cases in which your mask leaks: {one} through one block, {two} through two blocks, and "
+        "those should be five",
     )

@@ -4,7 +4,9 @@ import numpy as np
 
 from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.action_map import visible_actions
-from genie_mini.world import record
+from genie_mini.world import ACTIONS, Simulation, record
+from genie_mini.world.rendering import draw_level
+from genie_mini.world.sprites import BRICK, DIRT, EMPTY, GRASS, TILE
 
 
 @exercise(
@@ -25,39 +27,34 @@ def check_hours(answer) -> None:
         )
 
 
-def _bits_counted_from_one(outcomes, actions):
-    return outcomes == 1 << (actions + 1)
-
-
 @exercise(
-    lambda outcomes, actions: (outcomes >> actions & 1).astype(bool),
-    lambda outcomes, actions: outcomes == actions,
-    _bits_counted_from_one,
+    lambda outcomes: (outcomes & (outcomes - 1)) != 0,
+    lambda outcomes: sum(outcomes >> action & 1 for action in range(8)),
+    lambda outcomes: np.floor(np.log2(outcomes)).astype(int),
+    lambda outcomes: sum(outcomes >> action & 1 for action in range(1, 8)),
 )
-def check_visible(answer) -> None:
-    """A function (outcomes, actions) that tells whether the action is the only one that leads to
-    its picture.
+def check_twins(answer) -> None:
+    """A function (outcomes) that tells for each transition how many other actions would have led to
+    the same picture.
     """
     outcomes = np.array([[0b1, 0b1001, 0b1001], [0b10000000, 0b11111111, 0b10010]])
-    actions = np.array([[0, 0, 3], [7, 7, 4]])
-    given = answer(outcomes, actions)
-    given = np.asarray(given)
+    given = np.asarray(answer(outcomes))
     expect(
         given.shape == (2, 3),
-        f"the shape is {given.shape}, not that of the arguments, (2, 3)",
+        f"the shape is {given.shape}, not that of the argument, (2, 3)",
     )
     for (row, column), mask in np.ndenumerate(outcomes):
-        alone = bin(mask).count("1") == 1
+        others = bin(mask).count("1") - 1
         expect(
-            bool(given[row, column]) == alone,
-            f"action {actions[row, column]} with outcomes {mask:#b} is "
-            f"{'' if alone else 'not '}visible",
+            given[row, column] == others,
+            f"outcomes {mask:#b} leave {others} other actions, not {given[row, column]}",
         )
     truth = record(8, 16, size=32, seed=21)[1]
-    agree = np.array_equal(
-        np.asarray(answer(truth.outcomes, truth.actions)), visible_actions(truth)
+    agree = np.array_equal(np.asarray(answer(truth.outcomes)) == 0, visible_actions(truth))
+    expect(
+        agree,
+        "on recorded clips, those without another are not those that the package calls visible",
     )
-    expect(agree, "on recorded clips the answer is not that of the package")
 
 
 @exercise(
@@ -138,3 +135,71 @@ def check_direction(answer) -> None:
         f"right in {share:.2f} of {len(right)} visible transitions, and more than "
         "0.90 are asked for",
     )
+
+
+# Rows of tiles on a floor without end, around the player in the middle column, and the actions
+# before the moment that counts.
+_ROOMS = {
+    "a": ((".P#",), ()),
+    "b": ((".P#",), ("left",)),
+    "c": ((".#.", "...", ".P."), ()),
+    "d": (("#P#",), ()),
+    "e": (("#.#", "#.#", "#.#", "#P#"), ("jump",)),
+    "f": (("..#", "..#", "..#", ".P#"), ("jump",)),
+}
+_COUNTED = {"a": 5, "b": 7, "c": 5, "d": 2, "e": 1, "f": 3}
+
+
+def _alike(room) -> np.ndarray:
+    """Press each of the eight buttons in a room of its own: (8, 8) bool, which of them end in the
+    same picture.
+    """
+    rows, before = _ROOMS[room]
+    column, floor = 20, 6
+    simulation = Simulation([0] * 8, columns=[column] * 8)
+    simulation.creature_x[:] = 0  # out of sight
+    simulation.y[:] = (floor - 1) * TILE
+    tiles = simulation.tiles
+    for kind, where in ((EMPTY, slice(floor)), (GRASS, floor), (DIRT, slice(floor + 1, None))):
+        tiles[:, where, column - 8 : column + 9] = kind
+    for up, row in enumerate(reversed(rows), start=1):
+        for right, tile in enumerate(row, start=-1):
+            if tile == "#":
+                tiles[:, floor - up, column + right] = BRICK
+    simulation.drawn = draw_level(tiles)
+    for name in before:
+        simulation.step(np.full(8, ACTIONS.index(name)))
+    simulation.step(np.arange(8))
+    pictures = simulation.frames()
+    return (pictures[:, None] == pictures[None]).all(axis=(2, 3, 4))
+
+
+@exercise(
+    dict.fromkeys("abcdef", 8),
+    dict(a=8, b=8, c=8, d=8, e=5, f=5),
+    _COUNTED | {"b": 8},
+    _COUNTED | {"c": 7},
+    _COUNTED | {"d": 1},
+    {room: pictures for room, pictures in _COUNTED.items() if room != "f"},
+)
+def check_rooms(answer) -> None:
+    """A dictionary from the rooms a to f to the number of different pictures that the eight buttons
+    lead to.
+    """
+    expect(isinstance(answer, dict), "give a dictionary from rooms to numbers")
+    for room in _ROOMS:
+        expect(room in answer, f"room {room} is missing")
+    for room in _ROOMS:
+        alike = _alike(room)
+        counted = len(np.unique(alike, axis=0))
+        if answer[room] == counted:
+            continue
+        low = answer[room] < counted
+        pairs = np.argwhere(np.triu(alike != low, 1))
+        one, other = (ACTIONS[action] for action in pairs[len(pairs) // 2])
+        expect(
+            False,
+            f"room {room} was run, and shows {'more' if low else 'fewer'} pictures than you "
+            f"predict ({answer[room]}): there, for one, {one!r} and {other!r} "
+            f"{'differ' if low else 'look the same'}",
+        )

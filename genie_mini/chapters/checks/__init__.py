@@ -38,7 +38,8 @@ def exercise(*wrong: Any) -> Callable[[Callable], Callable[[Any], Verdict]]:
     """Turn a function that raises or asserts on a wrong answer into a checker that prints its
     verdict and returns it.
 
-    A reader's function (not a class) that returns nothing is refused before the checker sees the
+    What the function returns, if anything, is a text that is printed below "Right.". A reader's
+    function (not a class) that returns nothing is refused before the checker sees the
     result.
 
     Args:
@@ -48,15 +49,19 @@ def exercise(*wrong: Any) -> Callable[[Callable], Callable[[Any], Verdict]]:
     def decorate(function):
         @functools.wraps(function)
         def check(answer):
-            problem = None
+            problem = remarks = None
             if answer is None or answer is ...:
                 problem = "the answer is still empty"
             else:
                 try:
-                    function(giving_something(answer) if inspect.isroutine(answer) else answer)
+                    remarks = function(
+                        giving_something(answer) if inspect.isroutine(answer) else answer
+                    )
                 except Exception as error:  # whatever a reader's answer may raise is a "not yet"
                     problem = str(error) or type(error).__name__
             print(f"Not yet: {problem}." if problem else "Right.")
+            if remarks:
+                print(remarks)
             return Verdict(problem is None)
 
         check.wrong = wrong

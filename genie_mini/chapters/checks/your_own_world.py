@@ -1,6 +1,9 @@
 """Exercises of the chapter on training one's own."""
 
+import json
 import math
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +11,7 @@ import numpy as np
 import torch
 
 from genie_mini.chapters.checks import exercise, expect
+from genie_mini.evaluation.intervals import FEWEST_GROUPS
 from genie_mini.training.config import TRAINING_PRESETS, TrainingConfig
 from genie_mini.training.phases import build_phases
 
@@ -262,3 +266,126 @@ def check_mirrored(answer) -> None:
         all(torch.equal(late, clips) for clips in again),
         "the same key gives other clips when asked again",
     )
+
+
+_ASKED = (
+    "next frame above repeating the last",
+    "delta PSNR at t = 4",
+    "cycle consistency",
+    "codes in use",
+)
+
+
+def _read_report(answer):
+    """The content of a report, given as such, or as the path of its file or of the run's folder."""
+    if isinstance(answer, str | os.PathLike):
+        path = Path(answer)
+        answer = json.loads((path / "report.json" if path.is_dir() else path).read_text("utf-8"))
+    expect(isinstance(answer, dict) and "scores" in answer, "a report holds `scores`")
+    expect(
+        "num_groups" in answer,
+        "these are scores on levels of the platformer: `genie-mini evaluate --data` writes a "
+        "report on films of yours",
+    )
+    scores = {entry["name"]: entry for entry in answer["scores"]}
+    for name in _ASKED:
+        expect(name in scores, f"a report of films holds the score {name!r}")
+    for name, entry in scores.items():
+        low, high = entry.get("interval") or (0, 0)
+        expect(low <= high, f"the interval of {name} ends below its beginning")
+    mean, cycle = np.mean(answer["cycle"]), scores["cycle consistency"]["value"]
+    expect(abs(mean - cycle) < 0.01, f"the cycle's shares have a mean of {mean:.2f}")
+    return answer, scores
+
+
+def _above(entry, least):
+    """Whether a score's interval lies above a figure, and that in words."""
+    low, high = entry.get("interval") or (-math.inf, math.inf)
+    words = f"{entry['name']}: {entry['value']:.2f} ({low:.2f} to {high:.2f}), above {least:g}"
+    return low > least, words
+
+
+def _rubric(report, scores):
+    """The points that must be met, and the others, each with what was found."""
+    cycle, codes = scores["cycle consistency"], scores["codes in use"]
+    apart = sum(share > cycle["chance"] for share in report["cycle"])
+    clips, groups, actions = report["num_clips"], report["num_groups"], len(report["cycle"])
+    words = f"clips held out: {clips}, at least 64; groups: {groups}, at least {FEWEST_GROUPS}"
+    musts = [
+        (clips >= 64 and groups >= FEWEST_GROUPS, words),
+        _above(scores["next frame above repeating the last"], 0),
+        _above(scores["delta PSNR at t = 4"], 0),
+        _above(cycle, cycle["chance"]),
+    ]
+    others = [
+        (
+            2 * apart >= actions,
+            f"actions seen again above chance: {apart} of {actions}, at least half",
+        ),
+        (codes["value"] >= 0.25, f"codes in use: {codes['value']:.2f}, at least 0.25"),
+    ]
+    flicker = scores.get("flicker: tokens that change where pixels do not")
+    follows = scores.get("tokens that change where pixels do")
+    if flicker and follows:  # in a noisy film nothing is ever still
+        share, idle = follows["value"], flicker["value"]
+        words = f"tokens change: {share:.2f} where pixels do, {idle:.2f} elsewhere"
+        others.append((share > 5 * idle, f"{words}, more than five times as often"))
+    told = scores.get("bits told, as a share of what can be seen")
+    if told:  # where the true actions are known
+        others.append((told["value"] >= 0.5, f"{told['name']}: {told['value']:.2f}, at least 0.5"))
+    return musts, others
+
+
+def _report(**changes):
+    """A report that meets all points, but for the changes: of `cycle`, of the frame, or of a
+    score's value and interval.
+    """
+    scores = {
+        "next_frame": ["next frame above repeating the last", 2.0, (1.0, 3.0)],
+        "delta": ["delta PSNR at t = 4", 2.0, (1.0, 3.0)],
+        "cycle_score": ["cycle consistency", 0.5, (0.4, 0.6)],
+        "codes": ["codes in use", 0.6, None],
+        "flicker": ["flicker: tokens that change where pixels do not", 0.01, (0.0, 0.02)],
+        "follows": ["tokens that change where pixels do", 0.8, (0.7, 0.9)],
+        "told": ["bits told, as a share of what can be seen", 0.7, (0.6, 0.8)],
+    }
+    content = {"num_clips": 128, "num_groups": 17, "cycle": [0.5] * 8}
+    for name, change in changes.items():
+        if name in scores:
+            scores[name][1:] = change
+        else:
+            content[name] = change
+    entries = [
+        {"name": name, "value": value, "chance": 0.125, "interval": interval}
+        for name, value, interval in scores.values()
+    ]
+    return {**content, "scores": entries}
+
+
+@exercise(
+    {},
+    "no_such_run/report.json",
+    {"scores": _report()["scores"], "latent_to_real": ["left"]},
+    _report(num_clips=16),
+    _report(num_groups=4),
+    _report(next_frame=(2.0, None)),
+    _report(next_frame=(0.5, (-0.1, 1.0))),
+    _report(next_frame=(3.0, (4.0, 2.0))),
+    _report(delta=(0.4, (-0.2, 0.9))),
+    _report(cycle_score=(0.15, (0.1, 0.2)), cycle=[0.15] * 8),
+    _report(cycle=[0.2] * 8),
+    _report(codes=(0.1, None), told=(0.4, (0.3, 0.5))),
+    _report(flicker=(0.5, (0.4, 0.6)), told=(0.4, (0.3, 0.5))),
+    _report(cycle_score=(0.375, (0.3, 0.4)), cycle=[1.0] * 3 + [0.0] * 5, codes=(0.1, None)),
+)
+def check_own_world(answer) -> str:
+    """The report of `genie-mini evaluate --data` on one's own films: its path, or what it holds."""
+    musts, others = _rubric(*_read_report(answer))
+    lines = "\n".join(f"{'+' if met else '-'} {words}" for met, words in musts + others)
+    missed = sum(not met for met, _ in musts), sum(not met for met, _ in others)
+    expect(
+        missed[0] == 0 and missed[1] <= 1,
+        f"by the rubric\n{lines}\n{missed[0]} of the first four points are missed, and "
+        f"{missed[1]} of the others",
+    )
+    return lines

@@ -6,7 +6,10 @@ import torch
 
 from genie_mini.chapters.checks import exercise, expect
 from genie_mini.evaluation.metrics import psnr
-from genie_mini.models.patches import unfold
+from genie_mini.models.patches import fold, unfold
+from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.st_transformer import STTransformerConfig
+from genie_mini.models.tokenizer import TokenizerConfig, VideoTokenizer
 
 
 def _cosine_with_long_codes(vectors, codes):
@@ -89,39 +92,61 @@ def check_token_bytes(answer) -> None:
         )
 
 
+def _moving_psnr(frames, truth):
+    moves = (truth[1:] != truth[:-1]).any(dim=-1)
+    return psnr(frames[1:][moves], truth[1:][moves])
+
+
+def _where_the_frames_move(frames, truth):
+    moves = (frames[1:] != frames[:-1]).any(dim=-1)
+    return psnr(frames[1:][moves], truth[1:][moves])
+
+
+def _each_colour_alone(frames, truth):
+    moves = truth[1:] != truth[:-1]
+    return psnr(frames[1:][moves], truth[1:][moves])
+
+
+def _in_all_colours(frames, truth):
+    moves = (truth[1:] != truth[:-1]).all(dim=-1)
+    return psnr(frames[1:][moves], truth[1:][moves])
+
+
+def _rest_counts_as_right(frames, truth):
+    moves = (truth[1:] != truth[:-1]).any(dim=-1, keepdim=True)
+    return psnr(frames[1:] * moves, truth[1:] * moves)
+
+
 @exercise(
+    psnr,
+    lambda frames, truth: psnr(frames[1:], truth[1:]),
     lambda frames, truth: (
-        sum(psnr(one, other) for one, other in zip(frames, truth, strict=True)) / len(frames)
+        sum(_moving_psnr(frames[t : t + 2], truth[t : t + 2]) for t in range(len(truth) - 1))
+        / (len(truth) - 1)
     ),
-    lambda frames, truth: -20 * math.log10((frames - truth).square().mean()),
-    lambda frames, truth: -10 * math.log((frames - truth).square().mean()),
-    lambda frames, truth: -20 * math.log10((frames - truth).abs().mean()),
-    lambda frames, truth: 10 * math.log10((frames - truth).square().mean()),
+    lambda frames, truth: 2 * _moving_psnr(frames, truth),
+    _where_the_frames_move,
+    _each_colour_alone,
+    _in_all_colours,
+    _rest_counts_as_right,
 )
-def check_psnr(answer) -> None:
-    """A function (frames, truth) that gives the PSNR in dB of the mean squared error over
-    everything.
+def check_moving_psnr(answer) -> None:
+    """A function (frames, truth), both (T, height, width, 3), that gives the PSNR in dB of the
+    pixels that changed in any colour since the frame before.
     """
     generator = torch.Generator().manual_seed(0)
-    exact = torch.zeros(2, 4, 4, 3)
-    cases = [(exact + 0.1, exact, "frames that are off by 0.1 everywhere")]
-    for noise in (0.02, 0.2):
-        truth = torch.rand(3, 8, 8, 3, generator=generator)
-        # another one in each frame
-        amount = noise * torch.rand(3, 1, 1, 1, generator=generator)
-        cases.append(
-            (
-                truth + amount * torch.randn(3, 8, 8, 3, generator=generator),
-                truth,
-                "noisy frames",
-            )
-        )
-    for frames, truth, what in cases:
-        given = answer(frames, truth)
-        expected = psnr(frames, truth)
+    for length, share in ((2, 0.5), (6, 0.05), (6, 0.4)):
+        changes = torch.rand(length, 8, 8, 3, generator=generator) < share / 2
+        changes[1:, 0, 0] = True
+        truth = 0.9 ** changes.cumsum(dim=0)
+        amount = 0.2 * torch.rand(length, 1, 1, 1, generator=generator)
+        frames = truth + amount * torch.randn(truth.shape, generator=generator)
+        given, expected = answer(frames, truth), _moving_psnr(frames, truth)
+        pixels = int((truth[1:] != truth[:-1]).any(dim=-1).sum())
         expect(
             abs(float(given) - expected) < 0.01,
-            f"{what} have {expected:.2f} dB, not {float(given):.2f}",
+            f"in {length} frames {pixels} pixels change, and over these the PSNR is "
+            f"{expected:.2f} dB, not {float(given):.2f}",
         )
 
 
@@ -165,48 +190,70 @@ def check_straight_through(answer) -> None:
         expect(to_codes is None or not to_codes.any(), "a gradient reaches the codes")
 
 
-def _over_all(frames, tokens, patch_size):
+def _steps(frames, patch_size):
+    """How far each colour of each patch moved since the frame before."""
     patches = unfold(frames, patch_size)
-    rest = (patches[:, 1:] == patches[:, :-1]).all(dim=-1)
-    return (rest & (tokens[:, 1:] != tokens[:, :-1])).float().mean()
+    return patches[:, 1:] - patches[:, :-1]
 
 
-def _where_pixels_move(frames, tokens, patch_size):
-    patches = unfold(frames, patch_size)
-    rest = (patches[:, 1:] == patches[:, :-1]).all(dim=-1)
-    return (tokens[:, 1:] != tokens[:, :-1])[~rest].float().mean()
+def _changed(tokens):
+    return (tokens[:, 1:] != tokens[:, :-1]).float()
 
 
-def _any_pixel_rests(frames, tokens, patch_size):
-    patches = unfold(frames, patch_size)
-    rest = (patches[:, 1:] == patches[:, :-1]).any(dim=-1)
-    return (tokens[:, 1:] != tokens[:, :-1])[rest].float().mean()
+def _exactly_still(frames, tokens, patch_size, tolerance):
+    rest = (_steps(frames, patch_size) == 0).all(dim=-1)
+    return _changed(tokens)[rest].mean()
+
+
+def _still_on_average(frames, tokens, patch_size, tolerance):
+    rest = _steps(frames, patch_size).abs().mean(dim=-1) <= tolerance
+    return _changed(tokens)[rest].mean()
+
+
+def _no_brighter(frames, tokens, patch_size, tolerance):
+    rest = _steps(frames, patch_size).amax(dim=-1) <= tolerance
+    return _changed(tokens)[rest].mean()
+
+
+def _over_all(frames, tokens, patch_size, tolerance):
+    rest = _steps(frames, patch_size).abs().amax(dim=-1) <= tolerance
+    return (_changed(tokens) * rest).mean()
+
+
+def _where_pixels_move(frames, tokens, patch_size, tolerance):
+    rest = _steps(frames, patch_size).abs().amax(dim=-1) <= tolerance
+    return _changed(tokens)[~rest].mean()
 
 
 @exercise(
-    lambda frames, tokens, patch_size: (tokens[:, 1:] != tokens[:, :-1]).float().mean(),
+    lambda frames, tokens, patch_size, tolerance: _changed(tokens).mean(),
+    _exactly_still,
+    _still_on_average,
+    _no_brighter,
     _over_all,
     _where_pixels_move,
-    _any_pixel_rests,
 )
 def check_flicker_share(answer) -> None:
-    """A function (frames, tokens, patch_size): of the tokens whose patch is as one frame before,
-    the share that changed.
+    """A function (frames, tokens, patch_size, tolerance): of the tokens whose patch moved in no
+    colour by more than the tolerance since the frame before, the share that changed.
     """
     generator = torch.Generator().manual_seed(0)
-    for batch, num_frames, size, patch_size in (
-        (1, 2, 8, 4),
-        (2, 5, 16, 4),
-        (3, 4, 16, 8),
+    for batch, num_frames, size, patch_size, tolerance in (
+        (1, 2, 8, 4, 0.1),
+        (2, 5, 16, 4, 0.02),
+        (3, 4, 16, 8, 0.1),
     ):
         side = size // patch_size
         patches = torch.rand(
             batch, 1, side, side, patch_size, patch_size, 3, generator=generator
         ).repeat(1, num_frames, 1, 1, 1, 1, 1)
+        patches += 0.9 * tolerance * torch.rand(patches.shape, generator=generator)  # noise
         moves = torch.rand(batch, num_frames, side, side, generator=generator) < 0.4
         # at least one patch that moves and one that rests
         moves[0, 1, 0] = torch.arange(side) % 2 == 0
-        patches[..., 0, 0, 0] += moves.cumsum(dim=1)  # one pixel is enough
+        ways = 1 - 2 * torch.randint(2, moves.shape, generator=generator)
+        # one pixel is enough, brighter or darker
+        patches[..., 0, 0, 0] += 3 * tolerance * (ways * moves).cumsum(dim=1)
         frames = patches.permute(0, 1, 2, 4, 3, 5, 6).reshape(batch, num_frames, size, size, 3)
         tokens = torch.randint(3, (batch, num_frames, side * side), generator=generator)
         changed = resting = 0
@@ -216,12 +263,12 @@ def check_flicker_share(answer) -> None:
                     if not moves[clip, t].flatten()[place]:
                         resting += 1
                         changed += int(tokens[clip, t, place] != tokens[clip, t - 1, place])
-        given = answer(frames, tokens, patch_size)
+        given = answer(frames, tokens, patch_size, tolerance)
         right = abs(float(given) - changed / resting) < 1e-5
         expect(
             right,
-            f"{resting} patches rest and {changed} of their tokens change: "
-            f"{changed / resting:.3f}, not {float(given):.3f}",
+            f"at a tolerance of {tolerance}, {resting} patches rest and {changed} of their "
+            f"tokens change: {changed / resting:.3f}, not {float(given):.3f}",
         )
 
 
@@ -314,3 +361,92 @@ def check_revive(answer) -> None:
                     torch.equal(given[code], before[code]),
                     f"code {code} is in use and should stay",
                 )
+
+
+_CASES = ("encoder, at play", "encoder, frame by frame", "encoder, in training")
+_DECODER = "decoder, in training"
+
+
+def _predicted(choose):
+    """An answer that says True where `choose` of the case says so, a place in (clips, T, N)."""
+
+    def predict(case, clip, frame, place, shape):
+        changes = torch.zeros(shape, dtype=torch.bool)
+        changes[choose(case, clip, frame, place)] = True
+        return changes
+
+    return predict
+
+
+def _what_changes(tokenizer, case, touched, shape):
+    """Run it, once as it was and once touched, and see what differs, (clips, T, N) bool."""
+    tokenizer.train(case.endswith("in training"))
+    patch_size, generator = tokenizer.config.patch_size, torch.Generator().manual_seed(1)
+    tokens = torch.randint(8, shape, generator=generator)
+    other = tokens.clone()
+    other[touched] = (tokens[touched] + 1) % 8
+    if case == _DECODER:
+        before, after = (unfold(tokenizer.decode(which), patch_size) for which in (tokens, other))
+        return (before != after).any(dim=-1)
+    paints = torch.rand(8, 3 * patch_size**2, generator=generator)
+    found = []
+    for which in (tokens, other):
+        frames = fold(paints[which], patch_size, tokenizer.config.grid)
+        if case == "encoder, frame by frame":
+            frames = frames.flatten(0, 1)[:, None]
+        found.append(tokenizer.encode_continuous(frames).view(*shape, -1))
+    return (found[0] != found[1]).any(dim=-1)
+
+
+@exercise(
+    _predicted(lambda case, clip, frame, place: (clip, frame, place)),
+    _predicted(lambda case, clip, frame, place: (clip, slice(frame, None), place)),
+    _predicted(lambda case, clip, frame, place: (clip, slice(frame, None))),
+    _predicted(
+        lambda case, clip, frame, place: (
+            (clip, frame) if "by frame" in case else (clip, slice(frame, None))
+        )
+    ),
+    _predicted(
+        lambda case, clip, frame, place: (
+            ...
+            if "training" in case
+            else (clip, frame)
+            if "by frame" in case
+            else (clip, slice(frame, None))
+        )
+    ),
+    _predicted(
+        lambda case, clip, frame, place: (
+            (clip,)
+            if case == "encoder, in training"
+            else (clip, frame)
+            if "by frame" in case
+            else (clip, slice(frame, None))
+        )
+    ),
+)
+def check_what_can_change(answer) -> None:
+    """A function (case, clip, frame, place, shape) that predicts which vectors of the encoder, or
+    patches of the decoder, change when one patch, or token, is touched: a boolean (clips, T, N).
+    """
+    shape, touched = (3, 5, 16), (1, 2, 6)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        stack = STTransformerConfig(num_blocks=1, width=16, num_heads=2)
+        config = TokenizerConfig((16, 16), 4, stack, stack, QuantizerConfig(8))
+        tokenizer = VideoTokenizer(config)
+        for case in (*_CASES, _DECODER):
+            given = torch.as_tensor(answer(case, *touched, shape))
+            expect(
+                given.shape == shape and given.dtype == torch.bool,
+                f"a prediction is a boolean tensor of the shape {shape}, not one of "
+                f"{given.dtype} and {tuple(given.shape)}",
+            )
+            happened = _what_changes(tokenizer, case, touched, shape)
+            missed, idle = (happened & ~given).sum(), (given & ~happened).sum()
+            expect(
+                not missed and not idle,
+                f"{case}: of {happened.numel()} places {int(happened.sum())} change; you missed "
+                f"{int(missed)} of them, and named {int(idle)} that stay",
+            )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from genie_mini.data.pictures import FITS
-from genie_mini.data.sources import cached_films, user_cache
+from genie_mini.data.sources import cached_films, user_cache, usual_fit
 from genie_mini.device import DEVICES, PRECISIONS
 from genie_mini.errors import GenieError
 from genie_mini.outputs import prepare_folder
@@ -94,7 +94,7 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         "--fit",
         choices=FITS,
         help="how pictures of another shape get that of the frames: their middle is cut out, black "
-        "bars are added, or they are stretched (default: crop)",
+        "bars are added, or they are stretched (default: crop; stretch for gymnasium:ENV_ID)",
     )
 
 
@@ -126,13 +126,13 @@ def films_of(arguments: argparse.Namespace, image_size: tuple[int, int], fit: st
 
 
 def chosen_fit(arguments: argparse.Namespace, source: str) -> str:
-    """The --fit of the option `source`.
+    """The --fit of what the option `source` names.
 
     Raises:
         GenieError: it was given without that option, and would do nothing.
     """
     _check_used(arguments, "fit", source)
-    return arguments.fit or "crop"
+    return arguments.fit or usual_fit(str(getattr(arguments, source)))
 
 
 def _check_used(arguments, option, source):

@@ -77,19 +77,26 @@ def _size_and_time(file):
     return status.st_size, status.st_mtime_ns
 
 
-def source_from(text: str, image_size: tuple[int, int], fit: str = "crop") -> FilmSource:
+def usual_fit(text: str) -> str:
+    """How pictures get another shape where nothing else is asked: a film's middle is cut out. Of a
+    game nothing is, since what is played may stand at the edge, as the paddle of Breakout does.
+    """
+    return "stretch" if text.startswith(GYMNASIUM) else "crop"
+
+
+def source_from(text: str, image_size: tuple[int, int], fit: str | None = None) -> FilmSource:
     """The films that a text names.
 
     Args:
         text: the path of a recording or of a folder of them, or "gymnasium:ENV_ID", of which
             `GYMNASIUM_FRAMES` frames are recorded.
         image_size: (height, width) of the frames, pixels.
-        fit: how pictures of another shape get it, one of `pictures.FITS`.
+        fit: how pictures of another shape get it, one of `pictures.FITS`; `usual_fit` by default.
 
     Raises:
         GenieError: there is no such thing, or nothing to see in it.
     """
-    canvas = Canvas(image_size, fit)
+    canvas = Canvas(image_size, fit or usual_fit(text))
     if text.startswith(GYMNASIUM):
         return GymnasiumSource(text.removeprefix(GYMNASIUM), canvas, GYMNASIUM_FRAMES)
     return VideoFiles(text, canvas)
@@ -108,7 +115,7 @@ def cached_films(
     image_size: tuple[int, int],
     root: Path | None = None,
     *,
-    fit: str = "crop",
+    fit: str | None = None,
     progress: bool = True,
 ) -> Path:
     """The folder of the cache that holds the films which a text names, filled if need be.

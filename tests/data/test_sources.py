@@ -120,6 +120,14 @@ def test_an_environment_is_named_with_a_word_before_it(monkeypatch):
         source_from("gymnasium:Nothing-v0", (32, 32))
 
 
+def test_of_a_game_nothing_is_cut_off(folder):
+    game = "gymnasium:genie_mini/Platformer-v0"
+    fits = {text: source_from(text, (16, 16)).identity["fit"] for text in (game, str(folder))}
+    assert fits == {game: "stretch", str(folder): "crop"}
+    for text in fits:
+        assert source_from(text, (16, 16), "pad").identity["fit"] == "pad"
+
+
 def test_the_users_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.setenv("GENIE_MINI_CACHE", str(tmp_path))
     assert user_cache() == tmp_path

@@ -32,7 +32,8 @@ def read_table(name: str) -> list[dict]:
 
 def read_scores(name: str) -> dict[str, dict]:
     """The scores of a Genie whose weights do not ship, by the scores' names, as `genie-mini
-    evaluate --data` writes them; prints the commands that made them, the minutes and the processor.
+    evaluate --data` writes them; prints the commands that made them, the minutes of training, the
+    commit and the processor.
 
     Args:
         name: of the file in `RESULTS`, without its ending, such as "worlds/breakout".
@@ -42,7 +43,8 @@ def read_scores(name: str) -> dict[str, dict]:
     """
     content = _read(name)
     print(*content["commands"], sep="\n")
-    print(f"({content['minutes']:.0f} minutes of training; {content['processor']})")
+    print(f"({content['minutes']:.0f} minutes of training, commit {content['commit']}", end="; ")
+    print(f"{content['processor']})")
     return {score["name"]: score for score in content["scores"]}
 
 

@@ -7,7 +7,7 @@ sure that it says "Not yet".
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -39,8 +39,7 @@ def exercise(*wrong: Any) -> Callable[[Callable], Callable[[Any], Verdict]]:
     verdict and returns it.
 
     What the function returns, if anything, is a text that is printed below "Right.". A reader's
-    function (not a class) that returns nothing is refused before the checker sees the
-    result.
+    function (not a class) that returns nothing is refused before the checker sees the result.
 
     Args:
         wrong: planted wrong answers.
@@ -74,3 +73,10 @@ def expect(condition, problem) -> None:
     """Raise with `problem`, which the reader will see, unless the condition holds."""
     if not condition:
         raise AssertionError(problem)
+
+
+def expect_entries(answer: Any, form: str, names: Iterable[str], kind: str = "") -> None:
+    """Raise unless the answer is a dictionary that has all these names, each of them a `kind`."""
+    expect(isinstance(answer, dict), f"give a dictionary {form}")
+    for name in names:
+        expect(name in answer, f"{kind} {name} is missing".strip())

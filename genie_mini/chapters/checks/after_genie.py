@@ -7,7 +7,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from genie_mini.chapters.checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect, expect_entries
 from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
 from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.st_transformer import STTransformerConfig
@@ -36,9 +36,8 @@ def check_kinds(answer) -> None:
     """A dictionary from the claims a to h to the kind of each: "published", "stated" or "not
     public".
     """
-    expect(isinstance(answer, dict), "give a dictionary from letters to kinds")
+    expect_entries(answer, "from letters to kinds", _TRUE_KINDS, "claim")
     for letter, kind in _TRUE_KINDS.items():
-        expect(letter in answer, f"claim {letter} is missing")
         expect(
             answer[letter] in KINDS,
             f"claim {letter} has the kind {answer[letter]!r}, which is not one of "
@@ -281,9 +280,7 @@ def check_design(answer) -> None:
     """A dictionary of the sizes of a Genie for 720p, on which the rubric's six points are tried one
     by one.
     """
-    expect(isinstance(answer, dict), "give a dictionary of sizes")
-    for name in _DESIGN:
-        expect(name in answer, f"{name} is missing")
+    expect_entries(answer, "of sizes", _DESIGN)
     patch, seconds, steps = answer["patch"], answer["seconds"], answer["steps"]
     expect(
         patch <= 40 and 1280 % patch == 0 and 720 % patch == 0,

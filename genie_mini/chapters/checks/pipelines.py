@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from genie_mini.chapters.checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect, expect_entries
 from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsConfig
@@ -351,9 +351,7 @@ def check_changes(answer) -> None:
     """A dictionary from the changes a to f to the first frame whose tokens, and the first whose
     picture, is another than in the game without the change.
     """
-    expect(isinstance(answer, dict), "give a dictionary from letters to pairs")
-    for change in _CHANGES:
-        expect(change in answer, f"change {change} is missing")
+    expect_entries(answer, "from letters to pairs", _CHANGES, "change")
     whole = _changed_game()
     for change in _CHANGES:
         changed = _changed_game(change)

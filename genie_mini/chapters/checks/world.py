@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genie_mini.chapters.checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect, expect_entries
 from genie_mini.evaluation.action_map import visible_actions
 from genie_mini.world import ACTIONS, Simulation, record
 from genie_mini.world.rendering import draw_level
@@ -186,9 +186,7 @@ def check_rooms(answer) -> None:
     """A dictionary from the rooms a to f to the number of different pictures that the eight buttons
     lead to.
     """
-    expect(isinstance(answer, dict), "give a dictionary from rooms to numbers")
-    for room in _ROOMS:
-        expect(room in answer, f"room {room} is missing")
+    expect_entries(answer, "from rooms to numbers", _ROOMS, "room")
     for room in _ROOMS:
         alike = _alike(room)
         counted = len(np.unique(alike, axis=0))

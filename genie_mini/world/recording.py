@@ -49,8 +49,8 @@ def random_actions(rng: np.random.Generator, clips: int, steps: int) -> np.ndarr
     """Draw the recording policy's actions, (clips, steps) int64.
 
     Half the clips draw every action anew; the other half keep the last one with probability 0.7.
-    With repeats alone, latent actions came to mean "keep going" and "turn round"; without any, the
-    player never gets anywhere.
+    With repeats alone, latent actions may come to mean "keep going" and "turn round"; without any,
+    the player gets about half as far.
     """
     if steps == 0:
         return np.empty((clips, 0), dtype=np.int64)

@@ -399,9 +399,8 @@ def network_doors(genie: Genie) -> dict[str, Door]:
         "latent_action_model.forward, progress": Door(
             lambda value: actions_model(clips, value), NO_SHARES
         ),
-        "latent_action_model.move_least_used_code": Door(
-            actions_model.move_least_used_code, frames
-        ),
+        "latent_action_model.settle": Door(actions_model.settle, frames),
+        "latent_action_model.spread_codes": Door(actions_model.spread_codes, frames),
         "latent_action_model.predict": Door(
             lambda value: actions_model.predict(value, torch.zeros(2, 3, dtype=torch.int64)), frames
         ),

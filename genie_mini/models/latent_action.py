@@ -295,16 +295,67 @@ class LatentActionModel(nn.Module):
             "continuous": continuous,
         }
 
-    @torch.no_grad()
-    def move_least_used_code(self, frames: Tensor) -> None:
-        """Let `Quantizer.move_least_used_code` judge by how badly each transition is drawn.
+    def settle(self, frames: Tensor) -> dict[str, Tensor]:
+        """A training pass in which the decoder, and no longer the encoder, decides which code a
+        transition is: the one under which it is drawn best.
+
+        The encoder learns to tell which. Its own choice, learnt through a gradient that passes
+        straight through, is often not the one that serves best, though its vectors would hold it.
+        This is hard expectation maximization: the codes are the hidden causes. They must mean
+        something before, so it comes last.
 
         Args:
-            frames: (batch, T, height, width, 3), some hundred transitions.
+            frames: (batch, T, height, width, 3) float in [0, 1], T at least 2.
+
+        Returns:
+            As `forward`, with the decoder's choice of `actions`; the `loss` is the
+            `reconstruction` under it plus the cross-entropy of the encoder's.
         """
         frames = self._check(frames)
-        vectors = F.normalize(self.encode_continuous(frames), dim=-1)
-        actions = self.quantizer.nearest(vectors)
-        predicted = self.predict(frames[:, :-1], actions)
-        errors = log_ratios(predicted, frames, self.config.still_shares[1])
-        self.quantizer.move_least_used_code(vectors, actions, errors)
+        motion = self.motion(frames)
+        continuous = self.encode_continuous(frames, motion)
+        temperature = self.config.temperatures[1]
+        shares = self.quantizer.assign(continuous, temperature)
+        ratios = self._under_every_code(frames, motion)
+        actions = ratios.argmin(dim=-1)
+        codes = self.quantizer.mix(F.one_hot(actions, shares.shape[-1]).float())
+        predicted = self.decode(frames[:, :-1], codes, motion[:, :-1])
+        reconstruction = log_ratios(predicted, frames, self.config.still_shares[1]).mean()
+        wanted = (-ratios / temperature).softmax(dim=-1)
+        choice = -(wanted * shares.clamp(min=1e-9).log()).sum(dim=-1).mean()
+        return {
+            "loss": reconstruction + choice,
+            "reconstruction": reconstruction,
+            "batch_entropy": entropy(shares.flatten(0, 1).mean(dim=0)),
+            "sample_entropy": entropy(shares).mean(),
+            "actions": actions,
+            "continuous": continuous,
+        }
+
+    @torch.no_grad()
+    def _under_every_code(self, frames: Tensor, motion: Tensor) -> Tensor:
+        """How badly each transition is drawn under each code: `log_ratios`, (batch, T - 1, number
+        of codes). The decoder also sees the codes before; here a clip has the same one throughout,
+        since all sequences of codes would be too many.
+        """
+        batch, time = frames.shape[0], frames.shape[1] - 1
+        num_codes = self.config.quantizer.num_codes
+        past = frames[:, :-1].repeat(num_codes, 1, 1, 1, 1)
+        codes = self.quantizer.lookup(torch.arange(num_codes, device=frames.device))
+        codes = codes.repeat_interleave(batch, dim=0)[:, None].expand(-1, time, -1)
+        drawn = self.decode(past, codes, motion[:, :-1].repeat(num_codes, 1, 1, 1))
+        still = self.config.still_shares[1]
+        return torch.stack(
+            [log_ratios(one, frames, still) for one in drawn.unflatten(0, (num_codes, batch))],
+            dim=-1,
+        )
+
+    @torch.no_grad()
+    def spread_codes(self, frames: Tensor) -> None:
+        """Give all codes new directions, where the vectors of these clips lie (`Quantizer.spread`).
+
+        Args:
+            frames: (batch, T, height, width, 3) float in [0, 1], T at least 2; some hundred
+                transitions.
+        """
+        self.quantizer.spread(self.encode_continuous(self._check(frames)))

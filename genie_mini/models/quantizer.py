@@ -16,6 +16,7 @@ from genie_mini.contract import check_config, check_indices
 from genie_mini.device import float32_weights, in_float32
 
 _ROW_LENGTH = 0.3
+_CLUSTERING_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -174,29 +175,35 @@ class Quantizer(nn.Module):
         return dead.numel()
 
     @torch.no_grad()
-    def move_least_used_code(self, vectors: Tensor, indices: Tensor, errors: Tensor) -> None:
-        """Give the least used code to half of what the most overburdened code stands for.
+    def spread(self, vectors: Tensor, attempts: int = 10) -> None:
+        """Give all codes new directions, the middles of as many clusters of these vectors: k-means
+        on the sphere, the best of some attempts.
 
-        A code that stands for two things serves some of its vectors well and others badly,
-        whichever its decoder settled on. So the burden of a code is the spread of its errors times
-        its use, and the code that moves goes to the mean of those vectors that the overburdened one
-        serves worst. No label is looked at.
+        Where one code stands for two things and two codes share another, small steps do not part
+        them: all rows must find their places at once. No label is looked at.
 
         Args:
             vectors: (..., code_width), some hundred.
-            indices: (...) int64, the code chosen for each.
-            errors: (...), how badly each was served.
+            attempts: how often k-means is begun anew, at random.
         """
-        chosen = [indices == code for code in range(self.config.num_codes)]
-        use = torch.stack([own.float().mean() for own in chosen])
-        spread = torch.stack(
-            [errors[own].std() if own.sum() > 3 else use.new_zeros(()) for own in chosen]
-        )
-        least, overburdened = int(use.argmin()), int((use * spread).argmax())
-        if least != overburdened:
-            own = chosen[overburdened]
-            worst = own & (errors >= errors[own].quantile(0.7))
-            self.place(least, vectors[worst].mean(dim=0))
+        vectors = F.normalize(vectors.float().flatten(0, -2), dim=-1)
+        found = [self._cluster(vectors) for _ in range(attempts)]
+        best = max(found, key=lambda middles: (vectors @ middles.t()).amax(dim=-1).mean().item())
+        self.place(torch.arange(self.config.num_codes), best)
+
+    def _cluster(self, vectors: Tensor) -> Tensor:
+        """An attempt of `spread`, begun as in k-means++: unit vectors (num_codes, code_width)."""
+        # Drawn on the CPU, so that a seed draws the same on every device.
+        middles = vectors[torch.randint(len(vectors), (1,)).to(vectors.device)]
+        for _ in range(self.config.num_codes - 1):
+            distance = 1 - (vectors @ middles.t()).amax(dim=-1)
+            picked = torch.multinomial(distance.clamp(min=1e-6).cpu(), 1)
+            middles = torch.cat([middles, vectors[picked.to(vectors.device)]])
+        for _ in range(_CLUSTERING_STEPS):
+            chosen = F.one_hot((vectors @ middles.t()).argmax(dim=-1), len(middles)).float()
+            sums = chosen.t() @ vectors
+            middles = torch.where(chosen.any(dim=0)[:, None], F.normalize(sums, dim=-1), middles)
+        return middles
 
 
 def entropy(shares: Tensor) -> Tensor:

@@ -77,18 +77,20 @@ class Losses:
         return [result["loss"]], metrics, partial(tokenizer.after_step, result)
 
     def latent_action_losses(self, frames: Tensor, step: int) -> dict[str, Tensor]:
-        """The latent action model's result; at a restart, the least used code moves first."""
+        """The latent action model's result; at a restart, its codes are spread anew first."""
         model, config = self.genie.latent_action_model, self.config
         starts = config.restart_steps
         index = current_restart(starts, step)
         if index and step == starts[index]:
             model.eval()
-            # More clips than a batch, to know how well each code serves.
+            # More clips than a batch, to know where vectors lie.
             counts = self.clips_of(config.latent_action_frames)
             more = [self.videos.batch(*counts, [config.seed, 2, step, n]) for n in range(16)]
-            model.move_least_used_code(torch.cat(more))
+            model.spread_codes(torch.cat(more))
         model.train()
         begin = config.latent_action_restarts[index][1]
+        if begin == 1:
+            return model.settle(frames)
         done = (step - starts[index]) / (starts[index + 1] - starts[index])
         return model(frames, begin + (1 - begin) * done, refine=index > 0)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from genie_mini.files import WEIGHTS
 from genie_mini.genie import load_config
@@ -238,53 +239,66 @@ def test_one_action_is_needed_for_every_frame(genie, clips):
         genie.latent_action_model.predict(clips, torch.zeros(2, 4, dtype=torch.int64))
 
 
-def moved_codes(model, monkeypatch, frames, drawn, kind, second):
-    """The codes before and after `move_least_used_code`, where the encoder's vectors lie in two
-    directions: those of the kinds in `second` in one, all others in the other, and in this those of
-    kind 2 a little aside.
-    """
-    width = model.config.quantizer.code_width
-    axes, generator = torch.eye(width), torch.Generator().manual_seed(0)
-    vectors = torch.where(torch.isin(kind, second)[..., None], axes[1], axes[0])
-    vectors = vectors + 0.2 * torch.randn(*kind.shape, width, generator=generator)
-    vectors[kind == 2] += 0.5 * axes[2]
-    model.quantizer.place(torch.arange(8), -axes[:8] - 0.1)
-    model.quantizer.place(torch.tensor([5, 6]), axes[:2])
-    monkeypatch.setattr(model, "encode_continuous", lambda frames: vectors)
-    monkeypatch.setattr(model, "predict", lambda frames, actions: drawn)
-    before = model.quantizer.nearest(vectors)
-    model.move_least_used_code(frames)
-    return before, model.quantizer.nearest(vectors)
-
-
-def test_the_least_used_code_moves_to_where_one_code_covers_two_things(
-    make_genie, make_clips, monkeypatch
-):
-    model = make_genie(stirred=False).latent_action_model.eval()
+def test_codes_are_spread_over_what_the_encoder_tells(model, make_clips):
     clips = make_clips(num_clips=8, num_frames=6)
-    # 0 and 1: well drawn; 2: badly; 3: another code, well drawn
-    kind = torch.arange(40).view(8, 5) % 4
-    drawn = clips[:, 1:] + 0.5 * (kind == 2)[..., None, None, None]
-    before, after = moved_codes(model, monkeypatch, clips, drawn, kind, torch.tensor([3]))
-    moved = before != after
-    assert (kind[moved] == 2).all() and moved.sum() >= 0.8 * (kind == 2).sum()
-    assert len(after[moved].unique()) == 1 and not (before == after[moved][0]).any()
+    with torch.no_grad():
+        model.quantizer.place(torch.arange(8), model.quantizer.directions()[:1].repeat(8, 1))
+        vectors = F.normalize(model.encode_continuous(clips), dim=-1)
+    assert model.infer(clips).unique().numel() == 1
+
+    def fit():
+        return model.quantizer.similarities(vectors).amax(dim=-1).mean()
+
+    before = fit()
+    model.spread_codes(clips)
+    assert model.infer(clips).unique().numel() == 8 and fit() > before
 
 
-def test_large_changes_do_not_draw_the_code_that_moves(make_genie, make_clips, monkeypatch):
-    model = make_genie(stirred=False).latent_action_model.eval()
-    # 0 and 1: well drawn; 2: as badly as by repeating; above: far larger changes, all drawn alike,
-    # though their squared errors are further apart
-    kind = torch.arange(40).view(8, 5) % 8
-    change = torch.where(kind > 2, 0.9, 0.3)
-    error = torch.tensor([0.03, 0.03, 0.3, 0.5, 0.6, 0.5, 0.6, 0.5])[kind]
-    frames = torch.zeros_like(make_clips(num_clips=8, num_frames=6))
-    frames[:, 1:] += (change * torch.tensor([1, -1, 1, -1, 1])).cumsum(1)[..., None, None, None]
-    drawn = frames[:, 1:] + error[..., None, None, None]
-    frames, drawn = 0.5 + frames / 4, 0.5 + drawn / 4
-    before, after = moved_codes(model, monkeypatch, frames, drawn, kind, torch.arange(3, 8))
-    moved = kind[before != after]
-    assert len(moved) >= 4 and (moved < 3).all(), "the code goes to the small, badly drawn changes"
+def test_in_the_end_the_decoder_chooses_the_code_that_draws_best(model, make_clips):
+    clips = make_clips(num_clips=8)
+    still = model.config.still_shares[1]
+    # in evaluation mode, so that all normalise alike
+    result = model.settle(clips)
+    ratios = torch.stack(
+        [
+            log_ratios(
+                model.decode(clips[:, :-1], model.quantizer.lookup(torch.full((8, 4), code))),
+                clips,
+                still,
+            )
+            for code in range(8)
+        ],
+        dim=-1,
+    )
+    assert torch.equal(result["actions"], ratios.argmin(dim=-1))
+    drawn = model.decode(clips[:, :-1], model.quantizer.lookup(result["actions"]))
+    assert result["reconstruction"].item() == pytest.approx(
+        log_ratios(drawn, clips, still).mean().item()
+    )
+    assert not torch.equal(result["actions"], model.infer(clips)), "the encoder chose otherwise"
+
+
+def test_the_encoder_learns_which_code_the_decoder_chooses(model, make_clips):
+    clips = make_clips(num_clips=8)
+    chosen, before = model.settle(clips)["actions"], model.infer(clips)
+    encoder = [*model.embed_motion.parameters(), *model.encoder.parameters()]
+    optimizer = torch.optim.Adam([*encoder, *model.to_code.parameters()], lr=1e-2)
+    for _ in range(20):
+        result = model.settle(clips)
+        optimizer.zero_grad()
+        result["loss"].backward()
+        optimizer.step()
+    assert torch.equal(result["actions"], chosen), "what the encoder learns changes no choice"
+    agreed = [(actions == chosen).float().mean().item() for actions in (before, model.infer(clips))]
+    assert agreed[0] < 0.5 and agreed[1] > agreed[0] + 0.3, agreed
+
+
+def test_settling_teaches_every_part(model, make_clips):
+    model.train()
+    for seed in range(4):
+        model.settle(make_clips(num_clips=8, num_frames=6, seed=seed))["loss"].backward()
+    missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not missing
 
 
 def test_a_later_round_counts_small_changes_in_full(make_genie, make_clips):

@@ -134,3 +134,44 @@ def test_reset_codes_prefer_badly_described_vectors(quantizer):
 def test_the_age_of_codes_is_saved_with_the_weights(quantizer, vectors):
     quantizer.reset_dead_codes(vectors, torch.zeros(len(vectors), dtype=torch.int64))
     assert torch.equal(quantizer.state_dict()["age"], quantizer.age)
+
+
+def groups(sizes):
+    """Vectors about as many axes as there are sizes, so many each, and the number of each's."""
+    generator = torch.Generator().manual_seed(3)
+    kinds = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    vectors = torch.eye(WIDTH)[kinds] + 0.1 * torch.randn(len(kinds), WIDTH, generator=generator)
+    return vectors * (0.1 + torch.rand(len(kinds), 1, generator=generator)), kinds
+
+
+def test_codes_that_are_spread_part_what_shared_a_code():
+    quantizer = Quantizer(QuantizerConfig(4, WIDTH))
+    vectors, kinds = groups([90, 30, 10, 10])
+    with torch.no_grad():  # one code has all, the others lie away from everything
+        quantizer.codebook.copy_(-torch.ones(4, WIDTH))
+        quantizer.codebook[2] = torch.ones(WIDTH)
+    assert quantizer.nearest(vectors).unique().numel() == 1
+    quantizer.spread(vectors.view(14, 10, WIDTH))
+    codes = quantizer.nearest(vectors)
+    assert [codes[kinds == kind].unique().numel() for kind in range(4)] == [1] * 4
+    assert codes.unique().numel() == 4
+    for kind, code in zip(kinds.unique(), codes[[0, 90, 120, 130]], strict=True):
+        middle = F.normalize(F.normalize(vectors[kinds == kind], dim=-1).mean(dim=0), dim=0)
+        torch.testing.assert_close(directions(quantizer.codebook)[code], middle)
+
+
+def test_codes_are_spread_alike_from_one_seed_and_keep_their_length(quantizer, vectors):
+    lengths, books = quantizer.codebook.detach().norm(dim=-1), []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        quantizer.spread(vectors)
+        books.append(quantizer.codebook.detach().clone())
+    assert torch.equal(books[0], books[1]) and not torch.equal(books[0], books[2])
+    torch.testing.assert_close(books[0].norm(dim=-1), lengths)
+
+
+def test_more_codes_than_vectors_can_be_spread(quantizer, vectors):
+    quantizer.spread(vectors[:2])
+    assert quantizer.codebook.isfinite().all()
+    similarity = directions(quantizer.codebook) @ F.normalize(vectors[:2], dim=-1).t()
+    torch.testing.assert_close(similarity.amax(dim=-1), torch.ones(CODES))

@@ -228,7 +228,7 @@ def test_the_latent_action_model_learns_in_rounds(make_genie, monkeypatch):
         ),
     )
     monkeypatch.setattr(
-        model, "move_least_used_code", lambda frames: moves.append((len(calls), len(frames)))
+        model, "spread_codes", lambda frames: moves.append((len(calls), len(frames)))
     )
     phase = build_phases(genie, Noise(), config)[1]
     for step in range(10):
@@ -240,6 +240,26 @@ def test_the_latent_action_model_learns_in_rounds(make_genie, monkeypatch):
     assert [step for step, _ in moves] == [5, 8] and all(clips >= 16 for _, clips in moves)
     rates = [phase.parts[0].lr_at(step, warmup_steps=1) for step in range(10)]
     assert rates[0] == rates[5] == rates[8] == config.latent_action_lr and rates[4] < rates[5]
+
+
+def test_in_a_round_that_begins_decided_the_decoder_chooses(make_genie, monkeypatch):
+    config = replace(
+        CONFIG,
+        latent_action_steps=4,
+        latent_action_pretraining_steps=4,
+        latent_action_restarts=((0.5, 0.0), (0.5, 1.0)),
+    )
+    genie, settled = make_genie(), []
+    settle = genie.latent_action_model.settle
+    monkeypatch.setattr(
+        genie.latent_action_model,
+        "settle",
+        lambda frames: settled.append(step) or settle(frames),
+    )
+    phase = build_phases(genie, Noise(), config)[1]
+    for step in range(4):
+        phase.losses(Noise().batch(2, 4, [0]), step)
+    assert settled == [2, 3]
 
 
 def test_rounds_that_do_not_fill_the_training_are_refused():

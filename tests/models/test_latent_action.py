@@ -280,17 +280,18 @@ def test_in_the_end_the_decoder_chooses_the_code_that_draws_best(model, make_cli
 
 def test_the_encoder_learns_which_code_the_decoder_chooses(model, make_clips):
     clips = make_clips(num_clips=8)
-    chosen, before = model.settle(clips)["actions"], model.infer(clips)
     encoder = [*model.embed_motion.parameters(), *model.encoder.parameters()]
-    optimizer = torch.optim.Adam([*encoder, *model.to_code.parameters()], lr=1e-2)
-    for _ in range(20):
+    optimizer = torch.optim.Adam([*encoder, *model.to_code.parameters()], lr=1e-3)
+    chosen, surprise = [], []
+    for _ in range(8):
         result = model.settle(clips)
+        chosen.append(result["actions"])
+        surprise.append((result["loss"] - result["reconstruction"]).item())
         optimizer.zero_grad()
         result["loss"].backward()
         optimizer.step()
-    assert torch.equal(result["actions"], chosen), "what the encoder learns changes no choice"
-    agreed = [(actions == chosen).float().mean().item() for actions in (before, model.infer(clips))]
-    assert agreed[0] < 0.5 and agreed[1] > agreed[0] + 0.3, agreed
+    assert torch.equal(chosen[0], chosen[-1]), "what the encoder learns changes no choice"
+    assert surprise[-1] < 0.95 * surprise[0]
 
 
 def test_settling_teaches_every_part(model, make_clips):

@@ -176,7 +176,10 @@ class Request:
             more: dict[str, Any] = dict(zip(LENGTHS, steps, strict=True))
             pretraining = "latent_action_pretraining_steps"
             more[pretraining] = min(more[pretraining], more["latent_action_steps"])
-            more["latent_action_restarts"] = ((1.0, genie.config.latent_action.soft_share),)
+            decided = max(
+                genie.config.latent_action.soft_share, config.latent_action_restarts[-1][1]
+            )
+            more["latent_action_restarts"] = ((1.0, decided),)
             legs.append(replace(config, short_share=0.0, **more))
         return legs
 

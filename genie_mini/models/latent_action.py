@@ -258,42 +258,54 @@ class LatentActionModel(nn.Module):
             `loss` (scalar): the `reconstruction`, less a reward for using the codes evenly, which
             ends with the training, plus a growing price for undecided choices; `actions` (batch, T
             - 1); the unquantised `continuous` (batch, T - 1, code_width). The reconstruction is the
-            mean of `log_ratios`.
+            mean of `errors`.
         """
         frames = self._check(frames)
         progress = check_number("progress", progress, 0, 1)
         config = self.config
-        softness = max(0.0, 1 - progress / config.soft_share)
         hardness = max(0.0, (progress - config.soft_share) / (1 - config.soft_share))
-        first, last = config.temperatures
         motion = self.motion(frames)
         continuous = self.encode_continuous(frames, motion)
-        shares = self.quantizer.assign(continuous, last * (first / last) ** softness)
-        actions = shares.argmax(dim=-1)
-        chosen = F.one_hot(actions, shares.shape[-1]) if softness == 0 else shares
-        codes = self.quantizer.mix(shares + (chosen - shares).detach())
+        codes, shares = self.choose(continuous, progress)
         predicted = self.decode(frames[:, :-1], codes, motion[:, :-1])
         busy, quiet = config.still_shares
         still = quiet if refine else busy * (quiet / busy) ** hardness
-        reconstruction = log_ratios(predicted, frames, still).mean()
-
-        batch_entropy, sample_entropy = (
-            entropy(shares.flatten(0, 1).mean(dim=0)),
-            entropy(shares).mean(),
-        )
-        loss = (
-            reconstruction
-            - config.batch_entropy_weight * (1 - hardness) * batch_entropy
-            + config.sample_entropy_weight * (1 - softness) ** 2 * sample_entropy
-        )
+        reconstruction = self.errors(predicted, frames, still).mean()
         return {
-            "loss": loss,
+            "loss": self.priced(reconstruction, continuous, shares, progress),
             "reconstruction": reconstruction,
-            "batch_entropy": batch_entropy,
-            "sample_entropy": sample_entropy,
-            "actions": actions,
+            "actions": shares.argmax(dim=-1),
             "continuous": continuous,
         }
+
+    def choose(self, continuous: Tensor, progress: float) -> tuple[Tensor, Tensor]:
+        """Codes for the decoder in place of unquantised vectors, both (..., code_width), and how
+        much each vector belongs to each code, (..., num_codes).
+        """
+        softness = max(0.0, 1 - progress / self.config.soft_share)
+        first, last = self.config.temperatures
+        shares = self.quantizer.assign(continuous, last * (first / last) ** softness)
+        chosen = F.one_hot(shares.argmax(-1), shares.shape[-1]) if softness == 0 else shares
+        return self.quantizer.mix(shares + (chosen - shares).detach()), shares
+
+    def errors(self, predicted: Tensor, frames: Tensor, still: float) -> Tensor:
+        """How badly each transition is drawn, (batch, T - 1): `log_ratios`."""
+        return log_ratios(predicted, frames, still)
+
+    def priced(
+        self, reconstruction: Tensor, continuous: Tensor, shares: Tensor, progress: float
+    ) -> Tensor:
+        """The loss: the reconstruction, and what this choice of codes costs or earns."""
+        config = self.config
+        softness = max(0.0, 1 - progress / config.soft_share)
+        hardness = max(0.0, (progress - config.soft_share) / (1 - config.soft_share))
+        return (
+            reconstruction
+            - config.batch_entropy_weight
+            * (1 - hardness)
+            * entropy(shares.flatten(0, 1).mean(dim=0))
+            + config.sample_entropy_weight * (1 - softness) ** 2 * entropy(shares).mean()
+        )
 
     @torch.no_grad()
     def move_least_used_code(self, frames: Tensor) -> None:
@@ -306,5 +318,5 @@ class LatentActionModel(nn.Module):
         vectors = F.normalize(self.encode_continuous(frames), dim=-1)
         actions = self.quantizer.nearest(vectors)
         predicted = self.predict(frames[:, :-1], actions)
-        errors = log_ratios(predicted, frames, self.config.still_shares[1])
+        errors = self.errors(predicted, frames, self.config.still_shares[1])
         self.quantizer.move_least_used_code(vectors, actions, errors)

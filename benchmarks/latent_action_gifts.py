@@ -16,9 +16,7 @@ from pathlib import Path
 import torch
 
 from genie_mini.files import write_atomic
-from genie_mini.studies.latent_action_gifts import VARIANTS, score, train_alone
-
-STEPS, SEEDS = 300, (0, 1, 2)
+from genie_mini.studies.latent_action_gifts import SEEDS, STEPS, VARIANTS, score, train_alone
 
 
 def trainings():

@@ -48,6 +48,22 @@ def read_scores(name: str) -> dict[str, dict]:
     return {score["name"]: score for score in content["scores"]}
 
 
+def read_trainings(name: str) -> list[dict]:
+    """The rows of a study that trained networks of its own, which do not ship; prints the command
+    that made it, the commit and the processor.
+
+    Args:
+        name: of the file in `RESULTS`, without its ending, such as "latent_actions/gifts".
+
+    Raises:
+        GenieError: there is no such table.
+    """
+    content = _read(name)
+    print(content["command"])
+    print(f"(commit {content['commit']}; {content['processor']})")
+    return content["rows"]
+
+
 def _read(name):
     file = RESULTS / f"{name}.json"
     if not file.is_file():

@@ -30,6 +30,7 @@ from genie_mini.training.step import make_optimizer, repeatable, take_step
 from genie_mini.world.recording import Truth, record
 from genie_mini.world.simulation import ACTIONS
 
+STEPS, SEEDS = 300, (0, 1, 2)
 SCORED_CLIPS = 192  # held out; a third of them gives the labels
 _SCORED_KEY = 23  # of their levels and actions
 

@@ -9,17 +9,21 @@ from pathlib import Path
 import pytest
 
 from genie_mini import Genie
-from genie_mini.chapters.tables import read_scores
+from genie_mini.chapters.tables import read_scores, read_trainings
 from genie_mini.errors import GenieError
 from genie_mini.files import part_files, table_weights, weights_hashes
 from genie_mini.models.lookback import LOOKBACKS
+from genie_mini.studies.latent_action_gifts import SEEDS, STEPS, VARIANTS
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "genie_mini" / "chapters" / "results"
 NO_TABLES = ("training.json", "config.json", "shared.json")
 WORLDS = sorted((RESULTS / "worlds").glob("*.json"))
+GIFTS = RESULTS / "latent_actions" / "gifts.json"
 TABLES = sorted(
-    path for path in RESULTS.rglob("*.json") if path.name not in NO_TABLES and path not in WORLDS
+    path
+    for path in RESULTS.rglob("*.json")
+    if path.name not in NO_TABLES and path not in (*WORLDS, GIFTS)
 )
 TRAINED = sorted(path.parent for path in RESULTS.glob("*/*/training.json"))
 
@@ -67,6 +71,22 @@ def test_scores_of_a_genie_that_does_not_ship_say_what_made_them(path, capsys):
         low, high = score["interval"] or [score["value"]] * 2
         assert low <= score["value"] <= high
     assert made["commands"][-1] in capsys.readouterr().out
+
+
+def test_the_gifts_of_the_latent_action_model_were_all_measured_with_every_seed(capsys):
+    made = json.loads(GIFTS.read_text(encoding="utf-8"))
+    assert made["processor"] and re.fullmatch("[0-9a-f]{7,40}", made["commit"])
+    assert (made["steps"], tuple(made["seeds"])) == (STEPS, SEEDS) and len(SEEDS) >= 3
+    rows = read_trainings("latent_actions/gifts")
+    assert made["command"].startswith("python benchmarks/") and made["command"] in (
+        capsys.readouterr().out
+    )
+    assert [(row["model"], row["seed"]) for row in rows] == [
+        (name, seed) for name in VARIANTS for seed in SEEDS
+    ]
+    for row in rows:
+        assert row["bits"] < row["most"] <= 3 and 0 <= row["named"] <= 1 <= row["codes"] <= 8
+    assert len({(row["most"], row["commonest"]) for row in rows}) == 1, "of the same clips"
 
 
 def test_there_are_results_to_check():

@@ -49,7 +49,7 @@ def main(path):
         "steps": STEPS,
         "seeds": SEEDS,
         "commit": subprocess.run(commit, capture_output=True, text=True).stdout.strip(),
-        "processor": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}, one core",
+        "processor": f"one core, {platform.machine()} with {torch.backends.cpu.get_cpu_capability()}",
         "rows": sorted(rows, key=lambda row: (list(VARIANTS).index(row["model"]), row["seed"])),
     }
     write_atomic(path, json.dumps(content, indent=1).encode() + b"\n")

@@ -90,6 +90,16 @@ class LatentActionConfig:
         """(rows, columns) of patches in a frame."""
         return self.image_size[0] // self.patch_size, self.image_size[1] // self.patch_size
 
+    def softness(self, progress: float) -> float:
+        """How far the choice of codes still is from one code each: from 1 to 0, which it reaches
+        after `soft_share` of the training.
+        """
+        return max(0.0, 1 - progress / self.soft_share)
+
+    def hardness(self, progress: float) -> float:
+        """How much of the rest of the training is done: 0 up to there, then up to 1."""
+        return max(0.0, (progress - self.soft_share) / (1 - self.soft_share))
+
     @property
     def displacements(self) -> list[tuple[int, int]]:
         """The neighborhood in pixels of its pictures, (rows, columns) each, each once; without one
@@ -263,7 +273,7 @@ class LatentActionModel(nn.Module):
         frames = self._check(frames)
         progress = check_number("progress", progress, 0, 1)
         config = self.config
-        hardness = max(0.0, (progress - config.soft_share) / (1 - config.soft_share))
+        hardness = config.hardness(progress)
         motion = self.motion(frames)
         continuous = self.encode_continuous(frames, motion)
         codes, shares = self.choose(continuous, progress)
@@ -282,7 +292,7 @@ class LatentActionModel(nn.Module):
         """Codes for the decoder in place of unquantised vectors, both (..., code_width), and how
         much each vector belongs to each code, (..., num_codes).
         """
-        softness = max(0.0, 1 - progress / self.config.soft_share)
+        softness = self.config.softness(progress)
         first, last = self.config.temperatures
         shares = self.quantizer.assign(continuous, last * (first / last) ** softness)
         chosen = F.one_hot(shares.argmax(-1), shares.shape[-1]) if softness == 0 else shares
@@ -297,8 +307,8 @@ class LatentActionModel(nn.Module):
     ) -> Tensor:
         """The loss: the reconstruction, and what this choice of codes costs or earns."""
         config = self.config
-        softness = max(0.0, 1 - progress / config.soft_share)
-        hardness = max(0.0, (progress - config.soft_share) / (1 - config.soft_share))
+        softness = config.softness(progress)
+        hardness = config.hardness(progress)
         return (
             reconstruction
             - config.batch_entropy_weight
@@ -330,7 +340,7 @@ class LatentActionModel(nn.Module):
         shares = self.quantizer.assign(continuous, temperature)
         ratios = self._under_every_code(frames, motion)
         actions = ratios.argmin(dim=-1)
-        codes = self.quantizer.mix(F.one_hot(actions, shares.shape[-1]).float())
+        codes = self.quantizer.lookup(actions)
         predicted = self.decode(frames[:, :-1], codes, motion[:, :-1])
         reconstruction = self.errors(predicted, frames, self.config.still_shares[1]).mean()
         wanted = (-ratios / temperature).softmax(dim=-1)

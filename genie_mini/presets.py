@@ -59,6 +59,8 @@ def pocket() -> GenieConfig:
             encoder=STTransformerConfig(num_blocks=2, width=96, num_heads=3),
             decoder=STTransformerConfig(num_blocks=3, width=96, num_heads=3),
             quantizer=QuantizerConfig(num_codes=512),
+            # Half an hour is too short for a codebook that holds the grain of every film.
+            keeps_detail=True,
         ),
         latent_action=LatentActionConfig(
             image_size=(32, 32),

@@ -20,6 +20,7 @@ from genie_mini.contract import (
     check_parts,
     check_seed,
 )
+from genie_mini.models.detail import Detail
 from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 
 
@@ -50,7 +51,10 @@ class Rollout:
         self._cache = genie.dynamics.prefill(tokens, actions)
         decoded, present = genie.tokenizer.decode_next(tokens, None)
         self._decoder_cache = present.last(self._window)
-        self.tokens, self.frames = tokens[:, -1], decoded[:, -1]
+        # a tokenizer that keeps no detail is taken to have lost none
+        seen = prompt if genie.config.tokenizer.keeps_detail else decoded
+        self._detail = Detail(seen[:, -1], decoded[:, -1])
+        self.tokens, self.frames = tokens[:, -1], seen[:, -1]
 
     def again(self, seed: int) -> "Rollout":
         """Another roll-out from the present of this one, which goes on as it would have: the same
@@ -99,7 +103,7 @@ class Rollout:
         self._cache = dynamics.append(self._cache, self.tokens[:, None], actions[:, None])
         decoded, present = tokenizer.decode_next(self.tokens[:, None], self._decoder_cache)
         self._decoder_cache = self._decoder_cache.append(present, self._window)
-        self.frames = decoded[:, 0]
+        self.frames = self._detail.put_back(decoded[:, 0])
         return self.frames
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from tiny import tiny_genie
 
 from genie_mini.errors import GenieError
+from genie_mini.models.detail import Detail
 from genie_mini.rollout import PlaySession, Rollout
 
 
@@ -42,6 +44,19 @@ def test_a_step_draws_what_the_uncached_models_would(make_genie, clips):
         tokens = torch.cat([tokens, logits.argmax(dim=-1)], dim=1)
         assert torch.equal(session.tokens, tokens[0, -1])
         torch.testing.assert_close(frame, genie.tokenizer.decode(tokens)[0, -1], atol=1e-5, rtol=0)
+
+
+def test_with_its_detail_a_world_begins_as_the_prompt_and_so_stays_what_stands_still():
+    plain, detailed = (tiny_genie(keeps_detail=keeps) for keeps in (False, True))
+    prompt = torch.rand(3, 32, 32, 3, generator=torch.Generator().manual_seed(1))
+    drawn, restored = (genie.play(prompt, seed=2) for genie in (plain, detailed))
+    assert torch.equal(restored.frame, prompt[-1]) and not torch.equal(drawn.frame, prompt[-1])
+    detail = Detail(prompt[-1], drawn.frame)
+    for action in (3, 0, 7):
+        drawn.step(action)
+        restored.step(action)
+        assert torch.equal(restored.tokens, drawn.tokens)
+        assert torch.equal(restored.frame, detail.put_back(drawn.frame))
 
 
 def test_the_action_and_the_past_make_a_difference(genie, clips):

@@ -15,12 +15,20 @@ from genie_mini.presets import GenieConfig
 NAMES = ["left", "left", "right", "right", "jump", "jump", "nothing", "nothing"]
 
 
-def tiny_genie(seed=0, codebook="learnt", min_p=0.0):
+def tiny_genie(seed=0, codebook="learnt", min_p=0.0, keeps_detail=False):
     """A Genie whose weights are the seed's, and its patches if it has some; in evaluation mode."""
     torch.manual_seed(seed)
     stack = STTransformerConfig(num_blocks=1, width=16, num_heads=2)
     config = GenieConfig(
-        TokenizerConfig((32, 32), 8, stack, stack, QuantizerConfig(32), codebook=codebook),
+        TokenizerConfig(
+            (32, 32),
+            8,
+            stack,
+            stack,
+            QuantizerConfig(32),
+            codebook=codebook,
+            keeps_detail=keeps_detail,
+        ),
         LatentActionConfig((32, 32), 8, stack, stack),
         DynamicsConfig((4, 4), 32, stack, min_p=min_p),
     )

@@ -17,6 +17,7 @@ from genie_mini.evaluation.intervals import (
 )
 from genie_mini.evaluation.metrics import in_batches
 from genie_mini.genie import Genie, in_windows
+from genie_mini.models.detail import Detail
 from genie_mini.models.tokenizer import still_patches
 from genie_mini.rollout import Rollout
 
@@ -105,6 +106,18 @@ def reconstruct(genie: Genie, frames: Tensor) -> Tensor:
     return in_windows(lambda clip: genie.tokenizer.decode(genie.tokenizer.encode(clip)), frames)
 
 
+def best_drawn(genie: Genie, frames: Tensor, shown: int) -> Tensor:
+    """Clips (clips, T, height, width, 3) as play would draw them with every token right, after the
+    first `shown` frames as a prompt: (clips, T - shown, height, width, 3).
+    """
+    kept = in_batches(lambda clip: reconstruct(genie, clip), frames, size=4)
+    drawn = kept[:, shown:]
+    if not genie.config.tokenizer.keeps_detail:
+        return drawn
+    last = slice(shown - 1, shown)
+    return Detail(frames[:, last], kept[:, last]).put_back(drawn)
+
+
 def tokenizer_scores(genie: Genie, clips: Clips) -> list[MeasuredScore]:
     """What the tokenizer keeps of the pictures, how many codes it has use for, and how quiet it is
     where nothing happens.
@@ -182,7 +195,7 @@ def prediction_scores(genie: Genie, clips: Clips, latent: Tensor) -> list[Measur
 
     truth = frames[:, BEFORE_NEXT]
     again = clip_errors(frames[:, BEFORE_NEXT - 1], truth)
-    kept = in_batches(lambda clip: reconstruct(genie, clip), frames[:, : BEFORE_NEXT + 1])[:, -1]
+    kept = best_drawn(genie, frames[:, : BEFORE_NEXT + 1], BEFORE_NEXT)[:, 0]
     best = _above(clip_errors(kept, truth), again)(np.arange(len(frames)))
     return [
         measured("delta PSNR at t = 4", _above(told, untold), clips.groups, "dB", chance=0.0),
@@ -226,7 +239,7 @@ def cycle_consistency(genie: Genie, clips: Clips) -> tuple[MeasuredScore, list[f
         dim=1,
     )
     following = clips.frames[:, : _BEFORE_PLAY + 1]
-    kept = in_batches(lambda clip: reconstruct(genie, clip), following)[:, -1]
+    kept = best_drawn(genie, following, _BEFORE_PLAY)[:, 0]
     best = (told(kept) == told(following[:, -1])).float().mean().item()
     shares = _share(seen, torch.ones_like(seen))
     score = measured(
@@ -285,11 +298,10 @@ def drift_scores(genie: Genie, clips: Clips) -> tuple[list[MeasuredScore], Drift
         clips: from `long_clips`.
     """
     truth = clips.frames[:, _BEFORE_PLAY:]
-    kept = in_batches(lambda clip: reconstruct(genie, clip), clips.frames, size=4)
     compared = (
         dream(genie, clips.frames),
         clips.frames[:, _BEFORE_PLAY - 1 : _BEFORE_PLAY].expand_as(truth),
-        kept[:, _BEFORE_PLAY:],
+        best_drawn(genie, clips.frames, _BEFORE_PLAY),
     )
     length, everything = truth.shape[1], np.arange(len(truth))
     drift = Drift(

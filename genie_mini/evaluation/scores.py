@@ -16,7 +16,7 @@ from torch import Tensor
 
 from genie_mini.contract import check_frames, check_indices, check_integer, check_parts
 from genie_mini.evaluation.action_map import action_map, check_names
-from genie_mini.evaluation.any_world import BEFORE_NEXT, PLAYED, predict
+from genie_mini.evaluation.any_world import BEFORE_NEXT, PLAYED, best_drawn, predict
 from genie_mini.evaluation.cycle_consistency import cycle_scores
 from genie_mini.evaluation.metrics import MOST_CLIPS, PARITY, Score, in_batches, psnr
 from genie_mini.evaluation.player_detector import count_players
@@ -83,8 +83,7 @@ def prediction_scores(genie: Genie, frames: Tensor, latent: Tensor) -> list[Scor
     )
     truth = frames[:, BEFORE_NEXT]
     again = psnr(frames[:, BEFORE_NEXT - 1], truth)
-    decoded = in_batches(genie.tokenizer.decode, in_batches(genie.tokenizer.encode, frames))
-    tokenized = psnr(decoded[:, BEFORE_NEXT], truth)
+    tokenized = psnr(best_drawn(genie, frames[:, : BEFORE_NEXT + 1], BEFORE_NEXT)[:, 0], truth)
     return [
         Score("delta PSNR at t = 4", with_inferred - with_random, "dB", 0.0, None, 3.0),
         Score("PSNR at t = 4, inferred actions", with_inferred, "dB", with_random, None),

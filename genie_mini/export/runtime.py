@@ -36,6 +36,7 @@ def describe(genie: Genie, action_names: list[str] | None) -> dict:
         "numCodes": dynamics.config.num_codes,
         "context": dynamics.config.context,
         "minP": dynamics.min_p,
+        "keepsDetail": tokenizer.config.keeps_detail,
         "actionNames": check_action_names(action_names, dynamics.config.num_actions),
         "past": {
             "step": past_shape(dynamics.transformer, places),

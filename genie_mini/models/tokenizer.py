@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from genie_mini.contract import check_choice, check_config, check_frames, check_indices
 from genie_mini.device import float32_weights, in_float32
+from genie_mini.models.detail import Detail
 from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 
+_MOST_WEIGHT = 100.0  # of what moves; in a clip in which nothing does, there is nothing to weigh
 # "learnt": by an encoder (`VideoTokenizer`); "patches": the most frequent patches of the films
 # themselves (`patch_tokenizer.PatchTokenizer`).
 CODEBOOKS = ("learnt", "patches")
@@ -35,6 +37,8 @@ class TokenizerConfig:
         stability_weight: weight of the loss against flicker.
         codebook: what the codes are, one of `CODEBOOKS`. Patches need no encoder; of the quantizer
             they take num_codes alone, and they cannot flicker.
+        keeps_detail: at play, what the tokens lose of the prompt is put back (`detail.Detail`), and
+            a learnt tokenizer is trained for it. Not in the paper.
     """
 
     image_size: tuple[int, int]
@@ -44,6 +48,7 @@ class TokenizerConfig:
     quantizer: QuantizerConfig = field(default_factory=lambda: QuantizerConfig(num_codes=1024))
     stability_weight: float = 1.0
     codebook: str = "learnt"
+    keeps_detail: bool = False
 
     def __post_init__(self) -> None:
         check_choice("codebook", self.codebook, CODEBOOKS)
@@ -191,8 +196,9 @@ class VideoTokenizer(Tokenizer):
 
         Returns:
             `loss` (scalar) = `reconstruction` (mean squared error) x 10 + `quantizer` loss x 0.25 +
-            weighted `stability`; also `tokens` (batch, T, N), the `continuous` encoder output, and
-            the `decoded` frames.
+            weighted `stability`; where detail is kept, as much again for what is wrong once that of
+            the first frame is put back. Also `tokens` (batch, T, N), the `continuous` encoder
+            output, and the `decoded` frames.
         """
         frames = check_frames(frames, self.config.image_size, self.decoder_position.device)
         continuous = self.encode_continuous(frames)
@@ -203,6 +209,12 @@ class VideoTokenizer(Tokenizer):
         loss = (
             10 * reconstruction + 0.25 * quantizer_loss + self.config.stability_weight * stability
         )
+        if self.config.keeps_detail and frames.shape[1] > 1:
+            restored = Detail(frames[:, :1], decoded[:, :1]).put_back(decoded[:, 1:])
+            wrong = F.mse_loss(restored, frames[:, 1:])
+            # What moves is a small part of a picture: it is to count as much as all the rest.
+            weight = (reconstruction / wrong.clamp(min=1e-12)).detach().clamp(max=_MOST_WEIGHT)
+            loss = loss + 10 * weight * wrong
         return {
             "loss": loss,
             "reconstruction": reconstruction,

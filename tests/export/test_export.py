@@ -33,8 +33,9 @@ def exported(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def exported_patches(tmp_path_factory):
-    """A tiny Genie whose tokens are patches, and the folder of its export."""
-    genie, folder = tiny_genie(codebook="patches", min_p=0.5), tmp_path_factory.mktemp("patches")
+    """A tiny Genie that keeps detail, whose tokens are patches, and the folder of its export."""
+    genie = tiny_genie(codebook="patches", min_p=0.5, keeps_detail=True)
+    folder = tmp_path_factory.mktemp("patches")
     export(genie, folder)
     return genie, folder
 

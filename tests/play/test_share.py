@@ -56,7 +56,8 @@ genie.engine.begin = async function (...given) {
 null;
 """
 
-tiny_genie = partial(any_tiny_genie, min_p=0.37)  # which the page has to begin with
+# The page has to begin with these chances, and to put back detail.
+tiny_genie = partial(any_tiny_genie, min_p=0.37, keeps_detail=True)
 
 
 def pictures():

@@ -132,6 +132,22 @@ const pass = (game, tokens, action) => {
   });
 };
 
+/** See `Detail.put_back` in models/detail.py; changes the frame. */
+function putBack({ picture, drawn }, frame) {
+  for (let pixel = 0; pixel < frame.length; pixel += 3) {
+    let error = 0,
+      change = 0;
+    for (let i = pixel; i < pixel + 3; i++) {
+      error += (picture[i] - drawn[i]) ** 2 / 3;
+      change += (frame[i] - drawn[i]) ** 2 / 3;
+    }
+    const share = error / (error + change + 1e-8);
+    for (let i = pixel; i < pixel + 3; i++)
+      frame[i] = Math.min(1, Math.max(0, frame[i] + share * (picture[i] - drawn[i])));
+  }
+  return frame;
+}
+
 /** Keep a finished frame in both pasts, and draw it: (height, width, 3) floats in [0, 1]. */
 async function finish(game, tokens, action) {
   game.past.add(await pass(game, tokens, action));
@@ -167,7 +183,10 @@ const requests = {
       generator: new Generator(seed),
     };
     games.set(name, game);
-    return { frame: await finish(game, tokens.data, -1), tokens: tokens.data, steps: [] };
+    const drawn = await finish(game, tokens.data, -1);
+    // where no detail is kept, nothing is taken to be lost
+    game.detail = { picture: world.keepsDetail ? picture : drawn, drawn };
+    return { frame: game.detail.picture.slice(), tokens: tokens.data, steps: [] };
   },
 
   /**
@@ -198,7 +217,7 @@ const requests = {
       steps.push(tokens.slice());
     }
     return {
-      frame: await finish(game, tokens, action),
+      frame: putBack(game.detail, await finish(game, tokens, action)),
       tokens,
       steps,
       milliseconds: performance.now() - began,

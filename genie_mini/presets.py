@@ -67,6 +67,8 @@ def pocket() -> GenieConfig:
             patch_size=4,
             encoder=STTransformerConfig(num_blocks=2, width=64, num_heads=2),
             decoder=STTransformerConfig(num_blocks=2, width=64, num_heads=2),
+            # In half an hour two frames alone do not show what pushes a thing.
+            sees_surprise=True,
         ),
         dynamics=DynamicsConfig(
             grid=(8, 8),

@@ -76,7 +76,9 @@ def pytest_configure(config):
         config.pluginmanager.register(notebook_numbers)
 
 
-def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1, neighborhood=None):
+def tiny_config(
+    size=16, patch_size=4, num_codes=32, context=6, num_blocks=1, neighborhood=None, surprise=False
+):
     stack = STTransformerConfig(num_blocks=num_blocks, width=16, num_heads=2)
     grid = (size // patch_size, size // patch_size)
     return GenieConfig(
@@ -91,6 +93,7 @@ def tiny_config(size=16, patch_size=4, num_codes=32, context=6, num_blocks=1, ne
             stem_channels=4,
             quantizer=QuantizerConfig(8, code_width=8),
             neighborhood=neighborhood,
+            sees_surprise=surprise,
         ),
         DynamicsConfig(grid, num_codes, stack, context=context),
     )

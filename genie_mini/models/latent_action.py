@@ -23,6 +23,9 @@ from genie_mini.models.matching import KernelWarp, Matching
 from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
+from genie_mini.models.surprise import Surprise
+
+_WITHOUT_CODES = 0.25  # share of the clips that train what the decoder expects
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class LatentActionConfig:
             known: the encoder compares in all directions (`Matching`), the decoder moves by kernels
             that it learns (`KernelWarp`) and sees how things moved up to now, so that a code need
             not say it.
+        sees_surprise: whether the encoder is also shown what the decoder did not expect of the past
+            alone (`surprise.Surprise`). Not in the paper.
     """
 
     image_size: tuple[int, int]
@@ -63,6 +68,7 @@ class LatentActionConfig:
     sample_entropy_weight: float = 0.1
     still_shares: tuple[float, float] = (0.2, 0.04)
     neighborhood: tuple[tuple[int, int], ...] | None = None
+    sees_surprise: bool = False
 
     def __post_init__(self) -> None:
         check_config(
@@ -135,6 +141,11 @@ class LatentActionModel(nn.Module):
             self.embed_past = nn.Linear(num_motion, decoder.width)
             self.warp = KernelWarp(decoder.width, config.image_size, config.patch_size)
         self.embed_motion = nn.Linear(num_motion, encoder.width)
+        self.surprise = None
+        if config.sees_surprise:
+            self.surprise = Surprise(
+                config.image_size, config.patch_size, config.grid, channels, encoder.width
+            )
         self.encoder_position = nn.Parameter(0.02 * torch.randn(num_patches, encoder.width))
         self.encoder = STTransformer(encoder, config.grid)
         self.to_code = nn.Linear(encoder.width, config.quantizer.code_width)
@@ -183,11 +194,31 @@ class LatentActionModel(nn.Module):
         `motion` is that of the frames, if it is known already.
         """
         motion = self.motion(frames) if motion is None else motion
-        x, _ = self.encoder(self.embed_motion(motion) + self.encoder_position)
+        x = self.embed_motion(motion) + self.encoder_position
+        if self.surprise is not None:
+            x = x + self.surprise(frames, self.expected(frames, motion))
+        x, _ = self.encoder(x)
         # The largest response over the patches: one moving figure must not be averaged away by a
         # still scene.
         vectors = self.to_code(x.amax(dim=2))[:, 1:].float()
         return self.code_norm(vectors.flatten(0, 1)).view_as(vectors)
+
+    @torch.no_grad()
+    def expected(self, frames: Tensor, motion: Tensor) -> Tensor:
+        """Each frame as the decoder foresees it from those before it, without a code; the first,
+        which nothing foretells, as it is: (batch, T, height, width, 3).
+        """
+        past, none = frames[:, :-1], frames.new_zeros(1, 1, self.config.quantizer.code_width)
+        foreseen = self.decode(past, none.expand(*past.shape[:2], -1), motion[:, :-1])
+        return torch.cat([frames[:, :1], foreseen.clamp(0, 1)], dim=1)
+
+    def decode_some_without(self, frames: Tensor, codes: Tensor, motion: Tensor) -> Tensor:
+        """`decode` in training. Where surprise is seen, some clips are drawn without their codes,
+        or nothing would be known of what is to be expected.
+        """
+        if self.surprise is not None:
+            codes = codes * (torch.rand(len(codes), 1, 1, device=codes.device) >= _WITHOUT_CODES)
+        return self.decode(frames, codes, motion)
 
     def decode(self, frames: Tensor, codes: Tensor, motion: Tensor | None = None) -> Tensor:
         """Predict the frame after each of frames (batch, T, ...) given the action taken there
@@ -277,7 +308,7 @@ class LatentActionModel(nn.Module):
         motion = self.motion(frames)
         continuous = self.encode_continuous(frames, motion)
         codes, shares = self.choose(continuous, progress)
-        predicted = self.decode(frames[:, :-1], codes, motion[:, :-1])
+        predicted = self.decode_some_without(frames[:, :-1], codes, motion[:, :-1])
         busy, quiet = config.still_shares
         still = quiet if refine else busy * (quiet / busy) ** hardness
         reconstruction = self.errors(predicted, frames, still).mean()
@@ -341,7 +372,7 @@ class LatentActionModel(nn.Module):
         ratios = self._under_every_code(frames, motion)
         actions = ratios.argmin(dim=-1)
         codes = self.quantizer.lookup(actions)
-        predicted = self.decode(frames[:, :-1], codes, motion[:, :-1])
+        predicted = self.decode_some_without(frames[:, :-1], codes, motion[:, :-1])
         reconstruction = self.errors(predicted, frames, self.config.still_shares[1]).mean()
         wanted = (-ratios / temperature).softmax(dim=-1)
         choice = -(wanted * shares.clamp(min=1e-9).log()).sum(dim=-1).mean()

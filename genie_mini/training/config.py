@@ -31,7 +31,7 @@ class Shares:
 
 
 # Where tokens are patches that are looked up, there is little left to learn about pictures.
-PATCH_SHARES = Shares(tokenizer=0.05, latent_actions=0.30, dynamics=0.65)
+PATCH_SHARES = Shares(tokenizer=0.05, latent_actions=0.25, dynamics=0.70)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from genie_mini.files import WEIGHTS
 from genie_mini.genie import load_config
+from genie_mini.models import latent_action
 from genie_mini.models.displacements import displaced, in_pixels, matching_costs
 from genie_mini.models.latent_action import LatentActionModel
 from genie_mini.models.log_ratios import log_ratios
@@ -19,12 +20,16 @@ from genie_mini.presets import PRESETS
 KNOWN = load_config(WEIGHTS / "mini" / "config.json").latent_action.neighborhood
 
 
-@pytest.fixture(scope="module", params=[None, KNOWN], ids=["any movement", "known displacements"])
+@pytest.fixture(
+    scope="module",
+    params=[{}, {"neighborhood": KNOWN}, {"surprise": True}],
+    ids=["any movement", "known displacements", "surprise"],
+)
 def calibrated(request, make_genie, make_clips):
     """Untrained, but with its codes among the vectors that noise leads to, so that all of them are
     chosen.
     """
-    model = make_genie(num_blocks=2, neighborhood=request.param).latent_action_model.train()
+    model = make_genie(num_blocks=2, **request.param).latent_action_model.train()
     with torch.no_grad():
         for seed in range(30):
             result = model(make_clips(num_clips=8, seed=100 + seed))
@@ -213,6 +218,35 @@ def test_learning_tells_two_movements_apart(make_genie):
     assert votes.amax(dim=1).sum() / 200 > 0.95
 
 
+def test_what_is_expected_needs_no_code_and_no_frame_of_its_own_time(make_genie, clips):
+    model = make_genie(surprise=True).latent_action_model
+    with torch.no_grad():
+        expected = model.expected(clips, model.motion(clips))
+        none = torch.zeros(len(clips), 4, 8)
+        drawn = model.decode(clips[:, :-1], none).clamp(0, 1)
+    assert torch.equal(expected[:, 0], clips[:, 0])
+    torch.testing.assert_close(expected[:, 1:], drawn)
+    other = other_from(clips, 3)
+    with torch.no_grad():
+        assert torch.equal(
+            model.expected(other, model.motion(other))[:, :4][:, 1:], expected[:, 1:4]
+        )
+
+
+def test_a_push_is_seen_where_a_thing_is_not_where_its_speed_would_bring_it(make_genie):
+    """What is foretold is foretold without a code, and the difference is all that counts."""
+    model = make_genie(surprise=True).latent_action_model
+    frames = torch.full((1, 3, 16, 16, 3), 0.2)
+    for t, (row, column) in enumerate(((4, 2), (4, 6), (8, 10))):
+        frames[:, t, row : row + 4, column : column + 4] = 1.0
+    right = frames.clone()
+    right[:, 2] = 0.2
+    right[:, 2, 4:8, 10:14] = 1.0
+    features = [model.surprise(frames, expected) for expected in (frames, right)]
+    assert not torch.allclose(features[0][:, 2], features[1][:, 2])
+    torch.testing.assert_close(features[0][:, :2], features[1][:, :2])
+
+
 @pytest.mark.parametrize("call", ["infer", "forward"])
 @pytest.mark.parametrize(
     "frames, problem",
@@ -254,7 +288,8 @@ def test_codes_are_spread_over_what_the_encoder_tells(model, make_clips):
     assert model.infer(clips).unique().numel() == 8 and fit() > before
 
 
-def test_in_the_end_the_decoder_chooses_the_code_that_draws_best(model, make_clips):
+def test_in_the_end_the_decoder_chooses_the_code_that_draws_best(model, make_clips, monkeypatch):
+    monkeypatch.setattr(latent_action, "_WITHOUT_CODES", 0)
     clips = make_clips(num_clips=8)
     still = model.config.still_shares[1]
     # in evaluation mode, so that all normalise alike

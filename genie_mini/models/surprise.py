@@ -1,0 +1,62 @@
+"""What happened that was not to be expected? All that a latent action can have said.
+
+Where an action pushes a thing instead of moving it, two frames show how fast it is, and hardly
+what was done: the news is in the difference of differences. So the encoder is also shown the frame
+beside the one that the decoder expects of the past alone, without a code. The paper's is not.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from genie_mini.models.matching import Matching
+
+_SMALLEST = 1e-4  # root mean square of a difference; below it there is nothing to see
+_LIKE_A_PIXEL = 3.0  # a difference of so many times the root mean square becomes one
+
+
+class Surprise(nn.Module):
+    """Features of each patch that show how a frame differs from the one that was expected.
+
+    Args:
+        image_size: (height, width) of a frame, pixels. patch_size: side of a patch, pixels.
+        grid: (rows, columns) of patches in a frame.
+        channels: features inside. width: features of what comes out.
+    """
+
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        patch_size: int,
+        grid: tuple[int, int],
+        channels: int,
+        width: int,
+    ):
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(6, channels, 5, stride=2, padding=2),
+            nn.GELU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GELU(),
+            nn.MaxPool2d(patch_size // 2),
+        )
+        self.matching = Matching(image_size, grid, channels)
+        self.embed = nn.Linear(2 * channels, width)
+
+    def forward(self, frames: Tensor, expected: Tensor) -> Tensor:
+        """Compare frames with those that were expected.
+
+        Args:
+            frames, expected: (batch, T, height, width, 3) float in [0, 1].
+
+        Returns:
+            (batch, T, patches, width).
+        """
+        difference = frames - expected
+        # As large in every frame: how much of the picture a thing fills says nothing of its push.
+        size = difference.square().mean(dim=(2, 3, 4), keepdim=True).sqrt().clamp(min=_SMALLEST)
+        inputs = torch.cat([difference / (_LIKE_A_PIXEL * size), 2 * frames - 1], dim=-1)
+        pixels = inputs.flatten(0, 1).permute(0, 3, 1, 2)
+        seen = self.stem(pixels.contiguous(memory_format=torch.channels_last))
+        matched = self.matching(frames.flatten(0, 1), expected.flatten(0, 1))
+        features = torch.cat([seen, matched], dim=1).flatten(2).transpose(1, 2)
+        return self.embed(features.unflatten(0, frames.shape[:2]))

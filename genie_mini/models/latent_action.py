@@ -370,6 +370,10 @@ class LatentActionModel(nn.Module):
         temperature = self.config.temperatures[1]
         shares = self.quantizer.assign(continuous, temperature)
         ratios = self._under_every_code(frames, motion)
+        # One code that began better than the others would soon be the only one that learns: what a
+        # code has of this batch counts against it (one round of Sinkhorn's algorithm).
+        use = (-ratios / temperature).softmax(dim=-1).flatten(0, 1).mean(dim=0)
+        ratios = ratios + temperature * use.log()
         actions = ratios.argmin(dim=-1)
         codes = self.quantizer.lookup(actions)
         predicted = self.decode_some_without(frames[:, :-1], codes, motion[:, :-1])

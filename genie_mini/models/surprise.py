@@ -10,9 +10,6 @@ from torch import Tensor, nn
 
 from genie_mini.models.matching import Matching
 
-_SMALLEST = 1e-4  # root mean square of a difference; below it there is nothing to see
-_LIKE_A_PIXEL = 3.0  # a difference of so many times the root mean square becomes one
-
 
 class Surprise(nn.Module):
     """Features of each patch that show how a frame differs from the one that was expected.
@@ -32,6 +29,8 @@ class Surprise(nn.Module):
         width: int,
     ):
         super().__init__()
+        # How large surprises are is the world's; which of them are large is news.
+        self.norm = nn.BatchNorm2d(3, affine=False)
         self.stem = nn.Sequential(
             nn.Conv2d(6, channels, 5, stride=2, padding=2),
             nn.GELU(),
@@ -51,12 +50,9 @@ class Surprise(nn.Module):
         Returns:
             (batch, T, patches, width).
         """
-        difference = frames - expected
-        # As large in every frame: how much of the picture a thing fills says nothing of its push.
-        size = difference.square().mean(dim=(2, 3, 4), keepdim=True).sqrt().clamp(min=_SMALLEST)
-        inputs = torch.cat([difference / (_LIKE_A_PIXEL * size), 2 * frames - 1], dim=-1)
-        pixels = inputs.flatten(0, 1).permute(0, 3, 1, 2)
-        seen = self.stem(pixels.contiguous(memory_format=torch.channels_last))
+        pixels, foreseen = (x.flatten(0, 1).permute(0, 3, 1, 2) for x in (frames, expected))
+        inputs = torch.cat([self.norm(pixels - foreseen), 2 * pixels - 1], dim=1)
+        seen = self.stem(inputs.contiguous(memory_format=torch.channels_last))
         matched = self.matching(frames.flatten(0, 1), expected.flatten(0, 1))
         features = torch.cat([seen, matched], dim=1).flatten(2).transpose(1, 2)
         return self.embed(features.unflatten(0, frames.shape[:2]))

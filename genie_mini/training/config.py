@@ -20,8 +20,8 @@ class Shares:
     1. One of 0 learns nothing.
     """
 
-    tokenizer: float = 0.30
-    latent_actions: float = 0.25
+    tokenizer: float = 0.25
+    latent_actions: float = 0.30
     dynamics: float = 0.45
 
     def __post_init__(self) -> None:
@@ -31,7 +31,7 @@ class Shares:
 
 
 # Where tokens are patches that are looked up, there is little left to learn about pictures.
-PATCH_SHARES = Shares(tokenizer=0.05, latent_actions=0.25, dynamics=0.70)
+PATCH_SHARES = Shares(tokenizer=0.05, latent_actions=0.35, dynamics=0.60)
 
 
 @dataclass(frozen=True)

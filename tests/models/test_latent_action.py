@@ -305,12 +305,22 @@ def test_in_the_end_the_decoder_chooses_the_code_that_draws_best(model, make_cli
         ],
         dim=-1,
     )
-    assert torch.equal(result["actions"], ratios.argmin(dim=-1))
+    use = (-10 * ratios).softmax(dim=-1).mean(dim=(0, 1))
+    assert torch.equal(result["actions"], (ratios + 0.1 * use.log()).argmin(dim=-1))
     drawn = model.decode(clips[:, :-1], model.quantizer.lookup(result["actions"]))
     assert result["reconstruction"].item() == pytest.approx(
         log_ratios(drawn, clips, still).mean().item()
     )
     assert not torch.equal(result["actions"], model.infer(clips)), "the encoder chose otherwise"
+
+
+def test_a_code_that_draws_all_a_little_better_does_not_take_all(model, make_clips, monkeypatch):
+    ratios = 0.05 * torch.rand(8, 4, 8, generator=torch.Generator().manual_seed(0))
+    ratios[..., 0] -= 0.15
+    assert (ratios.argmin(dim=-1) == 0).all()
+    monkeypatch.setattr(model, "_under_every_code", lambda *_: ratios)
+    shares = model.settle(make_clips(num_clips=8))["actions"].flatten().bincount(minlength=8) / 32
+    assert (shares > 0).sum() >= 6 and shares.max() < 0.5
 
 
 def test_the_encoder_learns_which_code_the_decoder_chooses(model, make_clips):

@@ -328,7 +328,7 @@ def test_the_encoder_learns_which_code_the_decoder_chooses(model, make_clips):
     encoder = [*model.embed_motion.parameters(), *model.encoder.parameters()]
     optimizer = torch.optim.Adam([*encoder, *model.to_code.parameters()], lr=1e-3)
     chosen, surprise = [], []
-    for _ in range(8):
+    for _ in range(16):
         result = model.settle(clips)
         chosen.append(result["actions"])
         surprise.append((result["loss"] - result["reconstruction"]).item())

@@ -7,6 +7,7 @@ from tiny import tiny_genie
 
 from genie_mini import cli
 from genie_mini.genie import Genie
+from genie_mini.training import patch_choice
 from genie_mini.training.config import TRAINING_PRESETS
 
 
@@ -23,6 +24,9 @@ def make_training_small(patch):
     pocket = replace(TRAINING_PRESETS["pocket"], batch_size=1, num_frames=4)
     patch.setitem(TRAINING_PRESETS, "pocket", pocket)
     patch.setattr(cli.train, "draw_strip", lambda genie, learnt, *, film: b"a preview")
+    # Whether patches will do is as plain in fewer clips, and each of the platformer's is filmed.
+    patch.setattr(patch_choice, "_COUNTED", 256)
+    patch.setattr(patch_choice, "_CHECKED", 64)
 
 
 @pytest.fixture

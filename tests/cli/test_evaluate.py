@@ -57,6 +57,7 @@ def test_true_actions_of_an_environment_are_scored_and_name_the_buttons(
     learn = true_actions.train_inverse_dynamics
     monkeypatch.setattr(true_actions, "train_inverse_dynamics", partial(learn, steps=3))
     monkeypatch.setattr(true_actions, "_TRAIN_CLIPS", 64)
+    monkeypatch.setattr(true_actions, "_VALIDATION", 64)
     data = "gymnasium:genie_mini/Platformer-v0"
     out = tmp_path / "new" / "world.json"
     save_name_by_hand(run_folder, 2, "duck", 8)

@@ -95,6 +95,7 @@ def test_a_networks_doubts_count():
 def quick(monkeypatch):
     train = module.train_inverse_dynamics
     monkeypatch.setattr(module, "train_inverse_dynamics", partial(train, steps=120, batch_size=32))
+    monkeypatch.setattr(module, "_VALIDATION", 256)  # looked at twelve times, they took the longest
 
 
 def split(tmp_path, **films):

@@ -40,6 +40,8 @@ def found(folder, make_genie):
     learn = true_actions_module.train_inverse_dynamics
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(true_actions_module, "train_inverse_dynamics", partial(learn, steps=5))
+        patch.setattr(true_actions_module, "_TRAIN_CLIPS", 64)
+        patch.setattr(true_actions_module, "_VALIDATION", 64)
         report = evaluate_videos(
             genie,
             train,

@@ -284,35 +284,34 @@ def frames(name, number, mode, **options):
     return np.stack([first, *following])
 
 if __name__ == "__main__":
-    context, number = sys.argv[1], int(sys.argv[2])
     torch.set_num_threads(2)
-    for name in ("genie_mini/Platformer-v0", "genie_mini/Genie-v0"):
-        options = {"genie": tiny_genie()} if "Genie" in name else {}
-        # Together, in this process: it has used all of its threads before any other begins.
-        torch.rand(400, 400) @ torch.rand(400, 400)
-        torch.rand(1_000_000).exp()
-        together = frames(name, number, "sync", **options)
-        apart = frames(name, number, "async", vector_kwargs={"context": context}, **options)
-        assert np.array_equal(together, apart)
-        print(name, "the same frames", flush=True)
+    for context, number in zip(sys.argv[1::2], map(int, sys.argv[2::2])):
+        for name in ("genie_mini/Platformer-v0", "genie_mini/Genie-v0"):
+            options = {"genie": tiny_genie()} if "Genie" in name else {}
+            # Together, in this process: it has used all of its threads before any other begins.
+            torch.rand(400, 400) @ torch.rand(400, 400)
+            torch.rand(1_000_000).exp()
+            together = frames(name, number, "sync", **options)
+            apart = frames(name, number, "async", vector_kwargs={"context": context}, **options)
+            assert np.array_equal(together, apart)
+            print(context, name, "the same frames", flush=True)
 """
 
 
-# A process that is spawned takes seconds to import everything.
-@pytest.mark.parametrize("context, number", [("fork", 2), ("spawn", 1)], ids=["fork", "spawn"])
-def test_processes_of_their_own_play_the_same_frames_on_several_threads(context, number, tmp_path):
+def test_processes_of_their_own_play_the_same_frames_on_several_threads(tmp_path):
     """Forked after torch has computed on several threads, they once waited for ever."""
-    if context == "fork" and not hasattr(os, "fork"):
-        pytest.skip("nothing forks on this system")
+    # One of those that are spawned, since each takes seconds to import everything.
+    contexts = {"fork": 2, "spawn": 1} if hasattr(os, "fork") else {"spawn": 1}
     script = tmp_path / "vectors.py"
     script.write_text(f"import genie_mini\n{VECTORS}", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, str(script), context, str(number)],
+        [sys.executable, str(script), *(str(word) for pair in contexts.items() for word in pair)],
         env=os.environ
         | {"PYTHONPATH": f"{TESTS.parent}{os.pathsep}{TESTS}", "OMP_NUM_THREADS": "2"},
         capture_output=True,
         text=True,
         timeout=180,
     )
-    told = "genie_mini/Platformer-v0 the same frames\ngenie_mini/Genie-v0 the same frames\n"
-    assert done.stdout == told, done.stderr
+    names = "genie_mini/Platformer-v0", "genie_mini/Genie-v0"
+    told = [f"{context} {name} the same frames" for context in contexts for name in names]
+    assert done.stdout.splitlines() == told, done.stderr

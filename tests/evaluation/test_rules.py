@@ -1,9 +1,12 @@
 """The referee finds nothing wrong with the game itself, and every kind of error by its name."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
 
+from genie_mini.evaluation import frame_reader
 from genie_mini.evaluation.frame_reader import UNSEEN, read_frames
 from genie_mini.evaluation.rules import RULES, judge
 from genie_mini.world import HELD_OUT_SEED, Simulation, record
@@ -51,6 +54,20 @@ def test_pictures_are_read_back_into_the_state_that_drew_them(size):
         (player,) = reading.players[level]
         assert player[:2] == (24, simulation.y[level])
     assert reading.legible.min() > 0.95
+
+
+def test_what_stands_still_is_read_once_and_as_it_is_alone(monkeypatch):
+    pictures = torch.from_numpy(record(2, 3, size=32, held_out=True)[0]).flatten(0, 1)
+    read, pictures_read = frame_reader._read, []
+    monkeypatch.setattr(
+        frame_reader, "_read", lambda part: pictures_read.append(len(part)) or read(part)
+    )
+    alone, often = read_frames(pictures), read_frames(pictures.repeat_interleave(3, dim=0))
+    assert pictures_read == [6, 6]
+    for field in fields(often):
+        for start in range(3):
+            again = getattr(often, field.name)[start::3]
+            np.testing.assert_equal(again, getattr(alone, field.name))
 
 
 def test_the_game_obeys_its_rules():

@@ -170,9 +170,10 @@ def test(python: Path) -> None:
     # Browsers that have to wait long fail, so the tests come when one half of the machine is free.
     while sum(check.running() for check in notebooks) > 1:
         time.sleep(1)
+    # A part of them waits for browsers, servers and commands, so one more than there are cores.
     with step("Running the tests"):
         tests = subprocess.run(
-            [str(python), "-m", "pytest", "tests", "-n", str(AT_ONCE), "--dist", "worksteal"],
+            [str(python), "-m", "pytest", "tests", "-n", str(AT_ONCE + 1), "--dist", "worksteal"],
             cwd=ROOT,
             env=environment_for(python),
         )

@@ -3,6 +3,7 @@ Section 2).
 """
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from genie_mini.files import (
     shipped_weights,
     weights_folder,
 )
+from genie_mini.hub import copy_beside, fetch, is_hub_id, push
 from genie_mini.models.dynamics import DynamicsModel
 from genie_mini.models.latent_action import LatentActionModel
 from genie_mini.models.patch_tokenizer import PatchTokenizer
@@ -72,18 +74,22 @@ class Genie(nn.Module):
 
     @classmethod
     def from_pretrained(cls, name_or_folder: str | Path = "mini") -> "Genie":
-        """Load trained weights: those that ship with the package, by name, or a folder that
-        training wrote.
+        """Load trained weights: those that ship with the package, by name; a folder that training
+        wrote; or where there is no such folder a Genie on the hub, by its id `owner/name`, for
+        which `genie-mini[hub]` must be installed. Only safetensors are read.
 
         Raises:
-            ValueError: the folder or one of its files is missing, damaged, or does not belong to
-                this configuration.
+            GenieError: the folder or one of its files is missing, damaged, or does not belong to
+                this configuration; or the hub gives no such Genie.
         """
         folder = weights_folder(check_path("name_or_folder", name_or_folder))
+        if not folder.is_dir() and is_hub_id(name_or_folder):
+            folder = fetch(str(name_or_folder))
         if not folder.is_dir():
             raise GenieError(
                 f"no weights called {str(name_or_folder)!r}: give one of "
-                f"{', '.join(shipped_weights())}, or a folder of trained weights"
+                f"{', '.join(shipped_weights())}, a folder of trained weights, or the id of a "
+                "Genie on the hub, owner/name"
             )
         genie = cls(load_config(folder / "config.json"))
         for part, file in part_files(folder).items():
@@ -102,6 +108,42 @@ class Genie(nn.Module):
         config = json.dumps(asdict(self.config), indent=1).encode() + b"\n"
         save_together(folder, config, {part: getattr(self, part) for part in PARTS}, dtype)
         (folder / "shared.json").unlink(missing_ok=True)  # all parts are its own now
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        beside: str | Path | None = None,
+        license: str | None = None,
+        private: bool = False,
+    ) -> str:
+        """Send configuration and weights (float32, safetensors) with a card to the hub, where
+        `from_pretrained` finds them; what was there of an earlier version is replaced. Needs
+        `genie-mini[hub]`, and who you are on the hub, as `hf auth login` keeps it.
+
+        Args:
+            repo_id: `owner/name`; made if it is not there.
+            beside: where these weights lie (what `from_pretrained` takes): the pictures to begin
+                from, the names of the actions, the scores and the model card there go with them.
+            license: under which others may use the weights, an identifier such as "mit" or
+                "cc-by-4.0"; without it the card names none.
+            private: whether one that is made is hidden from others.
+
+        Returns:
+            The address of the Genie there.
+
+        Raises:
+            GenieError: this is no id, the folder beside is missing, or the hub takes nothing.
+        """
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            if beside is not None:
+                weights = weights_folder(check_path("beside", beside))
+                if not weights.is_dir():
+                    raise GenieError(f"beside names no folder of trained weights: {weights}")
+                copy_beside(weights, folder)
+            self.save(folder)
+            return push(folder, repo_id, self.config, license, private)
 
     def with_lookback(self, lookback: str) -> "Genie":
         """A Genie with the same weights whose dynamics model chooses its past in another way

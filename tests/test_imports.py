@@ -12,7 +12,7 @@ LAYERS = (
     ("errors", "contract", "files", "outputs", "device"),
     ("world", "models"),
     ("presets",),
-    ("rollout",),
+    ("rollout", "hub"),
     ("genie",),
     ("data", "training", "evaluation", "export"),
     ("play", "studies"),

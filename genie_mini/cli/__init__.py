@@ -6,6 +6,7 @@ another room.
 """
 
 import argparse
+import importlib.metadata
 import io
 import os
 import sys
@@ -13,6 +14,7 @@ import sys
 import torch
 
 from genie_mini.cli import evaluate, export, memory, play, record, train
+from genie_mini.cli.options import fetch_weights
 from genie_mini.errors import GenieError
 from genie_mini.training.trainer import Interrupted
 
@@ -25,6 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
         "found by itself.",
         epilog="`genie-mini COMMAND --help` says what a command does, with an example.",
     )
+    version = importlib.metadata.version("genie-mini")
+    parser.add_argument("--version", action="version", version=f"genie-mini {version}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for module in (train, play, evaluate, export, memory, record):
         module.add(commands)
@@ -40,6 +44,7 @@ def main(words: list[str] | None = None) -> int:
     _open_streams()
     try:
         arguments = build_parser().parse_args(words)
+        fetch_weights(arguments)
         arguments.function(arguments)
     except (GenieError, OSError, MemoryError, torch.OutOfMemoryError) as error:
         if isinstance(error, BrokenPipeError):

@@ -17,6 +17,7 @@ from genie_mini.cli.options import (
     check_cache,
     chosen_fit,
     films_of,
+    stays_as_it_is,
 )
 from genie_mini.data.cache import SPLITS, CachedVideos, true_actions
 from genie_mini.data.gymnasium_envs import action_meanings
@@ -31,7 +32,7 @@ from genie_mini.evaluation.action_names import (
 from genie_mini.evaluation.report_page import draw_pictures, write_report
 from genie_mini.evaluation.scores import evaluate, format_scores, save_scores
 from genie_mini.evaluation.world_report import evaluate_videos, format_report
-from genie_mini.files import ships, weights_folder, weights_hashes
+from genie_mini.files import weights_folder, weights_hashes
 from genie_mini.genie import Genie
 from genie_mini.outputs import prepare_file, prepare_folder
 
@@ -87,7 +88,7 @@ def add(commands: Commands) -> None:
         type=Path,
         metavar="FILE",
         help=f"file for the scores (default: {_SCORES}; with --data {_REPORT} beside the weights, "
-        "if they do not ship with the package)",
+        "if they are your own)",
     )
 
 
@@ -117,7 +118,7 @@ def run(arguments: argparse.Namespace) -> None:
 def _run_on_films(arguments, fit):
     folder = weights_folder(arguments.weights)
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
-    beside = Path() if ships(folder) else folder
+    beside = Path() if stays_as_it_is(folder) else folder
     out = arguments.out or beside / _REPORT
     if arguments.names:
         _check_names_can_be_kept(folder)
@@ -150,10 +151,10 @@ def _run_on_films(arguments, fit):
 
 
 def _check_names_can_be_kept(folder):
-    if ships(folder):
+    if stays_as_it_is(folder):
         raise GenieError(
-            f"--names are kept beside the weights, and {folder} ships with the package, which "
-            "stays as it is"
+            f"--names are kept beside the weights, and {folder} ships with the package or is the "
+            "copy of a Genie on the hub, which stays as it is"
         )
     prepare_folder(folder)
     read_action_names(folder)  # no older file stands in the way

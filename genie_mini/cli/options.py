@@ -8,6 +8,8 @@ from genie_mini.data.pictures import FITS
 from genie_mini.data.sources import cached_films, user_cache, usual_fit
 from genie_mini.device import DEVICES, PRECISIONS
 from genie_mini.errors import GenieError
+from genie_mini.files import ships, weights_folder
+from genie_mini.hub import fetch, is_copy, is_hub_id
 from genie_mini.outputs import prepare_folder
 from genie_mini.training.config import LAST_SEED, MOST
 
@@ -74,8 +76,29 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
         "--weights",
         default="mini",
         metavar="NAME|DIR",
-        help="weights that ship, or a folder that training wrote (default: %(default)s)",
+        help="weights that ship, a folder that training wrote, or the id of a Genie on the hub, "
+        "owner/name (default: %(default)s)",
     )
+
+
+def fetch_weights(arguments: argparse.Namespace) -> None:
+    """Put the folder of its local copy in the place of each Genie on the hub that is named, so that
+    all that a command does reads one version of it.
+
+    Raises:
+        GenieError: the hub does not give it.
+    """
+    for option in ("weights", "trained"):
+        name = getattr(arguments, option, None)
+        if is_hub_id(name) and not weights_folder(name).exists():
+            setattr(arguments, option, str(fetch(name)))
+
+
+def stays_as_it_is(folder: Path) -> bool:
+    """Whether a folder of weights is no place for one's own files: it ships with the package, or is
+    the copy of a Genie on the hub.
+    """
+    return ships(folder) or is_copy(folder)
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:

@@ -12,11 +12,12 @@ from genie_mini.cli.options import (
     add_weights,
     at_least,
     chosen_fit,
+    stays_as_it_is,
 )
 from genie_mini.data.pictures import read_picture
 from genie_mini.device import PLAY_THREADS, choose_device, threads
 from genie_mini.evaluation.action_names import read_action_names
-from genie_mini.files import ships, weights_folder
+from genie_mini.files import weights_folder
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import saved_prompts
 from genie_mini.play.server import PlayServer
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         start["prompt"] = read_picture(arguments.prompt, size, fit)
     own = saved_prompts(arguments.weights, genie.config.tokenizer.image_size)
     folder = weights_folder(arguments.weights)
-    naming = None if ships(folder) else folder
+    naming = None if stays_as_it_is(folder) else folder
     with PlayServer(
         genie, names, **start, port=arguments.port, own=own, names_folder=naming
     ) as server:

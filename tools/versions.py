@@ -24,7 +24,9 @@ PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>Versions of Genie, from scratch</title>
-<style>body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem }}</style>
+<style>
+body {{ font: 1rem/1.6 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto }}
+</style>
 <h1>Versions of <i>Genie, from scratch</i></h1>
 <ul>
 <li><a href="../index.html">today</a>, as the main branch is</li>

@@ -69,8 +69,10 @@ def fetch(repo_id: str) -> Path:
     library = _library(f"{nowhere}; if it is the id of a Genie on the hub")
     # Asked for by an id, with the library there: so the hub is asked, and says what it finds.
     with _told(library, f"{nowhere}, and the hub gives no Genie of this id"):
-        folder = library.snapshot_download(repo_id, allow_patterns=[*_WEIGHTS, *BESIDE])
-    return Path(folder)
+        folder = Path(library.snapshot_download(repo_id, allow_patterns=[*_WEIGHTS, *BESIDE]))
+    if not (folder / "config.json").is_file():
+        raise GenieError(f"{repo_id} on the hub is no Genie: it has no config.json")
+    return folder
 
 
 def push(

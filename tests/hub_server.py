@@ -9,6 +9,7 @@ import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 
@@ -34,15 +35,28 @@ class Hub(ThreadingHTTPServer):
 
 @contextmanager
 def hub_on_this_machine(patch, folder):
-    """Serve a hub within this context, and let huggingface_hub keep its copies in a folder."""
+    """Serve a hub within this context; huggingface_hub takes it for the hub, keeps its copies in a
+    folder, and tries again at once where it would wait.
+    """
     from huggingface_hub import constants
+    from huggingface_hub.utils import _http
 
     with Hub() as hub:
-        patch.setattr(constants, "ENDPOINT", hub.address)
+        ask_at(patch, hub.address)
         patch.setattr(constants, "HF_HUB_CACHE", str(folder))
+        patch.setattr(_http, "time", SimpleNamespace(sleep=lambda seconds: None))
         threading.Thread(target=hub.serve_forever, args=(0.01,), daemon=True).start()
         yield hub
         hub.shutdown()
+
+
+def ask_at(patch, address):
+    """Let huggingface_hub take what is at this address for the hub."""
+    from huggingface_hub import constants
+
+    patch.setattr(constants, "ENDPOINT", address)
+    files = address + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
 
 
 def _sha(*parts):
@@ -88,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             r"(?:/api/models)?/([^/]+/[^/]+)/(preupload|commit|revision|tree|resolve)/([^/]+)/?(.*)",
             path,
         ) or re.fullmatch(r"/api/models/([^/]+/[^/]+)(())()", path)
-        name, what, revision, file = asked.groups()
+        name, what, revision, file = asked.groups() if asked else [""] * 4
         if name not in hub.repositories:
             error = {"X_Error_Code": "RepoNotFound"}
             return self.answer({"error": "Repository not found"}, 404, **error)

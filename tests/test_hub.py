@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from hub_server import hub_on_this_machine
+from hub_server import ask_at, hub_on_this_machine
 from tiny import NAMES, tiny_genie
 
 from genie_mini import hub
@@ -80,7 +80,7 @@ def test_what_is_sent_is_the_weights_and_the_card(there):
 def test_what_lies_beside_goes_with_it_and_nothing_else(there, weights):
     Genie.from_pretrained(weights).push_to_hub(ID, beside=weights)
     names = there.files(ID).keys()
-    assert {"action_names.json", "prompts/0.png", "prompts/1.png"} <= names
+    assert {"action_names.json", "prompts/01.png", "prompts/02.png"} <= names
     assert not names & {"checkpoint.safetensors", "world.csv"}
     copy = hub.fetch(ID)
     assert read_action_names(copy) == NAMES
@@ -147,9 +147,7 @@ def test_without_a_network_the_copy_is_played(there, monkeypatch):
     genie = tiny_genie()
     genie.push_to_hub(ID)
     Genie.from_pretrained(ID)
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "ENDPOINT", nobody())
+    ask_at(monkeypatch, nobody())
     assert same(genie, Genie.from_pretrained(ID))
 
 
@@ -216,9 +214,7 @@ def test_what_the_hub_refuses_is_told(there, status):
 
 
 def test_a_network_that_is_down_is_told(there, monkeypatch):
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "ENDPOINT", nobody())
+    ask_at(monkeypatch, nobody())
     with pytest.raises(GenieError, match="the hub does not take"):
         tiny_genie().push_to_hub(ID)
     with pytest.raises(GenieError, match="the hub gives no Genie of this id"):
@@ -226,8 +222,8 @@ def test_a_network_that_is_down_is_told(there, monkeypatch):
 
 
 def test_a_repository_of_something_else_is_no_genie(there):
-    there.put(ID, **{"README.md": b"# A language model"})
-    with pytest.raises(GenieError, match="config.json is missing"):
+    there.put(ID, **{"README.md": b"# A language model", "model.safetensors": b""})
+    with pytest.raises(GenieError, match="on the hub is no Genie: it has no config.json"):
         Genie.from_pretrained(ID)
 
 

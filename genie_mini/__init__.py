@@ -22,8 +22,8 @@ the earlier:
 
 Beside them, for all: `contract`, what the doors ask of the values that come in; `device`, which
 decides processor, precision and threads; `files`, which writes whole files and finds weights;
-`hub`, which sends and fetches trained Genies; `errors`. Importing the package registers `genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with
-Gymnasium.
+`hub`, which sends and fetches trained Genies; `errors`. Importing the package registers
+`genie_mini/Genie-v0` and `genie_mini/Platformer-v0` with Gymnasium.
 """
 
 import gymnasium

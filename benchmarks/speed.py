@@ -1,18 +1,74 @@
-"""How fast the parts are: run on an idle machine; compare only figures of one run.
+"""How fast this machine does what the book does: training steps, frames at play, clips from the
+loader, the export. On an idle machine, about ten minutes on one core with AVX2:
 
-python benchmarks/speed.py
+    OMP_NUM_THREADS=1 python benchmarks/speed.py genie_mini/chapters/results/speed/NAME.json
+    python benchmarks/speed_page.py
+
+The second command makes the book's page of all tables that lie there, one a processor. A training
+step stands beside the rate at which this machine multiplies matrices in the same minute, so that
+tables of different machines can be compared. Sizes: `mini`, and those at which other people's
+Genies were measured ("peers": 256 tokens a frame, width 128, 4 blocks, 4 heads, 1024 codes).
 """
 
+import argparse
+import itertools
+import json
+import multiprocessing
+import platform
+import resource
+import statistics
+import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from genie_mini.genie import Genie
-from genie_mini.rollout import PlaySession, Rollout
+from genie_mini.data import PlatformerVideos
+from genie_mini.device import computing_in, has_bf16
+from genie_mini.export import export
+from genie_mini.files import write_atomic
+from genie_mini.genie import CLIP_FRAMES, Genie
+from genie_mini.models.dynamics import DynamicsConfig
+from genie_mini.models.latent_action import LatentActionConfig
+from genie_mini.models.quantizer import QuantizerConfig
+from genie_mini.models.st_transformer import STTransformerConfig
+from genie_mini.models.tokenizer import TokenizerConfig
+from genie_mini.presets import PRESETS, GenieConfig
+from genie_mini.rollout import Rollout
 from genie_mini.world import record
 
+BATCH, REPEATS = 4, 5  # clips of a training step; times of each, of which the median counts
+MATRIX = 1024  # side of the matrices whose product is the machine's rate
+STEPS = (1, 4, 8, 25)  # MaskGIT steps of a frame
 
-def seconds(function, repeats=5):
+
+def peers(latent_patch: int = 4) -> GenieConfig:
+    """The sizes at which other people's Genies were measured."""
+    stack = STTransformerConfig(num_blocks=4, width=128, num_heads=4)
+    return GenieConfig(
+        TokenizerConfig((64, 64), 4, stack, stack, QuantizerConfig(1024)),
+        LatentActionConfig((64, 64), latent_patch, stack, stack),
+        DynamicsConfig((16, 16), 1024, stack),
+    )
+
+
+SETTINGS = {"mini": PRESETS["mini"], "peers": peers, "peers, 16": lambda: peers(latent_patch=16)}
+# What is trained at which setting: the latent action model's patches are its own.
+TRAININGS = [
+    ("tokenizer", "mini"),
+    ("latent_action_model", "mini"),
+    ("dynamics", "mini"),
+    ("tokenizer", "peers"),
+    ("latent_action_model", "peers"),
+    ("latent_action_model", "peers, 16"),
+    ("dynamics", "peers"),
+]
+
+
+def seconds(function, repeats: int = REPEATS) -> float:
     """The median time of a call, after one to warm up."""
     function()
     times = []
@@ -20,58 +76,184 @@ def seconds(function, repeats=5):
         began = time.perf_counter()
         function()
         times.append(time.perf_counter() - began)
-    return sorted(times)[repeats // 2]
+    return statistics.median(times)
 
 
-def training_seconds(step):
-    """Time of a forward and backward pass."""
-    return seconds(lambda: step()["loss"].backward(), repeats=3)
+def matrix_rate() -> float:
+    """Floating-point operations a second of a product of float32 matrices."""
+    left, right = torch.randn(MATRIX, MATRIX), torch.randn(MATRIX, MATRIX)
+    return 2 * MATRIX**3 / seconds(lambda: left @ right, repeats=9)
+
+
+def training_step(genie: Genie, part: str, batch: int, precision: torch.dtype):
+    """A function that takes one step of AdamW with one network on the same clips each time."""
+    size = genie.config.tokenizer.image_size[0]
+    frames = PlatformerVideos(size).batch(batch, CLIP_FRAMES, [0])
+    genie.eval()
+    with torch.no_grad():
+        tokens = genie.tokenizer.encode(frames)
+        actions = genie.latent_action_model.infer(frames)
+    module: nn.Module = getattr(genie, part).train()
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
+
+    def loss():
+        if part == "dynamics":
+            return genie.dynamics.loss(tokens, actions)["loss"]
+        return module(frames)["loss"]
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with computing_in(precision, torch.device("cpu")):
+            value = loss()
+        value.backward()
+        optimizer.step()
+
+    return step
+
+
+def new_genie(setting: str) -> Genie:
+    """Untrained, of a setting's sizes; the same each time."""
+    torch.manual_seed(0)
+    return Genie(SETTINGS[setting]())
+
+
+def most_held() -> int:
+    """The most memory that this process has held, bytes."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def memory_of_a_step(part: str, setting: str, batch: int, precision: torch.dtype, count: int):
+    """Bytes by which the first two steps raise the most that this process has held."""
+    torch.set_num_threads(count)
+    step = training_step(new_genie(setting), part, batch, precision)
+    before = most_held()
+    step()
+    step()
+    return most_held() - before
+
+
+def train_row(part: str, setting: str, precision: torch.dtype, batch: int = BATCH) -> dict:
+    """A training step: time, what it computes, as a share of the machine's rate, and memory."""
+    step = training_step(new_genie(setting), part, batch, precision)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    taken, rate = seconds(step), matrix_rate()
+    arguments = part, setting, batch, precision, torch.get_num_threads()
+    # In a process of its own, whose memory nothing else has raised before.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        memory = pool.apply(memory_of_a_step, arguments)
+    return {
+        "network": part,
+        "setting": setting,
+        "precision": str(precision).removeprefix("torch."),
+        "clips": batch,
+        "seconds": taken,
+        "GFLOP": counter.get_total_flops() / 1e9,
+        "share of the matrix rate": counter.get_total_flops() / taken / rate,
+        "MB": memory / 1e6,
+    }
+
+
+def play_row(genie: Genie, setting: str, steps: int, worlds: int = 1) -> dict:
+    """A frame at play, one world or several at once."""
+    size = genie.config.tokenizer.image_size[0]
+    frames = torch.from_numpy(record(worlds, CLIP_FRAMES, size=size)[0])
+    rollout = Rollout(genie, frames[:, : CLIP_FRAMES - 1])
+    actions = torch.zeros(worlds, dtype=torch.int64)
+    taken = seconds(lambda: rollout.step(actions, maskgit_steps=steps), repeats=2 * REPEATS)
+    rows, columns = genie.config.dynamics.grid
+    return {
+        "setting": setting,
+        "tokens a frame": rows * columns,
+        "MaskGIT steps": steps,
+        "worlds": worlds,
+        "seconds": taken,
+        "frames a second": worlds / taken,
+    }
 
 
 @torch.no_grad()
-def without_cache(genie, frames, maskgit_steps=8):
-    """One frame drawn as without a cache: every round runs the whole window."""
+def without_cache(genie: Genie, frames: torch.Tensor, maskgit_steps: int = 8) -> None:
+    """What one frame costs where nothing is kept: every MaskGIT step runs the whole window."""
     tokens, actions = genie.tokenizer.encode(frames), genie.latent_action_model.infer(frames)
     for _ in range(maskgit_steps):
         genie.dynamics(tokens, actions)
     genie.tokenizer.decode(tokens)
 
 
-def main():
-    """Print the figures."""
-    torch.manual_seed(0)
-    genie = Genie.from_preset("mini").eval()
-    print(f"{torch.get_num_threads()} threads")
-    print(f"world: {256 * 16 / seconds(lambda: record(256, 16)):.0f} frames a second")
-    frames = torch.from_numpy(record(4, 16)[0])
-    tokens, actions = genie.tokenizer.encode(frames), genie.latent_action_model.infer(frames)
-    genie.train()
-    for dtype in (torch.float32, torch.bfloat16):
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-            print(f"training, seconds for 4 clips of 16 frames, {dtype}:")
-            print(f"  tokenizer {training_seconds(lambda: genie.tokenizer(frames)):.2f}")
-            print(
-                "  latent action model "
-                f"{training_seconds(lambda: genie.latent_action_model(frames)):.2f}"
-            )
-            print(
-                f"  dynamics {training_seconds(lambda: genie.dynamics.loss(tokens, actions)):.2f}"
-            )
-    session = PlaySession(genie, frames[0, :15])
-    cached, uncached = (
-        seconds(lambda: session.step(0), repeats=20),
-        seconds(lambda: without_cache(genie, frames[:1])),
+def other_rows() -> list[dict]:
+    """The loader, a frame without a cache, and the export, with `mini`'s sizes."""
+    videos, genie = PlatformerVideos(64), new_genie("mini").eval()
+    film = videos.batch(1, CLIP_FRAMES, [0])
+    clips = seconds(lambda: videos.batch(64, CLIP_FRAMES, [0]))
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        export(genie, folder)
+        exported = time.perf_counter() - began
+    return [
+        {"what": f"64 clips of {CLIP_FRAMES} frames of the platformer", "seconds": clips},
+        {
+            "what": "a frame of 8 MaskGIT steps without a cache",
+            "seconds": seconds(lambda: without_cache(genie, film)),
+        },
+        {"what": "export as ONNX, three variants, checked", "seconds": exported},
+    ]
+
+
+def processor() -> str:
+    """The processor as the system names it, and the kernels that PyTorch chose for it."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = lines[0].partition(":")[2].strip() if lines else name
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def measure(log=print) -> dict:
+    """All tables of this machine."""
+    cpu = torch.device("cpu")
+    precisions = [torch.float32, *([torch.bfloat16] if has_bf16(cpu) else [])]
+    training, play = [], []
+    rate = matrix_rate()
+    log(f"{rate / 1e9:.0f} GFLOP/s of float32 matrices", flush=True)
+    for (part, setting), precision in itertools.product(TRAININGS, precisions):
+        training.append(train_row(part, setting, precision))
+        log(training[-1], flush=True)
+    for setting in ("mini", "peers"):
+        genie = new_genie(setting).eval()
+        for steps in STEPS:
+            play.append(play_row(genie, setting, steps))
+            log(play[-1], flush=True)
+    play.append(play_row(new_genie("mini").eval(), "mini", 8, worlds=BATCH))
+    return {"matrix GFLOP/s": rate / 1e9, "training": training, "play": play, "other": other_rows()}
+
+
+def about(command: str) -> dict:
+    """What made a table, and where."""
+    asked = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True)
+    return {
+        "command": command,
+        "commit": commit.stdout.strip(),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "system": platform.platform(terse=True),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    print(
-        f"play: {1 / cached:.1f} frames a second; without a cache {1 / uncached:.1f}, "
-        f"{uncached / cached:.1f} times slower"
-    )
-    rollout = Rollout(genie, frames[:, :15])
-    actions = torch.zeros(4, dtype=torch.int64)
-    print(
-        f"four worlds at once: {4 / seconds(lambda: rollout.step(actions), repeats=20):.1f} "
-        "frames a second"
-    )
+    parser.add_argument("out", type=Path, metavar="NAME.json")
+    out = parser.parse_args().out
+    command = f"OMP_NUM_THREADS={torch.get_num_threads()} python benchmarks/speed.py {out}"
+    content = about(command) | measure()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(out, json.dumps(content, indent=1).encode() + b"\n")
 
 
 if __name__ == "__main__":

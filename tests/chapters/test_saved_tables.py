@@ -8,8 +8,8 @@ from genie_mini.errors import GenieError
 NAMES = [
     path.relative_to(RESULTS).with_suffix("").as_posix()
     for path in sorted([*RESULTS.glob("*.json"), *RESULTS.glob("*/*.json")])
-    # tests/book/test_results.py reads the others
-    if path.parent.name not in ("worlds", "latent_actions")
+    # tests/book/test_results.py and tests/test_speed.py read the others
+    if path.parent.name not in ("worlds", "latent_actions", "speed")
 ]
 
 

@@ -1,0 +1,123 @@
+"""The benchmark of speed measures what it says, and the page holds what was measured."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import tiny_genie
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+import speed  # noqa: E402
+import speed_page  # noqa: E402
+
+TABLES = sorted(speed_page.RESULTS.glob("*.json"))
+
+
+def half_a_second(function, repeats=1):
+    function()
+    return 0.5
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Tiny sizes, one time of each, and matrices of a moment."""
+    for name in speed.SETTINGS:
+        monkeypatch.setitem(speed.SETTINGS, name, lambda: tiny_genie().config)
+    monkeypatch.setattr(speed, "seconds", half_a_second)
+    monkeypatch.setattr(speed, "MATRIX", 100)
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "latent_action_model", "dynamics"])
+def test_a_step_trains_that_network_and_no_other(part):
+    genie = speed.new_genie("mini")
+    before = {name: tensor.clone() for name, tensor in genie.named_parameters()}
+    speed.training_step(genie, part, 1, torch.float32)()
+    changed = {
+        name.split(".")[0]
+        for name, tensor in genie.named_parameters()
+        if not torch.equal(tensor, before[name])
+    }
+    assert changed == {part}
+
+
+def test_the_rate_is_two_operations_a_multiplication():
+    assert speed.matrix_rate() == 2 * 100**3 / 0.5
+
+
+def test_what_a_step_computes_grows_with_its_clips(monkeypatch):
+    monkeypatch.setattr(speed.multiprocessing, "get_context", lambda kind: NoPool)
+    one, two = (speed.train_row("dynamics", "mini", torch.float32, batch) for batch in (1, 2))
+    assert 1.8 < two["GFLOP"] / one["GFLOP"] < 2.2
+    share = one["GFLOP"] * 1e9 / one["seconds"] / speed.matrix_rate()
+    assert one["share of the matrix rate"] == pytest.approx(share)
+    assert one["MB"] == 3.0
+
+
+class NoPool:
+    """A process that says 3 MB."""
+
+    def Pool(count):
+        return NoPool()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def apply(self, function, arguments):
+        return 3e6
+
+
+def test_more_clips_take_more_memory():
+    small = speed.memory_of_a_step("dynamics", "mini", 1, torch.float32, 1)
+    large = speed.memory_of_a_step("dynamics", "mini", 64, torch.float32, 1)
+    assert 0 <= small < large and large > 1e6
+
+
+@pytest.mark.parametrize("worlds", [1, 3])
+def test_frames_a_second_are_of_all_worlds(worlds):
+    row = speed.play_row(tiny_genie(), "mini", 2, worlds)
+    assert row["frames a second"] == worlds / 0.5
+    assert (row["tokens a frame"], row["MaskGIT steps"]) == (16, 2)
+
+
+def measured():
+    """A table as `speed.measure` makes it, of one row each."""
+    step = {"network": "dynamics", "setting": "peers", "precision": "float32", "clips": 4}
+    step |= {"seconds": 0.512, "GFLOP": 12.3, "share of the matrix rate": 0.66, "MB": 210.0}
+    frame = {"setting": "peers", "tokens a frame": 256, "MaskGIT steps": 25, "worlds": 1}
+    frame |= {"seconds": 0.2, "frames a second": 5.0}
+    return {
+        **speed.about("python benchmarks/speed.py a.json"),
+        "matrix GFLOP/s": 50.0,
+        "training": [step],
+        "play": [frame],
+        "other": [{"what": "export", "seconds": 10.0}],
+    }
+
+
+def test_the_page_holds_command_processor_commit_and_every_number():
+    content = measured()
+    text = speed_page.page([content])
+    for what in ("command", "processor", "commit", "torch"):
+        assert content[what] and content[what] in text
+    assert "| dynamics | others' | float32 | 0.512 | 12.3 | 0.66 | 210 | 2.6 |" in text
+    assert "| 256 | 25 | 1 | 0.2 | 5.0 | 2.4 |" in text
+    assert "| export | 10 |" in text
+
+
+def test_the_page_in_the_book_is_made_of_the_tables_that_lie_there():
+    if not TABLES:
+        assert not speed_page.PAGE.exists(), "book/speed.md without a table"
+        return
+    contents = [json.loads(path.read_text(encoding="utf-8")) for path in TABLES]
+    assert speed_page.PAGE.read_text(encoding="utf-8") == speed_page.page(contents)
+    assert "file: speed" in (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
+    for content in contents:
+        assert content["commit"] and content["command"].endswith(".json")
+        networks = {(row["network"], row["setting"]) for row in content["training"]}
+        assert networks == set(speed.TRAININGS)

@@ -23,7 +23,9 @@ GIFTS = RESULTS / "latent_actions" / "gifts.json"
 TABLES = sorted(
     path
     for path in RESULTS.rglob("*.json")
-    if path.name not in NO_TABLES and path not in (*WORLDS, GIFTS)
+    if path.name not in NO_TABLES
+    and path not in (*WORLDS, GIFTS)
+    and path.parent.name != "speed"  # of untrained networks: tests/test_speed.py
 )
 TRAINED = sorted(path.parent for path in RESULTS.glob("*/*/training.json"))
 

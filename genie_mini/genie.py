@@ -23,7 +23,7 @@ from genie_mini.files import (
     shipped_weights,
     weights_folder,
 )
-from genie_mini.hub import copy_beside, fetch, is_hub_id, push
+from genie_mini.hub import check_wishes, copy_beside, fetch, is_hub_id, push
 from genie_mini.models.dynamics import DynamicsModel
 from genie_mini.models.latent_action import LatentActionModel
 from genie_mini.models.patch_tokenizer import PatchTokenizer
@@ -133,8 +133,10 @@ class Genie(nn.Module):
             The address of the Genie there.
 
         Raises:
-            GenieError: this is no id, the folder beside is missing, or the hub takes nothing.
+            GenieError: one of these is something else, the folder beside is missing, or the hub
+                takes nothing.
         """
+        check_wishes(repo_id, license, private)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             if beside is not None:

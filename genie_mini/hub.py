@@ -75,6 +75,22 @@ def fetch(repo_id: str) -> Path:
     return folder
 
 
+def check_wishes(repo_id: Any, license: Any, private: Any) -> None:
+    """Make sure that a Genie can be asked to be sent so, before it is written for that.
+
+    Raises:
+        GenieError: one of these is not what `Genie.push_to_hub` takes, or huggingface_hub is not
+            installed.
+    """
+    if not is_hub_id(repo_id):
+        raise GenieError(f"a Genie on the hub is called owner/name, got {shown(repo_id)}")
+    if not (license is None or isinstance(license, str) and license.strip()):
+        raise GenieError(f"license is an identifier such as mit, or None, got {shown(license)}")
+    if not isinstance(private, bool):
+        raise GenieError(f"private is True or False, got {shown(private)}")
+    _library("to send a Genie to the hub")
+
+
 def push(
     folder: Path, repo_id: str, config: GenieConfig, license: str | None, private: bool
 ) -> str:
@@ -83,17 +99,15 @@ def push(
 
     Args:
         folder: of the Genie.
-        repo_id, license, private: see `Genie.push_to_hub`.
+        repo_id, license, private: see `Genie.push_to_hub`; `check_wishes` has seen them.
         config: of the Genie, which the card tells of.
 
     Returns:
         The address of the Genie there.
 
     Raises:
-        GenieError: this is no id, huggingface_hub is not installed, or the hub takes nothing.
+        GenieError: huggingface_hub is not installed, or the hub takes nothing.
     """
-    if not is_hub_id(repo_id):
-        raise GenieError(f"a Genie on the hub is called owner/name, got {shown(repo_id)}")
     library = _library("to send a Genie to the hub")
     card = _card(library, folder, repo_id, config, license)
     files = {path.relative_to(folder).as_posix(): path for path in _files(folder, _WEIGHTS, BESIDE)}

@@ -234,6 +234,16 @@ def test_what_is_no_id_is_refused_before_anything_is_sent(there, name):
     assert there.asked == []
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"license": ""}, {"license": 5}, {"license": ["mit"]}, {"private": "no"}, {"private": 1}],
+)
+def test_options_of_another_kind_are_refused_before_anything_is_sent(there, options):
+    with pytest.raises(GenieError, match=f"{next(iter(options))} is .*, got"):
+        tiny_genie().push_to_hub(ID, **options)
+    assert there.asked == []
+
+
 def test_a_folder_beside_that_is_missing_is_told(there, tmp_path):
     with pytest.raises(GenieError, match="beside names no folder"):
         tiny_genie().push_to_hub(ID, beside=tmp_path / "no")

@@ -163,10 +163,9 @@ def _library(wish: str) -> ModuleType:
 @contextmanager
 def _told(library: ModuleType, problem: str) -> Iterator[None]:
     """Turn what the hub or the network refuses within this context into a GenieError."""
-    refusals = (library.errors.HTTPError, library.errors.RevisionResolutionError)
     try:
         yield
-    except (OSError, ValueError, *refusals) as error:
+    except (OSError, ValueError, library.errors.HTTPError) as error:
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         raise GenieError(f"{problem}: {first}") from error
 

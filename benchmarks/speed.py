@@ -123,8 +123,7 @@ def most_held() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def memory_of_a_step(part: str, setting: str, batch: int, precision: torch.dtype, count: int):
-    """Bytes by which the first two steps raise the most that this process has held."""
+def _raised_by_steps(part, setting, batch, precision, count) -> int:
     torch.set_num_threads(count)
     step = training_step(new_genie(setting), part, batch, precision)
     before = most_held()
@@ -133,16 +132,21 @@ def memory_of_a_step(part: str, setting: str, batch: int, precision: torch.dtype
     return most_held() - before
 
 
+def memory_of_a_step(part: str, setting: str, batch: int, precision: torch.dtype) -> int:
+    """Bytes by which two steps raise the most that a process has held: a new one, whose memory
+    nothing else has raised before.
+    """
+    arguments = part, setting, batch, precision, torch.get_num_threads()
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_raised_by_steps, arguments)
+
+
 def train_row(part: str, setting: str, precision: torch.dtype, batch: int = BATCH) -> dict:
     """A training step: time, what it computes, as a share of the machine's rate, and memory."""
     step = training_step(new_genie(setting), part, batch, precision)
     with FlopCounterMode(display=False) as counter:
         step()
     taken, rate = seconds(step), matrix_rate()
-    arguments = part, setting, batch, precision, torch.get_num_threads()
-    # In a process of its own, whose memory nothing else has raised before.
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        memory = pool.apply(memory_of_a_step, arguments)
     return {
         "network": part,
         "setting": setting,
@@ -151,7 +155,7 @@ def train_row(part: str, setting: str, precision: torch.dtype, batch: int = BATC
         "seconds": taken,
         "GFLOP": counter.get_total_flops() / 1e9,
         "share of the matrix rate": counter.get_total_flops() / taken / rate,
-        "MB": memory / 1e6,
+        "MB": memory_of_a_step(part, setting, batch, precision) / 1e6,
     }
 
 

@@ -84,7 +84,7 @@ class Genie(nn.Module):
         """
         folder = weights_folder(check_path("name_or_folder", name_or_folder))
         if not folder.is_dir() and is_hub_id(name_or_folder):
-            folder = fetch(str(name_or_folder))
+            folder = fetch(name_or_folder)
         if not folder.is_dir():
             raise GenieError(
                 f"no weights called {str(name_or_folder)!r}: give one of "

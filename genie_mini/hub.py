@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from genie_mini.contract import shown
 from genie_mini.errors import GenieError
@@ -42,7 +42,7 @@ genie = Genie.from_pretrained("{repo_id}")
 """
 
 
-def is_hub_id(name: Any) -> bool:
+def is_hub_id(name: Any) -> TypeGuard[str]:
     """Whether this can be the id of a Genie on the hub, `owner/name`."""
     return isinstance(name, str) and _ID.fullmatch(name) is not None
 

@@ -105,6 +105,8 @@ class Trial:
 
 def try_play(trial: Trial) -> None:
     """Open the page of `genie-mini play`, begin a world, play a frame, and stop by Ctrl-C."""
+    # A shell's background job ignores Ctrl-C, and whatever it starts would too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command = [str(trial.program), "play", "--no-browser"]
     group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {}
     server = subprocess.Popen(

@@ -88,7 +88,8 @@ class Trial:
             command, cwd=self.folder, env=self.shut, text=True, encoding="utf-8",
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        print(f"{time.monotonic() - began:6.1f} s  {' '.join(command[1:])[:90]!r}", flush=True)
+        shown = " ".join(" ".join(command[1:]).split())[:90]
+        print(f"{time.monotonic() - began:6.1f} s  {shown}", flush=True)
         if done.returncode != code:
             sys.exit(f"{command} ended with {done.returncode}:\n{done.stdout}")
         return done.stdout

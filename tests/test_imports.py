@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "genie_mini"
 # Each line may import from the lines above it; rooms on one line know nothing of each other, but
 # for the exceptions.
 LAYERS = (
-    ("errors", "contract", "files", "outputs", "device"),
+    ("errors", "contract", "files", "outputs", "device", "ranks"),
     ("world", "models"),
     ("presets",),
     ("rollout", "hub"),

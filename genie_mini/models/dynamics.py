@@ -19,7 +19,9 @@ from genie_mini.models.kv_cache import Archive, KVCache
 from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.models.maskgit import FrameSampler, sample_tokens
 from genie_mini.models.patches import check_grid
+from genie_mini.models.recomputation import in_parts
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
+from genie_mini.ranks import batch_ratio, uniform, uniform_where
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,12 @@ class DynamicsModel(FrameSampler, nn.Module):
     """Logits for every token of every frame; `mask_token` (= num_codes) in the input masks a token.
 
     At play the next frame is drawn by `FrameSampler.sample`.
+
+    Attributes:
+        num_parts: into how many parts training divides a batch (`recomputation.in_parts`).
     """
+
+    num_parts = 1
 
     @float32_weights()
     def __init__(self, config: DynamicsConfig):
@@ -174,28 +181,23 @@ class DynamicsModel(FrameSampler, nn.Module):
         tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token, fewest=2)
         batch = len(tokens)
         low, high = self.config.mask_rate
-        rate = low + (high - low) * torch.rand(batch, 1, 1, dtype=torch.float32)
-        masked = torch.rand(tokens.shape, dtype=torch.float32) < rate
+        rate = low + (high - low) * uniform(batch, 1, 1)
+        masked = uniform(*tokens.shape) < rate
         masked[:, 0] = False  # the prompt is given
         masked = masked.to(tokens.device)
-        partly_masked = tokens.masked_fill(masked, self.mask_token)
 
         def logits_after(past_tokens):
-            attention_mask = self.lookback.attention_mask(past_tokens)
-            _, clean = self.transformer(
-                self.embed(past_tokens, actions), attention_mask=attention_mask
+            return in_parts(
+                self._masked_logits, self.num_parts, tokens, masked, past_tokens, actions
             )
-            x, _ = self.transformer(
-                self.embed(partly_masked, actions), clean=clean, attention_mask=attention_mask
-            )
-            return self.to_logits(x[masked]).float()
 
         past_tokens = tokens.clone()
         if self.config.scheduled_sampling:
             with torch.no_grad():
-                sampled = sample_tokens(logits_after(tokens), temperature=1.0)
-            share = self.config.scheduled_sampling * torch.rand(batch, 1, 1, dtype=torch.float32)
-            replaced = (torch.rand(tokens.shape, dtype=torch.float32) < share).to(tokens.device)
+                points = uniform_where(masked)
+                sampled = sample_tokens(logits_after(tokens), temperature=1.0, points=points)
+            share = self.config.scheduled_sampling * uniform(batch, 1, 1)
+            replaced = (uniform(*tokens.shape) < share).to(tokens.device)
             past_tokens[masked] = torch.where(replaced[masked], sampled, tokens[masked])
 
         logits = logits_after(past_tokens)
@@ -204,13 +206,27 @@ class DynamicsModel(FrameSampler, nn.Module):
         changed[:, 1:] = tokens[:, 1:] != tokens[:, :-1]
         changed = changed[masked]
         weights = 1 + self.config.change_weight * changed.float()
-        loss = (F.cross_entropy(logits, targets, reduction="none") * weights).sum() / weights.sum()
+        surprise = F.cross_entropy(logits, targets, reduction="none")
         right = (logits.argmax(-1) == targets).float()
         return {
-            "loss": loss,
-            "accuracy": right[changed].mean(),
-            "accuracy_still": right[~changed].mean(),
+            "loss": batch_ratio((surprise * weights).sum(), weights.sum()),
+            "accuracy": batch_ratio(right[changed].sum(), changed.sum()),
+            "accuracy_still": batch_ratio(right[~changed].sum(), (~changed).sum()),
         }
+
+    def _masked_logits(
+        self, tokens: Tensor, masked: Tensor, past_tokens: Tensor, actions: Tensor
+    ) -> Tensor:
+        """Logits of the masked tokens, (number of them, num_codes), each frame attending to the
+        clean frames before it, which are `past_tokens`; all (batch, T, N).
+        """
+        attention_mask = self.lookback.attention_mask(past_tokens)
+        _, clean = self.transformer(self.embed(past_tokens, actions), attention_mask=attention_mask)
+        partly_masked = tokens.masked_fill(masked, self.mask_token)
+        x, _ = self.transformer(
+            self.embed(partly_masked, actions), clean=clean, attention_mask=attention_mask
+        )
+        return self.to_logits(x[masked]).float()
 
     @torch.no_grad()
     def prefill(self, tokens: Tensor, actions: Tensor) -> KVCache | Archive:

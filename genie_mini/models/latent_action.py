@@ -22,8 +22,10 @@ from genie_mini.models.log_ratios import log_ratios
 from genie_mini.models.matching import KernelWarp, Matching
 from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
+from genie_mini.models.recomputation import in_parts
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 from genie_mini.models.surprise import Surprise
+from genie_mini.ranks import batch_mean, over_batch, uniform, whole_batch
 
 _WITHOUT_CODES = 0.25  # share of the clips that train what the decoder expects
 
@@ -115,7 +117,13 @@ class LatentActionConfig:
 
 
 class LatentActionModel(nn.Module):
-    """Infers latent actions from pixels; its decoder is used in training only."""
+    """Infers latent actions from pixels; its decoder is used in training only.
+
+    Attributes:
+        num_parts: into how many parts training divides a batch (`recomputation.in_parts`).
+    """
+
+    num_parts = 1
 
     @float32_weights()
     def __init__(self, config: LatentActionConfig):
@@ -194,14 +202,23 @@ class LatentActionModel(nn.Module):
         `motion` is that of the frames, if it is known already.
         """
         motion = self.motion(frames) if motion is None else motion
+        news = (
+            []
+            if self.surprise is None
+            else self.surprise.news(frames, self.expected(frames, motion))
+        )
+        vectors = in_parts(self._encode_clips, self.num_parts, motion, *news)
+        return over_batch(self.code_norm, vectors.flatten(0, 1), self.training).view_as(vectors)
+
+    def _encode_clips(self, motion: Tensor, *news: Tensor) -> Tensor:
+        """The encoder's output before it is centred and scaled over the batch."""
         x = self.embed_motion(motion) + self.encoder_position
         if self.surprise is not None:
-            x = x + self.surprise(frames, self.expected(frames, motion))
+            x = x + self.surprise(*news)
         x, _ = self.encoder(x)
         # The largest response over the patches: one moving figure must not be averaged away by a
         # still scene.
-        vectors = self.to_code(x.amax(dim=2))[:, 1:].float()
-        return self.code_norm(vectors.flatten(0, 1)).view_as(vectors)
+        return self.to_code(x.amax(dim=2))[:, 1:].float()
 
     @torch.no_grad()
     def expected(self, frames: Tensor, motion: Tensor) -> Tensor:
@@ -209,7 +226,7 @@ class LatentActionModel(nn.Module):
         which nothing foretells, as it is: (batch, T, height, width, 3).
         """
         past, none = frames[:, :-1], frames.new_zeros(1, 1, self.config.quantizer.code_width)
-        foreseen = self.decode(past, none.expand(*past.shape[:2], -1), motion[:, :-1])
+        foreseen = self._decode_all(past, none.expand(*past.shape[:2], -1), motion[:, :-1])
         return torch.cat([frames[:, :1], foreseen.clamp(0, 1)], dim=1)
 
     def decode_some_without(self, frames: Tensor, codes: Tensor, motion: Tensor) -> Tensor:
@@ -217,8 +234,9 @@ class LatentActionModel(nn.Module):
         or nothing would be known of what is to be expected.
         """
         if self.surprise is not None:
-            codes = codes * (torch.rand(len(codes), 1, 1, device=codes.device) >= _WITHOUT_CODES)
-        return self.decode(frames, codes, motion)
+            kept = uniform(len(codes), 1, 1) >= _WITHOUT_CODES
+            codes = codes * kept.to(codes.device)
+        return self._decode_all(frames, codes, motion)
 
     def decode(self, frames: Tensor, codes: Tensor, motion: Tensor | None = None) -> Tensor:
         """Predict the frame after each of frames (batch, T, ...) given the action taken there
@@ -231,6 +249,10 @@ class LatentActionModel(nn.Module):
         return self.move(x, frames) + fold(
             self.to_change(x).float(), self.config.patch_size, self.config.grid
         )
+
+    def _decode_all(self, frames: Tensor, codes: Tensor, motion: Tensor) -> Tensor:
+        """What `decode` draws of a batch."""
+        return in_parts(self.decode, self.num_parts, frames, codes, motion)
 
     def move(self, x: Tensor, frames: Tensor) -> Tensor:
         """Move the frames' patches, or mix displaced copies of them, as their features x (batch, T,
@@ -305,7 +327,7 @@ class LatentActionModel(nn.Module):
         progress = check_number("progress", progress, 0, 1)
         config = self.config
         hardness = config.hardness(progress)
-        motion = self.motion(frames)
+        motion = in_parts(self.motion, self.num_parts, frames)
         continuous = self.encode_continuous(frames, motion)
         codes, shares = self.choose(continuous, progress)
         predicted = self.decode_some_without(frames[:, :-1], codes, motion[:, :-1])
@@ -344,7 +366,7 @@ class LatentActionModel(nn.Module):
             reconstruction
             - config.batch_entropy_weight
             * (1 - hardness)
-            * entropy(shares.flatten(0, 1).mean(dim=0))
+            * entropy(batch_mean(shares.flatten(0, 1).mean(dim=0)))
             + config.sample_entropy_weight * (1 - softness) ** 2 * entropy(shares).mean()
         )
 
@@ -365,14 +387,14 @@ class LatentActionModel(nn.Module):
             `reconstruction` under it plus the cross-entropy of the encoder's.
         """
         frames = self._check(frames)
-        motion = self.motion(frames)
+        motion = in_parts(self.motion, self.num_parts, frames)
         continuous = self.encode_continuous(frames, motion)
         temperature = self.config.temperatures[1]
         shares = self.quantizer.assign(continuous, temperature)
         ratios = self._under_every_code(frames, motion)
         # One code that began better than the others would soon be the only one that learns: what a
         # code has of this batch counts against it (one round of Sinkhorn's algorithm).
-        use = (-ratios / temperature).softmax(dim=-1).flatten(0, 1).mean(dim=0)
+        use = batch_mean((-ratios / temperature).softmax(dim=-1).flatten(0, 1).mean(dim=0))
         ratios = ratios + temperature * use.log()
         actions = ratios.argmin(dim=-1)
         codes = self.quantizer.lookup(actions)
@@ -398,7 +420,7 @@ class LatentActionModel(nn.Module):
         past = frames[:, :-1].repeat(num_codes, 1, 1, 1, 1)
         codes = self.quantizer.lookup(torch.arange(num_codes, device=frames.device))
         codes = codes.repeat_interleave(batch, dim=0)[:, None].expand(-1, time, -1)
-        drawn = self.decode(past, codes, motion[:, :-1].repeat(num_codes, 1, 1, 1))
+        drawn = self._decode_all(past, codes, motion[:, :-1].repeat(num_codes, 1, 1, 1))
         still = self.config.still_shares[1]
         return torch.stack(
             [self.errors(one, frames, still) for one in drawn.unflatten(0, (num_codes, batch))],
@@ -413,4 +435,9 @@ class LatentActionModel(nn.Module):
             frames: (batch, T, height, width, 3) float in [0, 1], T at least 2; some hundred
                 transitions.
         """
-        self.quantizer.spread(self.encode_continuous(self._check(frames)))
+        self.quantizer.spread(whole_batch(self.encode_clips(frames)))
+
+    @torch.no_grad()
+    def encode_clips(self, frames: Tensor) -> Tensor:
+        """As `encode_continuous`, of frames that have not been checked; without gradient."""
+        return self.encode_continuous(self._check(frames))

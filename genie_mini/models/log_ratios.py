@@ -4,6 +4,8 @@ small and large movements weigh alike.
 
 from torch import Tensor
 
+from genie_mini.ranks import batch_mean
+
 # Mean squared change of frames that stand still, but for what rounding to 8 bits does.
 _LEAST_CHANGE = 1e-6
 
@@ -23,5 +25,5 @@ def log_ratios(predicted: Tensor, frames: Tensor, still: float) -> Tensor:
     """
     error = (predicted - frames[:, 1:]).square().mean(dim=(2, 3, 4))
     change = (frames[:, 1:] - frames[:, :-1]).square().mean(dim=(2, 3, 4))
-    floor = still * change.mean().clamp(min=_LEAST_CHANGE)
+    floor = still * batch_mean(change.mean()).clamp(min=_LEAST_CHANGE)
     return ((error + floor) / (change + floor)).log()

@@ -43,20 +43,24 @@ def sample_tokens(
     temperature: float,
     generator: torch.Generator | None = None,
     min_p: float = 0.0,
+    points: Tensor | None = None,
 ) -> Tensor:
     """Sample one token from each distribution: (..., num_codes) -> (...) int64.
 
     The tokens share out the line from 0 to 1 by their probabilities; one random point on it falls
     to one of them. Which ones `cut_tail` leaves out is decided before the temperature: what the
     model believes hardly possible is drawn at none.
+
+    `points`, (...) float32 in [0, 1) on the CPU, are drawn here unless they are given.
     """
     if temperature == 0:
         return logits.argmax(dim=-1)
     logits = cut_tail(logits, min_p)
     ends = (logits / temperature).softmax(dim=-1).cumsum(dim=-1)
     # Drawn on the CPU, then moved, so that a seed gives the same points on every device.
-    points = torch.rand(*logits.shape[:-1], 1, generator=generator, dtype=torch.float32)
-    points = points.to(logits.device) * ends[..., -1:]
+    if points is None:
+        points = torch.rand(logits.shape[:-1], generator=generator, dtype=torch.float32)
+    points = points[..., None].to(logits.device) * ends[..., -1:]
     return torch.searchsorted(ends, points, right=True)[..., 0].clamp(max=logits.shape[-1] - 1)
 
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_mini.contract import check_frames
-from genie_mini.device import float32_weights
+from genie_mini.device import float32_weights, in_float32
 from genie_mini.models.patches import unfold
 from genie_mini.models.tokenizer import Tokenizer, TokenizerConfig
 
@@ -66,8 +66,9 @@ class PatchTokenizer(Tokenizer):
             N) and the `decoded` frames.
         """
         frames = check_frames(frames, self.config.image_size, self.decoder_position.device)
-        tokens = self.encode(frames)
-        decoded, _ = self._decode(self.lookup(tokens), tokens)
+        with torch.no_grad(), in_float32(frames.device):
+            tokens = self.nearest(frames)
+        decoded = self._decode_all(self.lookup(tokens), tokens)
         reconstruction = F.mse_loss(decoded, frames)
         return {
             "loss": 10 * reconstruction,

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from genie_mini.contract import check_config, check_indices
 from genie_mini.device import float32_weights, in_float32
+from genie_mini.ranks import set_rows, whole_batch, whole_weight
 
 _ROW_LENGTH = 0.3
 _CLUSTERING_STEPS = 40
@@ -69,7 +70,7 @@ class Quantizer(nn.Module):
 
     def directions(self) -> Tensor:
         """The codes as unit vectors, (num_codes, code_width)."""
-        return F.normalize(self.codebook, dim=-1)
+        return F.normalize(whole_weight(self.codebook), dim=-1)
 
     def lookup(self, indices: Tensor) -> Tensor:
         """Codes of these numbers: (...) int64 -> (..., code_width), of mean square one.
@@ -144,7 +145,7 @@ class Quantizer(nn.Module):
         """Turn codes, an index or (n,) int64, into the directions of these vectors, (code_width,)
         or (n, code_width).
         """
-        self.codebook[codes] = _ROW_LENGTH * F.normalize(vectors.float(), dim=-1)
+        set_rows(self.codebook, codes, _ROW_LENGTH * F.normalize(vectors.float(), dim=-1))
 
     @torch.no_grad()
     def reset_dead_codes(self, vectors: Tensor, indices: Tensor) -> int:
@@ -157,6 +158,7 @@ class Quantizer(nn.Module):
         Returns:
             How many codes were moved.
         """
+        vectors, indices = whole_batch(vectors), whole_batch(indices)
         chosen = torch.bincount(indices.flatten(), minlength=self.config.num_codes) > 0
         self.age.add_(1).masked_fill_(chosen, 0)
         dead = self.age.ge(self.config.reset_after).nonzero().flatten()
@@ -183,7 +185,7 @@ class Quantizer(nn.Module):
         them: all rows must find their places at once. No label is looked at.
 
         Args:
-            vectors: (..., code_width), some hundred.
+            vectors: (..., code_width), some hundred; those of all ranks that share them.
             attempts: how often k-means is begun anew, at random.
         """
         vectors = F.normalize(vectors.float().flatten(0, -2), dim=-1)

@@ -11,6 +11,7 @@ computed again: its keys and values are kept in a `KVCache`.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from genie_mini.contract import check_config
 from genie_mini.device import float32_weights, in_float32
 from genie_mini.errors import GenieError
 from genie_mini.models.kv_cache import KVCache, check_cache
+from genie_mini.models.recomputation import recomputed
 from genie_mini.models.rotary import rotary_angles, rotate, rotation
 
 # Hidden features of a block's feed-forward layer, in multiples of its width.
@@ -165,8 +167,12 @@ class STTransformer(nn.Module):
     Args:
         config: its shape.
         grid: (rows, columns) of a frame's tokens.
+
+    Attributes:
+        recompute: whether training keeps only what goes into each block (`recomputation`).
     """
 
+    recompute = False
     space_cosine: Tensor
     space_sine: Tensor
 
@@ -261,7 +267,8 @@ class STTransformer(nn.Module):
             put_first = (
                 others.layer(index) if others is not None else lambda key, value: (key, value)
             )
-            x, (key, value) = block(
+            run = partial(recomputed, block) if self.recompute else block
+            x, (key, value) = run(
                 x, rotations, put_first, mask, causal=mask is None and num_frames > 1
             )
             keys.append(key)

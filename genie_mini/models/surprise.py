@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genie_mini.models.matching import Matching
+from genie_mini.ranks import over_batch
 
 
 class Surprise(nn.Module):
@@ -41,17 +42,26 @@ class Surprise(nn.Module):
         self.matching = Matching(image_size, grid, channels)
         self.embed = nn.Linear(2 * channels, width)
 
-    def forward(self, frames: Tensor, expected: Tensor) -> Tensor:
+    def news(self, frames: Tensor, expected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `forward` is to see: both, (batch, T, height, width, 3), and their difference, whose
+        colours are centred and scaled over the batch.
+        """
+        unexpected = (frames - expected).flatten(0, 1).permute(0, 3, 1, 2)
+        scaled = over_batch(self.norm, unexpected, self.training)
+        return frames, expected, scaled.permute(0, 2, 3, 1).unflatten(0, frames.shape[:2])
+
+    def forward(self, frames: Tensor, expected: Tensor, unexpected: Tensor) -> Tensor:
         """Compare frames with those that were expected.
 
         Args:
-            frames, expected: (batch, T, height, width, 3) float in [0, 1].
+            frames, expected, unexpected: (batch, T, height, width, 3), the first two in [0, 1]; see
+                `news`.
 
         Returns:
             (batch, T, patches, width).
         """
-        pixels, foreseen = (x.flatten(0, 1).permute(0, 3, 1, 2) for x in (frames, expected))
-        inputs = torch.cat([self.norm(pixels - foreseen), 2 * pixels - 1], dim=1)
+        pixels, news = (x.flatten(0, 1).permute(0, 3, 1, 2) for x in (frames, unexpected))
+        inputs = torch.cat([news, 2 * pixels - 1], dim=1)
         seen = self.stem(inputs.contiguous(memory_format=torch.channels_last))
         matched = self.matching(frames.flatten(0, 1), expected.flatten(0, 1))
         features = torch.cat([seen, matched], dim=1).flatten(2).transpose(1, 2)

@@ -17,7 +17,9 @@ from genie_mini.models.detail import Detail
 from genie_mini.models.kv_cache import KVCache
 from genie_mini.models.patches import check_grid, fold, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig
+from genie_mini.models.recomputation import in_parts
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
+from genie_mini.ranks import batch_mean, batch_ratio, over_batch
 
 _MOST_WEIGHT = 100.0  # of what moves; in a clip in which nothing does, there is nothing to weigh
 # "learnt": by an encoder (`VideoTokenizer`); "patches": the most frequent patches of the films
@@ -69,7 +71,12 @@ class TokenizerConfig:
 class Tokenizer(nn.Module):
     """Frames (batch, T, height, width, 3) to tokens (batch, T, N) and back: what both codebooks
     have in common, which is all that play needs.
+
+    Attributes:
+        num_parts: into how many parts training divides a batch (`recomputation.in_parts`).
     """
+
+    num_parts = 1
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
@@ -103,6 +110,10 @@ class Tokenizer(nn.Module):
     ) -> tuple[Tensor, KVCache]:
         x, present = self.decoder(self.from_code(codes) + self.decoder_position, cache)
         return self.to_frames(x, tokens), present
+
+    def _decode_all(self, codes: Tensor, tokens: Tensor) -> Tensor:
+        """The frames of a batch in training."""
+        return in_parts(lambda *part: self._decode(*part)[0], self.num_parts, codes, tokens)
 
     def to_frames(self, x: Tensor, tokens: Tensor) -> Tensor:
         """Turn the decoder's output, (batch, T, N, width), into frames (batch, T, height, width,
@@ -167,10 +178,15 @@ class VideoTokenizer(Tokenizer):
 
     def encode_continuous(self, frames: Tensor) -> Tensor:
         """The encoder's output before the quantiser, unit vectors (batch, T, N, code_width)."""
+        vectors = in_parts(self._encode_clips, self.num_parts, frames)
+        normed = over_batch(self.code_norm, vectors.flatten(0, 2), self.training)
+        return F.normalize(normed.view_as(vectors), dim=-1)
+
+    def _encode_clips(self, frames: Tensor) -> Tensor:
+        """The encoder's output before it is centred and scaled over the batch."""
         patches = unfold(frames, self.config.patch_size)
         x, _ = self.encoder(self.embed_patch(2 * patches - 1) + self.encoder_position)
-        vectors = self.to_code(x).float()
-        return F.normalize(self.code_norm(vectors.flatten(0, 2)).view_as(vectors), dim=-1)
+        return self.to_code(x).float()
 
     def nearest(self, frames: Tensor) -> Tensor:
         """See `Tokenizer.nearest`."""
@@ -203,7 +219,7 @@ class VideoTokenizer(Tokenizer):
         frames = check_frames(frames, self.config.image_size, self.decoder_position.device)
         continuous = self.encode_continuous(frames)
         codes, tokens, quantizer_loss = self.quantizer(continuous)
-        decoded, _ = self._decode(codes, tokens)
+        decoded = self._decode_all(codes, tokens)
         reconstruction = F.mse_loss(decoded, frames)
         stability = flicker_penalty(frames, continuous, self.config.patch_size)
         loss = (
@@ -213,7 +229,8 @@ class VideoTokenizer(Tokenizer):
             restored = Detail(frames[:, :1], decoded[:, :1]).put_back(decoded[:, 1:])
             wrong = F.mse_loss(restored, frames[:, 1:])
             # What moves is a small part of a picture: it is to count as much as all the rest.
-            weight = (reconstruction / wrong.clamp(min=1e-12)).detach().clamp(max=_MOST_WEIGHT)
+            least = batch_mean(wrong.detach()).clamp(min=1e-12)
+            weight = (batch_mean(reconstruction.detach()) / least).clamp(max=_MOST_WEIGHT)
             loss = loss + 10 * weight * wrong
         return {
             "loss": loss,
@@ -240,4 +257,4 @@ def flicker_penalty(frames: Tensor, continuous: Tensor, patch_size: int) -> Tens
     """
     still = still_patches(frames, patch_size)
     change = (continuous[:, 1:] - continuous[:, :-1]).square().sum(-1)
-    return (change * still).sum() / still.sum().clamp(min=1)
+    return batch_ratio((change * still).sum(), still.sum(), least=1)

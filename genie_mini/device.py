@@ -26,10 +26,11 @@ if hasattr(os, "register_at_fork"):  # on Windows nothing forks
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device of this name; "auto" is a GPU where there is one.
+    """The device of this name; "auto" is a GPU where there is one. Of the processes that `torchrun`
+    has started each gets a GPU of its own.
 
     Raises:
-        GenieError: the name is none of `DEVICES`, or this machine has no such device.
+        GenieError: the name is none of `DEVICES`, or this machine has no such device, or too few.
     """
     available = {
         "cpu": True,
@@ -37,11 +38,18 @@ def choose_device(name: str = "auto") -> torch.device:
         "mps": torch.backends.mps.is_available(),
     }
     if check_choice("a device", name, DEVICES) == "auto":
-        return torch.device("cuda" if available["cuda"] else "mps" if available["mps"] else "cpu")
+        name = "cuda" if available["cuda"] else "mps" if available["mps"] else "cpu"
     if not available[name]:
         there = ", ".join(device for device, found in available.items() if found)
         raise GenieError(f"this machine (or this torch) has no {name} device; it has {there}")
-    return torch.device(name)
+    process = os.environ.get("LOCAL_RANK")  # of this machine, where torchrun has started several
+    if name != "cuda" or process is None:
+        return torch.device(name)
+    if int(process) >= torch.cuda.device_count():
+        raise GenieError(
+            f"each process needs a GPU of its own, and this machine has {torch.cuda.device_count()}"
+        )
+    return torch.device(name, int(process))
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -18,6 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from genie_mini.errors import GenieError
+
 # Not a context variable: on a GPU torch computes the backward pass in threads of its own.
 _sharing = False
 
@@ -41,9 +43,17 @@ def num_ranks() -> int:
 def own_rows(whole: Tensor) -> Tensor:
     """Of a tensor that has a row for each clip of the whole batch, those of this rank.
 
-    The number of rows must be a multiple of the number of ranks.
+    Raises:
+        GenieError: they cannot be divided evenly.
     """
-    return whole.chunk(dist.get_world_size())[dist.get_rank()] if _sharing else whole
+    if not _sharing:
+        return whole
+    ranks = dist.get_world_size()
+    if len(whole) % ranks:
+        raise GenieError(
+            f"a batch of {len(whole)} clips cannot be divided among {ranks} processes evenly"
+        )
+    return whole.chunk(ranks)[dist.get_rank()]
 
 
 def whole_batch(rows: Tensor) -> Tensor:
@@ -105,7 +115,7 @@ def batch_metrics(metrics: dict[str, float], device: torch.device) -> dict[str, 
     """The means over the ranks of what each has measured."""
     if not _sharing:
         return metrics
-    values = torch.tensor(list(metrics.values()), device=device)  # MPS has no float64
+    values = torch.tensor(list(metrics.values()), device=device)
     return dict(zip(metrics, batch_mean(values).tolist(), strict=True))
 
 

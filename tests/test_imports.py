@@ -25,6 +25,7 @@ EXCEPTIONS = {
     ("files", "errors"),
     ("outputs", "errors"),
     ("device", "errors"),
+    ("ranks", "errors"),
     ("device", "contract"),
     ("contract", "errors"),
 }

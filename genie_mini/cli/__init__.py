@@ -16,6 +16,7 @@ import torch
 from genie_mini.cli import evaluate, export, memory, play, record, train
 from genie_mini.cli.options import fetch_weights
 from genie_mini.errors import GenieError
+from genie_mini.training.distributed import ToldElsewhere, is_first
 from genie_mini.training.trainer import Interrupted
 
 
@@ -49,15 +50,22 @@ def main(words: list[str] | None = None) -> int:
     except (GenieError, OSError, MemoryError, torch.OutOfMemoryError) as error:
         if isinstance(error, BrokenPipeError):
             return _close_output(141)
-        print(f"genie-mini: {_in_words(error)}", file=sys.stderr)
+        if not isinstance(error, ToldElsewhere):
+            print(f"{_who()}: {_in_words(error)}", file=sys.stderr)
         return _close_output(2)
     except (Interrupted, KeyboardInterrupt) as stop:
-        print(f"genie-mini: {str(stop) or 'stopped'}", file=sys.stderr)
+        if is_first():  # all processes stop together
+            print(f"genie-mini: {str(stop) or 'stopped'}", file=sys.stderr)
         return _close_output(130)
     except SystemExit:  # argparse has said what it has to
         _close_output(0)
         raise
     return _close_output(0)
+
+
+def _who():
+    """Who tells what went wrong: of several processes, which."""
+    return "genie-mini" if is_first() else f"genie-mini, process {os.environ['RANK']}"
 
 
 def _open_streams():

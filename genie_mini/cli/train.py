@@ -44,6 +44,7 @@ from genie_mini.training.config import (
     TRAINING_PRESETS,
     training_config,
 )
+from genie_mini.training.distributed import all_ranks, is_first, on_first
 from genie_mini.training.folder import CHECKPOINT, claim, patches_of_run
 from genie_mini.training.patch_choice import choose_patches, view_patches, with_patches
 from genie_mini.training.request import Request
@@ -52,6 +53,8 @@ from genie_mini.world.recording import record
 
 _PROMPTS = 6  # pictures that travel with the weights
 TOKENIZERS = ("auto", *CODEBOOKS)
+# Options that are settings of the training, by the same names.
+_DIVISION = ("gradient_accumulation", "activation_checkpointing", "shards")
 # The sizes whose tokens may be patches where nothing is said: the others are the paper's own.
 _CHOOSING = ("pocket", "mini")
 _COUNTED = 0.75  # share of the films whose patches are counted, to look at the others through them
@@ -73,6 +76,7 @@ def add(commands: Commands) -> None:
         "  genie-mini train --preset pocket --out runs/pocket\n"
         "  genie-mini train --data my_videos --minutes 60 --out runs/mine\n"
         "  genie-mini train --lookback sparse --from mini --out runs/sparse\n"
+        "  torchrun --nproc-per-node 4 -m genie_mini.cli train --preset coinrun --out runs/it\n"
         "  genie-mini play --weights runs/pocket",
     )
     _add_what(parser)
@@ -83,6 +87,7 @@ def add(commands: Commands) -> None:
     )
     add_precision(parser)
     add_device(parser)
+    _add_division(parser)
     _add_lookback(parser)
     parser.add_argument(
         "--tokenizer",
@@ -124,6 +129,31 @@ def _add_what(parser):
     )
 
 
+def _add_division(parser):
+    parser.add_argument(
+        "--gradient-accumulation",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="compute the clips of a step in so many parts, whose gradients add up: the same "
+        "result in less memory, and more slowly (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--activation-checkpointing",
+        action="store_true",
+        help="keep only what goes into each block, and compute the rest again for the gradients: "
+        "the same result in less memory, and more slowly",
+    )
+    parser.add_argument(
+        "--shards",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+        help="of the processes that torchrun has started, divide the networks among N; more than "
+        "N train copies of them on clips of their own (default: %(default)s, each has all)",
+    )
+
+
 def _add_lookback(parser):
     parser.add_argument(
         "--lookback",
@@ -148,12 +178,19 @@ def run(arguments: argparse.Namespace) -> None:
             arguments.minutes = DEFAULT_MINUTES.get(arguments.preset)
     fit = chosen_fit(arguments, "data")
     check_cache(arguments)
-    prepare_folder(arguments.out)
     device = choose_device(arguments.device)
+    with all_ranks(device):
+        _train(arguments, fit, device)
+
+
+def _train(arguments, fit, device):
+    """Train, in every process that `torchrun` has started; the first one writes and tells."""
+    on_first(lambda: prepare_folder(arguments.out))
     torch.manual_seed(arguments.seed)
     genie, config, origin = _what_to_train(arguments)
     # The videos may take minutes to read; a folder that is another run's is told before.
-    claim(arguments.out, Request.of(genie, config, None, origin, arguments.minutes))
+    wish = Request.of(genie, config, None, origin, arguments.minutes)
+    on_first(lambda: claim(arguments.out, wish))
     size, prompts = genie.config.tokenizer.image_size, None
     videos: Videos
     if arguments.data is None:
@@ -165,8 +202,8 @@ def run(arguments: argparse.Namespace) -> None:
         film = _film_of(held_out if held_out.longest > 1 else videos)
         # Of films that training does not see, if any are held out.
         prompts = (held_out if held_out.stretches else videos).batch(_PROMPTS, 1, [0])[:, 0]
-    new = not (arguments.out / CHECKPOINT).exists()
-    if new and _takes_patches(arguments, genie, config, videos):
+    new = on_first(lambda: not (arguments.out / CHECKPOINT).exists())
+    if new and on_first(lambda: _takes_patches(arguments, genie, config, videos)):
         genie, config = choose_patches(genie, config, videos)
     train(
         genie.to(device),
@@ -177,10 +214,11 @@ def run(arguments: argparse.Namespace) -> None:
         origin=origin,
         draw_preview=partial(draw_strip, film=film),
     )
-    if prompts is not None:
-        save_prompts(arguments.out, prompts)
-    command = shlex.join(["genie-mini", "play", "--weights", as_weights(arguments.out)])
-    print(f"trained; play it with `{command}`")
+    if is_first():
+        if prompts is not None:
+            save_prompts(arguments.out, prompts)
+        command = shlex.join(["genie-mini", "play", "--weights", as_weights(arguments.out)])
+        print(f"trained; play it with `{command}`")
 
 
 def _takes_patches(arguments, genie, config, videos):
@@ -239,12 +277,13 @@ def _check_pairs(arguments):
 def _what_to_train(arguments):
     """The Genie, its schedule, and what it begins as."""
     options = {"seed": arguments.seed, "compile": arguments.compile}
+    options |= {name: getattr(arguments, name) for name in _DIVISION}
     if arguments.precision:
         options["precision"] = arguments.precision
     if arguments.lookback is None:
         config = training_config(arguments.preset, arguments.steps, **options)
         genie = Genie.from_preset(arguments.preset)
-        num_patches = patches_of_run(arguments.out)
+        num_patches = on_first(lambda: patches_of_run(arguments.out))
         if num_patches is None and arguments.tokenizer == "patches":  # still to be counted
             num_patches = genie.config.tokenizer.quantizer.num_codes
         if num_patches is not None and arguments.tokenizer != "learnt":

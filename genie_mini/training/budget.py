@@ -16,6 +16,7 @@ from genie_mini.data.videos import Videos
 from genie_mini.device import choose_precision
 from genie_mini.genie import Genie
 from genie_mini.training.config import MOST, TrainingConfig
+from genie_mini.training.distributed import greatest, is_first
 from genie_mini.training.phases import Phase, build_phases
 from genie_mini.training.request import Request
 from genie_mini.training.step import left_as_it_was, make_optimizer, repeatable, take_step
@@ -52,12 +53,12 @@ def decide_steps(
     trial = _lengths([_TRIAL if share else 0 for share in shares])
     seconds = time_steps(genie, videos, request.decided(trial).legs(genie, config)[-1])
     minutes = cast(list[float], request.leg_minutes)[-1]
-    left = 60 * minutes - (time.monotonic() - began)
+    left = 60 * minutes - greatest(time.monotonic() - began, genie.device)
     steps = [
         min(MOST, max(1, round(share * left / one))) if share else 0
         for share, one in zip(shares, seconds, strict=True)
     ]
-    if progress:
+    if progress and is_first():
         told = ", ".join(
             f"{count} steps of the {network} at {one:.2g} s"
             for count, network, one in zip(steps, _NETWORKS, seconds, strict=True)
@@ -111,7 +112,8 @@ def _time_step(genie, videos, config, phase: Phase, start: int) -> float:
         take_step(phase, step, frames, optimizer, precision, config)
         if genie.device.type != "cpu":  # it has only been told what to do
             torch.accelerator.synchronize(genie.device)
-        return time.monotonic() - began
+        # All processes take the steps that the slowest of them has time for.
+        return greatest(time.monotonic() - began, genie.device)
 
     rounds: list[list[float]] = []
     while len(rounds) <= _ROUNDS or sum(map(sum, rounds[1:])) < _SECONDS:

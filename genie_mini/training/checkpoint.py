@@ -10,6 +10,14 @@ from torch import Tensor
 from genie_mini.errors import GenieError
 from genie_mini.files import check_finite, check_tensors, write_atomic
 from genie_mini.genie import Genie
+from genie_mini.training.distributed import (
+    divided_like,
+    is_first,
+    load_whole_state,
+    on_first,
+    whole_average,
+    whole_state,
+)
 from genie_mini.training.request import Request
 
 
@@ -24,18 +32,26 @@ def write_checkpoint(
     """Save all that is needed to go on: weights, the optimizer's averages, where in which phase we
     are, and what the run was asked for.
 
+    Where several processes train, all of them call it, and the first one writes the same file that
+    one process would.
+
     Raises:
         GenieError: a tensor holds NaN or infinity; the file stays as it was.
     """
-    tensors = {f"model.{name}": tensor.contiguous() for name, tensor in genie.state_dict().items()}
+    tensors = {f"model.{name}": tensor.contiguous() for name, tensor in whole_state(genie).items()}
     if optimizer is not None:
         for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {
-                f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()
-            }
-    check_finite(tensors, path)
+            for name, value in state.items():
+                average = whole_average(value)
+                if is_first():  # the others need no memory for it
+                    tensors[f"optimizer.{index}.{name}"] = average
     notes = {"phase": str(phase), "step": str(step), "request": request.to_json()}
-    write_atomic(path, safetensors.torch.save(tensors, notes))
+
+    def write():
+        check_finite(tensors, path)
+        write_atomic(path, safetensors.torch.save(tensors, notes))
+
+    on_first(write)
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, int]]:
@@ -87,7 +103,13 @@ def restore(
     tensors: dict[str, Tensor],
     path: Path,
 ) -> None:
-    """Bring networks and optimizer back to the state of a checkpoint.
+    """Bring networks and optimizer back to the state of a checkpoint, those of all processes that
+    train together.
+
+    Args:
+        genie, optimizer: to be filled.
+        tensors: of the checkpoint; only the first process needs to have them.
+        path: of the checkpoint, for the messages.
 
     Raises:
         GenieError: its tensors are those of other networks.
@@ -97,21 +119,32 @@ def restore(
         for name, tensor in tensors.items()
         if name.startswith("model.")
     }
-    check_tensors(genie, weights, path)
-    genie.load_state_dict(weights)
+    on_first(lambda: check_tensors(genie, weights, path))
+    load_whole_state(genie, weights)
     if optimizer is None:
         return
+    averages: dict[int, dict[str, Tensor]] = {}
+    weights_of = [weight for group in optimizer.param_groups for weight in group["params"]]
+    # As often as each weight has learnt: what the other processes must know of the checkpoint.
+    steps = on_first(lambda: _read_averages(weights_of, tensors, path, averages))
     content = optimizer.state_dict()
-    content["state"] = _averages(optimizer, tensors, path)
+    content["state"] = {
+        index: {
+            "step": step,
+            **{
+                key: divided_like(weights_of[index], averages.get(index, {}).get(key))
+                for key in ("exp_avg", "exp_avg_sq")
+            },
+        }
+        for index, step in steps.items()
+    }
     optimizer.load_state_dict(content)
 
 
-def _averages(optimizer, tensors, path):
-    """The state of the optimizer by the number of each weight, as its `load_state_dict` takes
-    it.
+def _read_averages(weights, tensors, path, state):
+    """Put the averages of each weight that has learnt into `state`, by its number; returns the
+    number of its steps, likewise.
     """
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    state = {}
     for index, weight in enumerate(weights):
         shapes = {"step": (), "exp_avg": weight.shape, "exp_avg_sq": weight.shape}
         found = {key: tensors.get(f"optimizer.{index}.{key}") for key in shapes}
@@ -121,4 +154,4 @@ def _averages(optimizer, tensors, path):
             if average is None or average.shape != shapes[key]:
                 raise GenieError(f"{path} holds averages of other weights: optimizer.{index}.{key}")
         state[index] = found
-    return state
+    return {index: found["step"] for index, found in state.items()}

@@ -5,6 +5,7 @@ rate at each step.
 import itertools
 import math
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from genie_mini.device import PRECISIONS
 from genie_mini.errors import GenieError
@@ -67,6 +68,13 @@ class TrainingConfig:
         compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a
             C++ compiler. Not for training with another look-back, where it translates again and
             again.
+        gradient_accumulation: into so many parts each process divides its clips; it computes one
+            after the other, and their gradients add up, so that memory is needed for one. The
+            result is that of the whole batch, and a step takes a forward pass longer.
+        activation_checkpointing: keep only what goes into each block, and compute the rest again in
+            the backward pass: less memory, and a forward pass longer.
+        shards: among so many processes the weights, gradients and averages of the networks are
+            divided; their number is a multiple of it.
         checkpoint_seconds: at least so often the state is saved.
         preview_seconds: so long there is between two previews of the result, at least.
         shares: of a training that is given minutes instead of steps.
@@ -93,6 +101,9 @@ class TrainingConfig:
     max_grad_norm: float = 1.0
     precision: str = "fp32"
     compile: bool = False
+    gradient_accumulation: int = 1
+    activation_checkpointing: bool = False
+    shards: int = 1
     checkpoint_seconds: float = 60.0
     preview_seconds: float = 180.0
     shares: Shares = Shares()
@@ -118,6 +129,7 @@ class TrainingConfig:
     def _check_counts(self):
         lowest = {"batch_size": 1, "dynamics_batch_size": 1, "num_frames": 2}
         lowest |= {"short_frames": 1, "latent_action_frames": 2}
+        lowest |= {"gradient_accumulation": 1, "shards": 1}
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type not in (int, int | None) or (value is None and field.type is not int):
@@ -207,10 +219,13 @@ LOOKBACK_TRAINING = TrainingConfig(
 )
 
 
-def training_config(
-    preset: str, steps: int | None, *, seed: int, compile: bool, precision: str | None = None
-) -> TrainingConfig:
+def training_config(preset: str, steps: int | None, **changes: Any) -> TrainingConfig:
     """A preset's schedule, stretched to `steps` steps of each network if given.
+
+    Args:
+        preset: a key of `TRAINING_PRESETS`.
+        steps: of each network; None for the preset's own.
+        changes: other settings than the preset's, such as the seed.
 
     Raises:
         GenieError: the preset has no schedule.
@@ -220,8 +235,7 @@ def training_config(
             f"the preset {preset} has no training schedule; these have one: "
             f"{', '.join(TRAINING_PRESETS)}"
         )
-    config = TRAINING_PRESETS[preset]
-    config = replace(config, seed=seed, compile=compile, precision=precision or config.precision)
+    config = replace(TRAINING_PRESETS[preset], **changes)
     if steps is None:
         return config
     latent_action_pretraining_steps = round(

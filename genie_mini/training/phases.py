@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from genie_mini.data.videos import Videos
 from genie_mini.genie import Genie, in_windows
+from genie_mini.ranks import own_rows, whole_batch
 from genie_mini.training.config import TrainingConfig
 from genie_mini.training.learning_rate import current_restart, learning_rate
 
@@ -73,7 +74,7 @@ class Losses:
         result = tokenizer(frames)
         names = ("reconstruction", "quantizer", "stability")
         metrics = {name: result[name].item() for name in names if name in result}
-        metrics["codes"] = result["tokens"].unique().numel()
+        metrics["codes"] = whole_batch(result["tokens"]).unique().numel()
         return [result["loss"]], metrics, partial(tokenizer.after_step, result)
 
     def latent_action_losses(self, frames: Tensor, step: int) -> dict[str, Tensor]:
@@ -86,7 +87,7 @@ class Losses:
             # More clips than a batch, to know where vectors lie.
             counts = self.clips_of(config.latent_action_frames)
             more = [self.videos.batch(*counts, [config.seed, 2, step, n]) for n in range(16)]
-            model.spread_codes(torch.cat(more))
+            model.spread_codes(own_rows(torch.cat(more)))
         model.train()
         begin = config.latent_action_restarts[index][1]
         if begin == 1:
@@ -103,7 +104,7 @@ class Losses:
             latent = self.latent_action_losses(frames, step)
             losses.append(latent["loss"])
             metrics["latent_action"] = latent["reconstruction"].item()
-            metrics["actions"] = latent["actions"].unique().numel()
+            metrics["actions"] = whole_batch(latent["actions"]).unique().numel()
         if step >= config.latent_action_pretraining_steps:
             for frozen in (genie.tokenizer, genie.latent_action_model):
                 frozen.eval()

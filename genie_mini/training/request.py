@@ -20,7 +20,10 @@ LENGTHS = (
     "dynamics_steps",
 )
 # How a run does it, not what it comes to; of the shares follow lengths, which are compared.
-_MANNER = ("compile", "checkpoint_seconds", "preview_seconds", "shares")
+_MANNER = (
+    *("compile", "gradient_accumulation", "activation_checkpointing", "shards"),
+    *("checkpoint_seconds", "preview_seconds", "shares"),
+)
 _NAMED = 6  # differences that an error lists
 
 

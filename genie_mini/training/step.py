@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genie_mini.device import computing_in
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
+from genie_mini.ranks import batch_metrics, own_rows, shared_batch
 from genie_mini.training.config import TrainingConfig
 from genie_mini.training.phases import Phase
 
@@ -34,25 +35,33 @@ def take_step(
 ) -> dict[str, float]:
     """Learn from some clips, each network of the phase at its own rate; returns what is logged.
 
+    Args:
+        phase, step: what is learnt, and where in it.
+        frames: (batch, T, height, width, 3), the clips of all processes that train together, on
+            their device; this one learns from its share.
+        optimizer, precision, config: how it is learnt.
+
     Raises:
         GenieError: the loss is no number any more.
     """
-    with computing_in(precision, frames.device):
-        losses, metrics, after_step = phase.losses(frames, step)
-    loss = sum(losses[1:], losses[0])
-    metrics = {"loss": loss.item(), **metrics}
-    if not math.isfinite(metrics["loss"]):
-        raise GenieError(
-            f"at step {step + 1} of {phase.name} the loss is {metrics['loss']}: the run cannot go "
-            "on with these clips and learning rates"
-        )
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
-        group["lr"] = part.lr_at(step, config.warmup_steps)
-        nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
-    optimizer.step()
-    after_step()
+    with shared_batch():
+        frames = own_rows(frames)
+        with computing_in(precision, frames.device):
+            losses, metrics, after_step = phase.losses(frames, step)
+        loss = sum(losses[1:], losses[0])
+        metrics = batch_metrics({"loss": loss.item(), **metrics}, frames.device)
+        if not math.isfinite(metrics["loss"]):
+            raise GenieError(
+                f"at step {step + 1} of {phase.name} the loss is {metrics['loss']}: the run cannot "
+                "go on with these clips and learning rates"
+            )
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        for part, group in zip(phase.parts, optimizer.param_groups, strict=True):
+            group["lr"] = part.lr_at(step, config.warmup_steps)
+            nn.utils.clip_grad_norm_(part.module.parameters(), config.max_grad_norm)
+        optimizer.step()
+        after_step()
     return metrics
 
 

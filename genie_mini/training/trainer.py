@@ -6,8 +6,10 @@ step's number alone. So a run that was stopped goes on exactly as if it had not 
 seed gives the same losses on a CPU.
 """
 
+import os
 import time
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +26,18 @@ from genie_mini.outputs import prepare_folder, sole_writer
 from genie_mini.training.budget import decide_steps
 from genie_mini.training.checkpoint import read_checkpoint, restore, write_checkpoint
 from genie_mini.training.config import LEAST_MINUTES, MOST_MINUTES, TrainingConfig
+from genie_mini.training.distributed import (
+    any_rank,
+    check_shares,
+    is_first,
+    on_first,
+    undivided,
+)
 from genie_mini.training.folder import CHECKPOINT, claim
 from genie_mini.training.interrupt import postponed_interrupt
 from genie_mini.training.log import keep_rows, write_row
 from genie_mini.training.phases import Phase, build_phases
+from genie_mini.training.preparation import prepare
 from genie_mini.training.previews import DrawPreview, Previews
 from genie_mini.training.progress import RunBar, expected_seconds
 from genie_mini.training.request import Request
@@ -64,8 +74,10 @@ class Run:
             for part in phase.parts
             if part.starts[0] < (part.starts[-1] if number < index else min(step, part.starts[-1]))
         }
-        names = (name for name in PARTS if id(getattr(self.genie, name)) in learnt)
-        self.previews.draw(self.genie, frozenset(names))
+        names = [name for name in PARTS if id(getattr(self.genie, name)) in learnt]
+        genie = undivided(self.genie)
+        if genie is not None:
+            self.previews.draw(genie, frozenset(names))
 
 
 def train(
@@ -86,8 +98,13 @@ def train(
     more steps, or more minutes, it goes on and then learns what came on top, each network again in
     its phase.
 
+    Where several processes call it within one `torch.distributed` process group, as those that
+    `torchrun` starts do in `distributed.all_ranks`, they train together: each computes its share of
+    every batch, and the result is that of one process. The first one writes the files.
+
     Args:
-        genie: the networks, changed in place, on the device that is to train them.
+        genie: the networks, changed in place, on the device that is to train them; where several
+            processes train, each is left with its share of the weights.
         videos: where clips come from.
         config: lengths and rates.
         folder: receives checkpoint.safetensors, tokenizer.csv and world.csv (the losses), the
@@ -103,29 +120,34 @@ def train(
         Interrupted: Ctrl-C was pressed; the same call goes on where it stopped.
         GenieError: the folder is another run's, or holds files of somebody's, or cannot be written
             into; another training is writing into it; the videos have no clips that are long
-            enough; a loss is no number any more; the minutes are out of range.
+            enough; a loss is no number any more; the minutes are out of range; clips or networks
+            cannot be divided among the processes.
     """
     if minutes is not None:
         minutes = check_number("minutes", minutes, LEAST_MINUTES, MOST_MINUTES)
-    prepare_folder(folder)
-    with sole_writer(folder):
-        request = claim(folder, Request.of(genie, config, videos, origin, minutes))
-        if config.compile:
-            _compile(genie)
+    on_first(lambda: prepare_folder(folder))
+    with ExitStack() as stack:
+        on_first(lambda: stack.enter_context(sole_writer(folder)))
+        wish = Request.of(genie, config, videos, origin, minutes)
+        request = on_first(lambda: claim(folder, wish))
+        on_first(lambda: check_shares(build_phases(genie, videos, config), config))
+        prepare(genie, config)
         if request.undecided:
             request = decide_steps(request, genie, videos, config, progress=progress)
         legs = request.legs(genie, config)
         phases = [phase for leg in legs for phase in build_phases(genie, videos, leg)]
-        _check_clips(videos, phases)
+        on_first(lambda: check_shares(phases, config))
+        on_first(lambda: _check_clips(videos, phases))
         tensors, current, step = _begin(genie, folder / CHECKPOINT, request, phases)
-        previews = Previews(draw_preview, folder, config.preview_seconds)
+        previews = Previews(draw_preview if is_first() else None, folder, config.preview_seconds)
         seconds = expected_seconds(request, legs, phases)
-        with RunBar(seconds, current, step, progress) as bar:
+        with RunBar(seconds, current, step, progress and is_first()) as bar:
             run = Run(genie, videos, config, folder, request, phases, bar, previews)
             _run_phases(run, current, step, tensors)
         run.draw_preview(len(phases), 0)
         genie.eval()
-        genie.save(folder)
+        whole = undivided(genie)
+        on_first(lambda: whole.save(folder) if whole else None)
 
 
 def _check_clips(videos: Videos, phases: list[Phase]) -> None:
@@ -140,18 +162,18 @@ def _check_clips(videos: Videos, phases: list[Phase]) -> None:
         )
 
 
-def _compile(genie: Genie) -> None:
-    for module in (genie.tokenizer, genie.latent_action_model, genie.dynamics):
-        for name, block in module.named_modules():
-            if name.rpartition(".")[0].endswith("blocks"):
-                block.compile()
-
-
 def _begin(genie, path, request, phases):
     """The tensors of the checkpoint, which is made if there is none, and its phase and step."""
-    if not path.exists():
+    if on_first(lambda: not path.exists()):
         write_checkpoint(path, genie, None, 0, 0, request)
-    tensors, where = read_checkpoint(path)
+    tensors: dict[str, Tensor] = {}  # of the first process alone
+
+    def read():
+        content, where = read_checkpoint(path)
+        tensors.update(content)
+        return where
+
+    where = on_first(read)
     current, step = where["phase"], where["step"]
     if not 0 <= current <= len(phases) or not (
         0 <= step <= (phases[current].steps if current < len(phases) else 0)
@@ -206,14 +228,14 @@ def run_phase(
     """
     genie, videos, config = run.genie, run.videos, run.config
     log = run.folder / f"{phase.name}.csv"
-    keep_rows(log, logged + first)
+    on_first(lambda: keep_rows(log, logged + first))
     precision = choose_precision(config.precision, genie.device)
     saved, began = time.monotonic(), time.monotonic()
     bar = run.bar.steps(phase.name, index, first)
     with (
         repeatable(genie.device),
         postponed_interrupt() as asked,
-        log.open("a", newline="") as file,
+        open(log if is_first() else os.devnull, "a", newline="") as file,
     ):
         for step in bar:
             frames = videos.batch(*phase.clips(step), [config.seed, index, step]).to(genie.device)
@@ -221,13 +243,15 @@ def run_phase(
             metrics = take_step(phase, step, frames, optimizer, precision, config)
             write_row(file, logged + step, metrics, time.monotonic() - began)
             run.bar.show(metrics)
-            if run.previews.due:
+            if any_rank(run.previews.due, genie.device):
                 run.draw_preview(index, step + 1)
-            if asked.is_set() or time.monotonic() - saved > config.checkpoint_seconds:
+            stop = any_rank(asked.is_set(), genie.device)
+            due = time.monotonic() - saved > config.checkpoint_seconds
+            if stop or any_rank(due, genie.device):
                 file.flush()
                 write_checkpoint(run.checkpoint, genie, optimizer, index, step + 1, run.request)
                 saved = time.monotonic()
-            if asked.is_set():
+            if stop:
                 raise Interrupted(
                     f"stopped after step {step + 1} of {phase.name}; run the same command again "
                     "to go on"

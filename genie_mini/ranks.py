@@ -13,6 +13,7 @@ bit.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -119,13 +120,13 @@ def batch_metrics(metrics: dict[str, float], device: torch.device) -> dict[str, 
     return dict(zip(metrics, batch_mean(values).tolist(), strict=True))
 
 
-def whole_weight(weight: Tensor) -> Tensor:
+def whole_weight(weight: Any) -> Tensor:
     """A weight of which each rank may hold a part."""
     return weight.full_tensor() if hasattr(weight, "full_tensor") else weight
 
 
 @torch.no_grad()
-def set_rows(weight: Tensor, rows: int | Tensor, values: Tensor) -> None:
+def set_rows(weight: Any, rows: int | Tensor, values: Tensor) -> None:
     """Replace rows of a weight of which each rank may hold a part; every rank has the values, and
     those of the first count.
     """

@@ -11,18 +11,21 @@ from torch import Tensor
 
 from genie_mini.cli.options import (
     Commands,
-    add_cache,
     add_command,
     add_device,
-    add_fit,
     add_out_folder,
     add_precision,
     add_seed,
-    at_least,
-    between,
     check_cache,
     chosen_fit,
     films_of,
+)
+from genie_mini.cli.train_options import (
+    DIVISION,
+    add_division,
+    add_lookback,
+    add_tokenizer,
+    add_what,
 )
 from genie_mini.data.cache import SPLITS, CachedVideos
 from genie_mini.data.platformer import PlatformerVideos
@@ -32,16 +35,11 @@ from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_grid import FILM_FRAMES, draw_strip
 from genie_mini.files import as_weights, weights_folder, weights_hashes
 from genie_mini.genie import Genie
-from genie_mini.models.lookback import LOOKBACKS
-from genie_mini.models.tokenizer import CODEBOOKS
 from genie_mini.outputs import prepare_folder
 from genie_mini.play.prompts import save_prompts
 from genie_mini.training.config import (
     DEFAULT_MINUTES,
-    LEAST_MINUTES,
     LOOKBACK_TRAINING,
-    MOST_MINUTES,
-    TRAINING_PRESETS,
     training_config,
 )
 from genie_mini.training.distributed import all_ranks, is_first, on_first
@@ -52,9 +50,6 @@ from genie_mini.training.trainer import train
 from genie_mini.world.recording import record
 
 _PROMPTS = 6  # pictures that travel with the weights
-TOKENIZERS = ("auto", *CODEBOOKS)
-# Options that are settings of the training, by the same names.
-_DIVISION = ("gradient_accumulation", "activation_checkpointing", "shards")
 # The sizes whose tokens may be patches where nothing is said: the others are the paper's own.
 _CHOOSING = ("pocket", "mini")
 _COUNTED = 0.75  # share of the films whose patches are counted, to look at the others through them
@@ -72,14 +67,15 @@ def add(commands: Commands) -> None:
         "goes on from there, and with more --steps or --minutes it learns on. The folder\n"
         "receives the trained Genie (config.json and three .safetensors files), the losses\n"
         "of each step (tokenizer.csv, world.csv), with --data six pictures to begin from\n"
-        "(prompts/), and every few minutes preview.png: what each action does by then.",
+        "(prompts/), and every few minutes preview.png: what each action does by then.\n"
+        "Several processes train one Genie together if torchrun starts them:\n"
+        "torchrun --nproc-per-node 4 -m genie_mini.cli train ...",
         "  genie-mini train --preset pocket --out runs/pocket\n"
         "  genie-mini train --data my_videos --minutes 60 --out runs/mine\n"
         "  genie-mini train --lookback sparse --from mini --out runs/sparse\n"
-        "  torchrun --nproc-per-node 4 -m genie_mini.cli train --preset coinrun --out runs/it\n"
         "  genie-mini play --weights runs/pocket",
     )
-    _add_what(parser)
+    add_what(parser)
     add_out_folder(parser, "the result and the state")
     add_seed(parser, "weights, clips and masks")
     parser.add_argument(
@@ -87,86 +83,9 @@ def add(commands: Commands) -> None:
     )
     add_precision(parser)
     add_device(parser)
-    _add_division(parser)
-    _add_lookback(parser)
-    parser.add_argument(
-        "--tokenizer",
-        choices=TOKENIZERS,
-        help="what tokens are: learnt, as in the paper, or the most frequent patches of the films; "
-        "auto looks whether patches will do (default: auto for pocket and mini, else learnt)",
-    )
-
-
-def _add_what(parser):
-    parser.add_argument(
-        "--preset",
-        choices=list(TRAINING_PRESETS),
-        help="sizes of the networks (default: pocket)",
-    )
-    parser.add_argument(
-        "--data",
-        metavar="PATH|gymnasium:ENV_ID",
-        help="a recording or a folder of them, with its sub-folders: videos, or .npy files as "
-        "`genie-mini record` writes them; or an environment of Gymnasium, which is recorded. A "
-        "tenth is held out for `evaluate --data` (default: the platformer, filmed anew for every "
-        "step)",
-    )
-    add_fit(parser)
-    add_cache(parser)
-    parser.add_argument(
-        "--steps",
-        type=at_least(1),
-        metavar="N",
-        help="steps that each network learns (default: the preset's own schedule, for pocket "
-        f"{DEFAULT_MINUTES['pocket']:g} minutes)",
-    )
-    parser.add_argument(
-        "--minutes",
-        type=between(LEAST_MINUTES, MOST_MINUTES),
-        metavar="M",
-        help="how long to train, in place of --steps: a few steps are timed on this machine, and "
-        "each network gets its share of the time",
-    )
-
-
-def _add_division(parser):
-    parser.add_argument(
-        "--gradient-accumulation",
-        type=at_least(1),
-        default=1,
-        metavar="N",
-        help="compute the clips of a step in so many parts, whose gradients add up: the same "
-        "result in less memory, and more slowly (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--activation-checkpointing",
-        action="store_true",
-        help="keep only what goes into each block, and compute the rest again for the gradients: "
-        "the same result in less memory, and more slowly",
-    )
-    parser.add_argument(
-        "--shards",
-        type=at_least(1),
-        default=1,
-        metavar="N",
-        help="of the processes that torchrun has started, divide the networks among N; more than "
-        "N train copies of them on clips of their own (default: %(default)s, each has all)",
-    )
-
-
-def _add_lookback(parser):
-    parser.add_argument(
-        "--lookback",
-        choices=list(LOOKBACKS),
-        help="take a trained Genie (--from), let its dynamics model choose its past in this "
-        "way, and train only that on clips of 64 frames",
-    )
-    parser.add_argument(
-        "--from",
-        dest="trained",
-        metavar="NAME|DIR",
-        help="the Genie that --lookback goes on from (default: mini)",
-    )
+    add_division(parser)
+    add_lookback(parser)
+    add_tokenizer(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -277,7 +196,7 @@ def _check_pairs(arguments):
 def _what_to_train(arguments):
     """The Genie, its schedule, and what it begins as."""
     options = {"seed": arguments.seed, "compile": arguments.compile}
-    options |= {name: getattr(arguments, name) for name in _DIVISION}
+    options |= {name: getattr(arguments, name) for name in DIVISION}
     if arguments.precision:
         options["precision"] = arguments.precision
     if arguments.lookback is None:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from filelock import FileLock
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -106,6 +107,15 @@ def fill_cache(source: FilmSource, root: Path, *, progress: bool = True) -> Path
     if (folder / "manifest.json").exists():
         return folder
     root.mkdir(parents=True, exist_ok=True)
+    # The processes of a training all come for the same films: the first decodes, the others wait.
+    with FileLock(root / f".{folder.name}.lock"):
+        if not (folder / "manifest.json").exists():
+            _fill(source, folder, progress)
+    return folder
+
+
+def _fill(source, folder, progress):
+    """Decode all films into a folder, which is there when it is whole."""
     partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
     try:
         partial.mkdir()
@@ -115,7 +125,6 @@ def fill_cache(source: FilmSource, root: Path, *, progress: bool = True) -> Path
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder
 
 
 def _write_films(source, folder, progress):

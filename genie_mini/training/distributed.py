@@ -11,7 +11,7 @@ ranks.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -83,7 +83,7 @@ def on_first(function: Callable[[], Result]) -> Result:
     """
     if num_ranks() == 1:
         return function()
-    told: list = [None, None]
+    told: list[Any] = [None, None]
     if is_first():
         try:
             told = [function(), None]
@@ -194,13 +194,13 @@ def undivided(genie: Genie) -> Genie | None:
     return copy.to(genie.device).eval()
 
 
-def whole_average(average: Tensor | float) -> Tensor:
+def whole_average(average: Any) -> Tensor:
     """One of the optimizer's averages, whole, where each rank may hold a part of it."""
     average = torch.as_tensor(average)
     return average.full_tensor().cpu() if hasattr(average, "full_tensor") else average
 
 
-def divided_like(weight: Tensor, average: Tensor | None) -> Tensor:
+def divided_like(weight: Any, average: Tensor | None) -> Tensor:
     """An average of a weight, of which every rank holds the same part as of the weight.
 
     Args:

@@ -1,0 +1,58 @@
+"""What a training step would need, told without computing it."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from genie_mini.studies.footprint import footprint, peak_bytes
+
+PAGE = Path(__file__).resolve().parents[2] / "book" / "scaling.md"
+
+
+def test_the_peak_counts_what_is_alive_and_nothing_twice():
+    weight = torch.zeros(10, 10, device="meta", requires_grad=True)
+
+    def step():
+        x = torch.zeros(7, 10, device="meta")  # 280 bytes, kept for the weight's gradient
+        for _ in range(5):
+            x + 1  # comes and goes
+        return (x @ weight).view(70).sum()
+
+    # At the end of the forward pass: x, the product, a sum. Then the sum's gradient (expanded, so
+    # without numbers of its own), and the weight's, 400 bytes, beside x and the product.
+    forward = 280 + 280 + 4
+    assert forward < peak_bytes(step) <= forward + 400 + 280 + 8
+
+
+def test_shards_divide_the_state_and_checkpointing_saves_memory():
+    whole = footprint("coinrun", "dynamics")
+    shared = footprint("coinrun", "dynamics", shards=4, activation_checkpointing=True)
+    assert shared.state == whole.state // 4 and shared.gathered == whole.gathered
+    assert 2 * shared.clip < whole.clip
+    assert whole.total(3) == whole.state + whole.gathered + 3 * whole.clip
+
+
+ROW = re.compile(
+    r"^\| (coinrun|paper) \| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", re.M
+)
+PARTS = {
+    "tokenizer": "tokenizer",
+    "latent action model": "latent_action_model",
+    "dynamics model": "dynamics",
+}
+
+
+@pytest.mark.parametrize(
+    "row", ROW.findall(PAGE.read_text(encoding="utf-8")), ids="{0[0]} {0[1]}".format
+)
+def test_the_table_of_the_page_is_what_is_computed(row):
+    preset, network, *numbers = row
+    kept, dropped = (
+        footprint(preset, PARTS[network], activation_checkpointing=way) for way in (False, True)
+    )
+    found = [kept.parameters / 1e6, kept.state / 2**30, kept.clip / 2**30, dropped.clip / 2**30]
+    for told, number in zip(numbers, found, strict=True):
+        digits = len(told.partition(".")[2])
+        assert told == f"{number:.{digits}f}"

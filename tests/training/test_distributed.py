@@ -1,0 +1,148 @@
+"""Training in two processes comes to what training in one does, whoever is stopped in between."""
+
+import pytest
+import torch.distributed as dist
+from ranks_of_a_run import (
+    MINUTES,
+    PHASES,
+    RANKS,
+    SLOWER,
+    WAYS,
+    all_runs,
+    ctrl_c,
+    killed_run,
+    on_ranks,
+    run,
+)
+from short_runs import logs, same, weights
+from torch.multiprocessing import ProcessExitedException
+
+from genie_mini.genie import Genie
+from genie_mini.training.checkpoint import read_checkpoint
+from genie_mini.training.trainer import Interrupted
+
+pytestmark = pytest.mark.skipif(
+    not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"
+)
+
+
+def place(folder):
+    """Where its checkpoint stands in a run."""
+    return read_checkpoint(folder / "checkpoint.safetensors")[1]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The folder with all runs, what failures told on each rank, and what minutes came to."""
+    root = tmp_path_factory.mktemp("runs")
+    with pytest.raises(ProcessExitedException, match="SIGKILL"):
+        on_ranks(killed_run, root)
+    assert place(root / "killed") == {"phase": 1, "step": 2}
+    with pytest.raises(Interrupted):
+        run(root / "of one", ctrl_c)
+    assert place(root / "of one") == {"phase": 1, "step": 3}
+    return root, *on_ranks(all_runs, root)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Train in one process: (phase, or "" for a run of all, changes) -> its folder."""
+    root = tmp_path_factory.mktemp("alone")
+
+    def train(phase, **changes):
+        folder = root / f"{phase} {changes}"
+        if not folder.exists():
+            codebook = "patches" if phase == "patches" else "learnt"
+            run(folder, codebook=codebook, **PHASES.get(phase, {}), **changes)
+        return folder
+
+    return train
+
+
+def numbers(folder):
+    """All that was logged of each step."""
+    return [
+        {name: float(value) for name, value in row.items() if value}
+        for rows in logs(folder).values()
+        for row in rows
+    ]
+
+
+def assert_close(one, other):
+    """Each step has the same losses in two runs, and as many codes and actions."""
+    first, second = numbers(one), numbers(other)
+    assert len(first) == len(second) > 1
+    for step, expected in zip(first, second, strict=True):
+        assert step == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_losses_of_two_processes_are_those_of_one(runs, alone, phase, way):
+    assert_close(runs[0] / f"{phase}, {way}", alone(phase))
+
+
+def test_a_killed_process_loses_nothing(runs):
+    killed, whole = runs[0] / "killed", runs[0] / "whole"
+    assert logs(killed) == logs(whole)
+    first, second = (weights(Genie.from_pretrained(folder)) for folder in (killed, whole))
+    assert same(first, second)
+
+
+def test_a_run_of_one_process_goes_on_in_two(runs, alone):
+    assert_close(runs[0] / "of one", alone(""))
+
+
+def test_ctrl_c_in_one_of_two_processes_stops_both_and_one_goes_on(runs):
+    stopped = runs[1][0]
+    assert all(told.startswith("Interrupted: stopped after step 3 of world") for told in stopped)
+    assert place(runs[0] / "stopped") == {"phase": 1, "step": 3}
+    run(runs[0] / "stopped", seed=9)
+    assert_close(runs[0] / "stopped", runs[0] / "whole")
+
+
+def test_only_the_first_process_touches_files(runs):
+    assert not (runs[0] / "elsewhere").exists()
+    assert (runs[0] / "whole" / "dynamics.safetensors").exists()
+    assert not list(runs[0].rglob("*.partial")) and not list(runs[0].rglob("*.lock"))
+
+
+@pytest.mark.parametrize(
+    "index, told",
+    [
+        (1, "a batch of 3 clips, in phase tokenizer, cannot be divided among 2 processes evenly"),
+        (2, "divided into 3 shards, each on a process of its own, but there are 2"),
+        (3, "a batch of 3 clips, in phase world, cannot be divided among 2 processes evenly"),
+    ],
+    ids=["batch", "shards", "dynamics batch"],
+)
+def test_what_cannot_be_divided_is_told_once_and_before_the_work(runs, index, told):
+    first, *others = runs[1][index]
+    assert first.startswith("GenieError: ") and told in first
+    assert [other.split(":")[0] for other in others] == ["ToldElsewhere"] * (RANKS - 1)
+
+
+def test_all_processes_take_the_steps_that_the_slowest_has_time_for(runs):
+    first, second = runs[2]
+    assert first == second
+    tokenizer, latent_actions, _, dynamics = first[0]
+    for steps, share in zip((tokenizer, latent_actions, dynamics), (0.30, 0.25, 0.45), strict=True):
+        most = share * 60 * MINUTES / SLOWER
+        assert 0.9 * most < steps < most, "less what the measuring took"
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_accumulated_gradients_are_those_of_the_whole_batch(alone, phase):
+    assert_close(alone(phase, gradient_accumulation=3), alone(phase))
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_activation_checkpointing_changes_no_number(alone, phase):
+    assert numbers(alone(phase, activation_checkpointing=True)) == numbers(alone(phase))
+
+
+def test_how_the_work_is_divided_may_change_within_a_run(alone):
+    folder = alone("dynamics")
+    before = (folder / "checkpoint.safetensors").read_bytes()
+    run(folder, **PHASES["dynamics"], gradient_accumulation=2, activation_checkpointing=True)
+    assert (folder / "checkpoint.safetensors").read_bytes() == before

@@ -82,9 +82,17 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     )
 
 
-def computing_in(dtype: torch.dtype, device: torch.device) -> AbstractContextManager:
-    """A context in which networks multiply matrices in this type; their weights stay float32."""
-    return torch.autocast(device.type, dtype) if dtype != torch.float32 else in_float32(device)
+def computing_in(
+    dtype: torch.dtype, device: torch.device, *, keep_casts: bool = True
+) -> AbstractContextManager:
+    """A context in which networks multiply matrices in this type; their weights stay float32.
+
+    Weights in the other type are kept until it ends, unless `keep_casts` is false, as where no
+    process shall hold all of them.
+    """
+    if dtype == torch.float32:
+        return in_float32(device)
+    return torch.autocast(device.type, dtype, cache_enabled=keep_casts)
 
 
 def in_float32(device: torch.device) -> AbstractContextManager:

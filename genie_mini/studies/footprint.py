@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -48,7 +49,7 @@ class Footprint:
 
 class _Alive(TorchDispatchMode):
     """Counts the bytes of all tensors that operations in this context have made and that are
-    still there.
+    still there; not of those that were there before, as weights are.
     """
 
     def __init__(self) -> None:
@@ -56,13 +57,18 @@ class _Alive(TorchDispatchMode):
         self.peak = 0
         self._sizes: dict[int, int] = {}
         self._references: dict[int, StorageWeakRef] = {}
+        self._before: set[int] = set()
         self._most = 0  # bytes that may be alive
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        given = {reference.cdata for reference, _ in _storages((args, kwargs))}
+        self._before |= given - self._references.keys()
         result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                self._add(tensor.untyped_storage())
+        for reference, size in _storages(result):
+            if reference.cdata not in self._before:
+                self._most += size - self._sizes.get(reference.cdata, 0)
+                self._sizes[reference.cdata] = size
+                self._references[reference.cdata] = reference
         if self._most > self.peak:  # or else there is no need to look who has gone
             gone = [key for key, reference in self._references.items() if reference.expired()]
             for key in gone:
@@ -71,11 +77,25 @@ class _Alive(TorchDispatchMode):
             self.peak = max(self.peak, self._most)
         return result
 
-    def _add(self, storage):
-        reference = StorageWeakRef(storage)
-        self._most += storage.nbytes() - self._sizes.get(reference.cdata, 0)
-        self._sizes[reference.cdata] = storage.nbytes()
-        self._references[reference.cdata] = reference
+
+class _InOneKernel(TorchFunctionMode):
+    """Attention as GPUs and CPUs compute it, keeping no weights of it; on the meta device torch
+    would choose the formula that does.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is not F.scaled_dot_product_attention:
+            return function(*args, **kwargs)
+        kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+        mask, causal = kwargs["attn_mask"], kwargs["is_causal"]
+        return kernel(*args, is_causal=causal, attn_mask=mask)[0]
+
+
+def _storages(values):
+    """What the tensors among some values are stored in, each with its size in bytes."""
+    storages = [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+    return [(StorageWeakRef(storage), storage.nbytes()) for storage in storages]
 
 
 def peak_bytes(step: Callable[[], Tensor]) -> int:
@@ -84,7 +104,7 @@ def peak_bytes(step: Callable[[], Tensor]) -> int:
     Args:
         step: computes a loss, on the meta device.
     """
-    with _Alive() as alive:
+    with _Alive() as alive, _InOneKernel():
         step().backward()
     return alive.peak
 

@@ -119,8 +119,8 @@ def check_shares(phases: list[Phase], config: TrainingConfig) -> None:
     ranks = num_ranks()
     if ranks % config.shards:
         raise GenieError(
-            f"networks are divided into {config.shards} shards, each on a process of its own, but "
-            f"there are {ranks}: start a multiple of {config.shards} with torchrun"
+            f"networks cannot be divided into {config.shards} shards on {ranks} "
+            f"process{'es' * (ranks > 1)}: start a multiple of {config.shards} with torchrun"
         )
     for phase in phases:
         counts = {phase.clips(step)[0] for step in range(phase.steps)} if ranks > 1 else set()

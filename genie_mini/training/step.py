@@ -46,7 +46,7 @@ def take_step(
     """
     with shared_batch():
         frames = own_rows(frames)
-        with computing_in(precision, frames.device):
+        with computing_in(precision, frames.device, keep_casts=config.shards == 1):
             losses, metrics, after_step = phase.losses(frames, step)
         loss = sum(losses[1:], losses[0])
         metrics = batch_metrics({"loss": loss.item(), **metrics}, frames.device)

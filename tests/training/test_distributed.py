@@ -111,7 +111,7 @@ def test_only_the_first_process_touches_files(runs):
     "index, told",
     [
         (1, "a batch of 3 clips, in phase tokenizer, cannot be divided among 2 processes evenly"),
-        (2, "divided into 3 shards, each on a process of its own, but there are 2"),
+        (2, "networks cannot be divided into 3 shards on 2 processes"),
         (3, "a batch of 3 clips, in phase world, cannot be divided among 2 processes evenly"),
     ],
     ids=["batch", "shards", "dynamics batch"],

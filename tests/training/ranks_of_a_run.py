@@ -61,7 +61,8 @@ def run(folder, event=None, seed=0, codebook="learnt", **changes):
     """Train a tiny Genie in this process, or in its share; at the step `STOP` there is an event."""
     config = replace(CONFIG, **(PLAN | changes))
     genie = tiny_genie(seed, codebook)
-    train(genie, Noise(STOP, event, size=32), config, Path(folder), progress=False)
+    videos = Noise(STOP if event else None, event, size=32)
+    train(genie, videos, config, Path(folder), progress=False)
 
 
 def ctrl_c():
@@ -96,7 +97,7 @@ def all_runs(root):
     run(folder_of(root, "killed"), seed=9)
     run(folder_of(root, "of one"), seed=9, shards=RANKS)
     told = [
-        failure(run, folder_of(root, "stopped"), of_second_rank(ctrl_c), shards=RANKS),
+        failure(run, folder_of(root, "stopped"), of_second_rank(ctrl_c)),
         failure(run, folder_of(root, "odd"), batch_size=3),
         failure(run, folder_of(root, "three"), shards=3),
         failure(run, folder_of(root, "odd later"), dynamics_batch_size=3),

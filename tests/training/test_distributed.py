@@ -15,7 +15,7 @@ from ranks_of_a_run import (
     run,
 )
 from short_runs import logs, same, weights
-from torch.multiprocessing import ProcessExitedException
+from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from genie_mini.genie import Genie
 from genie_mini.training.checkpoint import read_checkpoint
@@ -35,7 +35,8 @@ def place(folder):
 def runs(tmp_path_factory):
     """The folder with all runs, what failures told on each rank, and what minutes came to."""
     root = tmp_path_factory.mktemp("runs")
-    with pytest.raises(ProcessExitedException, match="SIGKILL"):
+    # The other one notices, or is ended: whichever is seen first.
+    with pytest.raises((ProcessExitedException, ProcessRaisedException)):
         on_ranks(killed_run, root)
     assert place(root / "killed") == {"phase": 1, "step": 2}
     with pytest.raises(Interrupted):
@@ -73,7 +74,7 @@ def assert_close(one, other):
     first, second = numbers(one), numbers(other)
     assert len(first) == len(second) > 1
     for step, expected in zip(first, second, strict=True):
-        assert step == pytest.approx(expected, rel=1e-5, abs=1e-5)
+        assert step == pytest.approx(expected, rel=1e-5, abs=1e-5, nan_ok=True)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -61,6 +61,11 @@ def run(folder, event=None, seed=0, codebook="learnt", **changes):
     """Train a tiny Genie in this process, or in its share; at the step `STOP` there is an event."""
     config = replace(CONFIG, **(PLAN | changes))
     genie = tiny_genie(seed, codebook)
+    # In front of a normalisation these have no gradient but what rounding leaves of it. Adam makes
+    # steps of any length out of that, and the statistics of play, which lag behind, see them.
+    for network in (genie.tokenizer, genie.latent_action_model):
+        if hasattr(network, "to_code"):
+            network.to_code.bias.requires_grad_(False)
     videos = Noise(STOP if event else None, event, size=32)
     train(genie, videos, config, Path(folder), progress=False)
 
@@ -98,7 +103,7 @@ def all_runs(root):
     run(folder_of(root, "of one"), seed=9, shards=RANKS)
     told = [
         failure(run, folder_of(root, "stopped"), of_second_rank(ctrl_c)),
-        failure(run, folder_of(root, "odd"), batch_size=3),
+        failure(run, folder_of(root, "odd"), batch_size=3, short_share=0.0),
         failure(run, folder_of(root, "three"), shards=3),
         failure(run, folder_of(root, "odd later"), dynamics_batch_size=3),
     ]

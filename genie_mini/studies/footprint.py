@@ -4,14 +4,15 @@ On torch's meta device a network has shapes and no numbers. A forward and a back
 as they would anywhere, and what is alive at each moment can be counted.
 """
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -54,28 +55,26 @@ class _Alive(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.peak = 0
-        self._sizes: dict[int, int] = {}
-        self._references: dict[int, StorageWeakRef] = {}
-        self._before: set[int] = set()
-        self._most = 0  # bytes that may be alive
+        self.bytes = self.peak = 0
+        self._before: dict[int, torch.UntypedStorage] = {}
+        self._made: dict[int, weakref.ref] = {}
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        given = {reference.cdata for reference, _ in _storages((args, kwargs))}
-        self._before |= given - self._references.keys()
+        for storage in _storages((args, kwargs)):
+            if id(storage) not in self._made:
+                self._before[id(storage)] = storage
         result = function(*args, **(kwargs or {}))
-        for reference, size in _storages(result):
-            if reference.cdata not in self._before:
-                self._most += size - self._sizes.get(reference.cdata, 0)
-                self._sizes[reference.cdata] = size
-                self._references[reference.cdata] = reference
-        if self._most > self.peak:  # or else there is no need to look who has gone
-            gone = [key for key, reference in self._references.items() if reference.expired()]
-            for key in gone:
-                self._most -= self._sizes.pop(key)
-                del self._references[key]
-            self.peak = max(self.peak, self._most)
+        for storage in _storages(result):
+            if id(storage) not in self._made and id(storage) not in self._before:
+                gone = partial(self._drop, id(storage), storage.nbytes())
+                self._made[id(storage)] = weakref.ref(storage, gone)
+                self.bytes += storage.nbytes()
+        self.peak = max(self.peak, self.bytes)
         return result
+
+    def _drop(self, key, size, _):
+        del self._made[key]
+        self.bytes -= size
 
 
 class _InOneKernel(TorchFunctionMode):
@@ -85,6 +84,9 @@ class _InOneKernel(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if function is torch.autograd.backward:  # which may compute a forward pass again
+            with self:
+                return function(*args, **kwargs)
         if function is not F.scaled_dot_product_attention:
             return function(*args, **kwargs)
         kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -93,9 +95,10 @@ class _InOneKernel(TorchFunctionMode):
 
 
 def _storages(values):
-    """What the tensors among some values are stored in, each with its size in bytes."""
-    storages = [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
-    return [(StorageWeakRef(storage), storage.nbytes()) for storage in storages]
+    """What the tensors among some values are stored in. Torch has one object for each, as long as
+    it is there, whoever holds it.
+    """
+    return [leaf.untyped_storage() for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
 
 
 def peak_bytes(step: Callable[[], Tensor]) -> int:
@@ -105,7 +108,7 @@ def peak_bytes(step: Callable[[], Tensor]) -> int:
         step: computes a loss, on the meta device.
     """
     with _Alive() as alive, _InOneKernel():
-        step().backward()
+        torch.autograd.backward(step())
     return alive.peak
 
 

@@ -37,7 +37,7 @@ def learn(make_genie, make_clips):
             if isinstance(module, STTransformer):
                 module.recompute = recompute
             if isinstance(module, STBlock):
-                module.register_forward_hook(count)
+                module.register_forward_pre_hook(count)
         torch.manual_seed(0)
         LOSSES[name](genie, make_clips(3)).backward()
         found = {name: weight.grad for name, weight in genie.named_parameters()}
@@ -52,8 +52,10 @@ def test_the_gradients_are_those_of_keeping_everything(learn, name, num_parts, r
     expected, once = learn(name, 1, False)
     found, again = learn(name, num_parts, recompute)
     assert found.keys() == expected.keys() and again > once
-    for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+    first, second = (
+        torch.cat([grads[name].flatten() for name in expected]) for grads in (expected, found)
+    )
+    assert (second - first).norm() < 1e-5 * first.norm()
 
 
 def test_without_gradients_nothing_is_computed_twice():

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -77,21 +77,12 @@ class _Alive(TorchDispatchMode):
         self.bytes -= size
 
 
-class _InOneKernel(TorchFunctionMode):
+def _in_one_kernel(query, key, value, *, attn_mask, is_causal):
     """Attention as GPUs and CPUs compute it, keeping no weights of it; on the meta device torch
     would choose the formula that does.
     """
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if function is torch.autograd.backward:  # which may compute a forward pass again
-            with self:
-                return function(*args, **kwargs)
-        if function is not F.scaled_dot_product_attention:
-            return function(*args, **kwargs)
-        kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-        mask, causal = kwargs["attn_mask"], kwargs["is_causal"]
-        return kernel(*args, is_causal=causal, attn_mask=mask)[0]
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    return kernel(query, key, value, is_causal=is_causal, attn_mask=attn_mask)[0]
 
 
 def _storages(values):
@@ -107,8 +98,8 @@ def peak_bytes(step: Callable[[], Tensor]) -> int:
     Args:
         step: computes a loss, on the meta device.
     """
-    with _Alive() as alive, _InOneKernel():
-        torch.autograd.backward(step())
+    with patch.object(F, "scaled_dot_product_attention", _in_one_kernel), _Alive() as alive:
+        step().backward()
     return alive.peak
 
 

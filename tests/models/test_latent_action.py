@@ -242,7 +242,8 @@ def test_a_push_is_seen_where_a_thing_is_not_where_its_speed_would_bring_it(make
     right = frames.clone()
     right[:, 2] = 0.2
     right[:, 2, 4:8, 10:14] = 1.0
-    features = [model.surprise(frames, expected) for expected in (frames, right)]
+    news = [model.surprise.news(frames, expected) for expected in (frames, right)]
+    features = [model.surprise(*seen) for seen in news]
     assert not torch.allclose(features[0][:, 2], features[1][:, 2])
     torch.testing.assert_close(features[0][:, :2], features[1][:, :2])
 

@@ -16,6 +16,7 @@ from short_runs import CONFIG, Noise
 from tiny import tiny_genie
 
 from genie_mini.errors import GenieError
+from genie_mini.genie import Genie
 from genie_mini.training import budget
 from genie_mini.training.request import Request
 from genie_mini.training.trainer import Interrupted, train
@@ -57,10 +58,19 @@ MINUTES, SLOWER = 100.0, 3.0  # seconds of a step on the second rank; a second o
 STOP = 4  # steps of it before something happens to it: from there on the dynamics model learns
 
 
+def everything_genie(seed, codebook):
+    """A tiny Genie with all that the presets use and the others leave out."""
+    tiny = tiny_genie(seed, codebook, keeps_detail=True)
+    latent_action = replace(tiny.config.latent_action, sees_surprise=True)
+    genie = Genie(replace(tiny.config, latent_action=latent_action)).eval()
+    genie.tokenizer.load_state_dict(tiny.tokenizer.state_dict())
+    return genie
+
+
 def run(folder, event=None, seed=0, codebook="learnt", **changes):
     """Train a tiny Genie in this process, or in its share; at the step `STOP` there is an event."""
     config = replace(CONFIG, **(PLAN | changes))
-    genie = tiny_genie(seed, codebook)
+    genie = everything_genie(seed, codebook)
     # In front of a normalisation these have no gradient but what rounding leaves of it. Adam makes
     # steps of any length out of that, and the statistics of play, which lag behind, see them.
     for network in (genie.tokenizer, genie.latent_action_model):

@@ -1,5 +1,7 @@
 """Training in two processes comes to what training in one does, whoever is stopped in between."""
 
+from dataclasses import astuple
+
 import pytest
 import torch.distributed as dist
 from ranks_of_a_run import (
@@ -14,7 +16,7 @@ from ranks_of_a_run import (
     on_ranks,
     run,
 )
-from short_runs import logs, same, weights
+from short_runs import CONFIG, logs, same, weights
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from genie_mini.genie import Genie
@@ -127,7 +129,9 @@ def test_all_processes_take_the_steps_that_the_slowest_has_time_for(runs):
     first, second = runs[2]
     assert first == second
     tokenizer, latent_actions, _, dynamics = first[0]
-    for steps, share in zip((tokenizer, latent_actions, dynamics), (0.30, 0.25, 0.45), strict=True):
+    for steps, share in zip(
+        (tokenizer, latent_actions, dynamics), astuple(CONFIG.shares), strict=True
+    ):
         most = share * 60 * MINUTES / SLOWER
         assert 0.9 * most < steps < most, "less what the measuring took"
 

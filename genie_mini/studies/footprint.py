@@ -6,7 +6,7 @@ as they would anywhere, and what is alive at each moment can be counted.
 
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -31,7 +31,7 @@ class Footprint:
 
     Attributes:
         parameters: of the network, a number and no bytes.
-        state: weights, gradients and averages, divided among the shards.
+        state: weights, gradients and averages.
         gathered: weights and gradients that are whole for a moment: two blocks (one is fetched
             while the other computes), and what lies outside of blocks.
         clip: for each clip that is computed at a time, what is kept for the backward pass and what
@@ -42,6 +42,10 @@ class Footprint:
     state: int
     gathered: int
     clip: int
+
+    def divided(self, shards: int) -> "Footprint":
+        """The same with its state divided among so many processes."""
+        return replace(self, state=self.state // shards)
 
     def total(self, clips: int) -> int:
         """With so many clips at a time on this GPU."""
@@ -107,15 +111,15 @@ def footprint(
     preset: str,
     part: str,
     *,
-    shards: int = 1,
     activation_checkpointing: bool = False,
 ) -> Footprint:
-    """The footprint of a network of a preset in float32, while the other two are frozen.
+    """The footprint of a network of a preset in float32, on one GPU, while the other two are
+    frozen.
 
     Args:
         preset: a key of `genie_mini.presets.PRESETS`.
         part: the network that learns, one of `genie_mini.files.PARTS`.
-        shards, activation_checkpointing: see `genie_mini.training.TrainingConfig`.
+        activation_checkpointing: see `genie_mini.training.TrainingConfig`.
     """
     with torch.device("meta"):
         genie = Genie.from_preset(preset).train()
@@ -131,7 +135,7 @@ def footprint(
     one, two = (peak_bytes(_step_of(genie, part, clips)) for clips in (1, 2))
     return Footprint(
         parameters=counts[part],
-        state=(_LEARNT * counts[part] + _FROZEN * frozen) // shards,
+        state=_LEARNT * counts[part] + _FROZEN * frozen,
         gathered=2 * 4 * whole,
         clip=two - one,
     )

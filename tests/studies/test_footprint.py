@@ -1,5 +1,6 @@
 """What a training step would need, told without computing it."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -27,32 +28,53 @@ def test_the_peak_counts_what_is_alive_and_nothing_twice():
 
 
 def test_shards_divide_the_state_and_checkpointing_saves_memory():
-    whole = footprint("coinrun", "dynamics")
-    shared = footprint("coinrun", "dynamics", shards=4, activation_checkpointing=True)
+    whole, less = (
+        footprint("pocket", "dynamics", activation_checkpointing=way) for way in (False, True)
+    )
+    shared = whole.divided(4)
     assert shared.state == whole.state // 4 and shared.gathered == whole.gathered
-    assert 2 * shared.clip < whole.clip
+    assert 2 * less.clip < whole.clip
     assert whole.total(3) == whole.state + whole.gathered + 3 * whole.clip
 
 
-ROW = re.compile(
-    r"^\| (coinrun|paper) \| (.+?) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", re.M
-)
 PARTS = {
     "tokenizer": "tokenizer",
     "latent action model": "latent_action_model",
     "dynamics model": "dynamics",
 }
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in PAGE.read_text(encoding="utf-8").splitlines()
+    if re.match(r"\| (coinrun|paper) \|", line)
+]
 
 
-@pytest.mark.parametrize(
-    "row", ROW.findall(PAGE.read_text(encoding="utf-8")), ids="{0[0]} {0[1]}".format
-)
-def test_the_table_of_the_page_is_what_is_computed(row):
-    preset, network, *numbers = row
-    kept, dropped = (
-        footprint(preset, PARTS[network], activation_checkpointing=way) for way in (False, True)
-    )
+@pytest.fixture(scope="module")
+def of_page():
+    """The footprint of a network that the page names, with and without checkpointing."""
+
+    @functools.cache
+    def compute(preset, network, checkpointing):
+        return footprint(preset, PARTS[network], activation_checkpointing=checkpointing)
+
+    return compute
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if len(row) == 6], ids=" ".join)
+def test_what_the_page_says_of_networks_is_what_is_computed(of_page, row):
+    preset, network, *told = row
+    kept, dropped = (of_page(preset, network, way) for way in (False, True))
     found = [kept.parameters / 1e6, kept.state / 2**30, kept.clip / 2**30, dropped.clip / 2**30]
-    for told, number in zip(numbers, found, strict=True):
-        digits = len(told.partition(".")[2])
-        assert told == f"{number:.{digits}f}"
+    assert told == [f"{number:.1f}" for number in found]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if len(row) == 7], ids=" ".join)
+def test_what_the_page_says_of_processes_is_what_is_computed(of_page, row):
+    preset, network, processes, shards, clips, parts, told = row
+    found = of_page(preset, network, True).divided(int(shards))
+    assert int(processes) % int(shards) == 0 and int(clips) % int(parts) == 0
+    assert told == f"{found.total(int(clips) // int(parts)) / 2**30:.1f}"
+
+
+def test_the_page_has_both_tables():
+    assert sorted({len(row) for row in ROWS}) == [6, 7]

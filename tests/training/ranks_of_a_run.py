@@ -39,6 +39,8 @@ PHASES = {
         "latent_action_steps": 6,
         "latent_action_pretraining_steps": 6,
         "latent_action_restarts": ((0.5, 0.0), (0.5, 1.0)),
+        # Adam's first steps are as long for a gradient that is nothing but rounding.
+        "latent_action_lr": 1e-4,
     },
     "dynamics": NOTHING | {"dynamics_steps": 4},
 }
@@ -59,11 +61,16 @@ STOP = 4  # steps of it before something happens to it: from there on the dynami
 
 
 def everything_genie(seed, codebook):
-    """A tiny Genie with all that the presets use and the others leave out."""
+    """A tiny Genie with all that some preset has, in which no weight is zero: where every code draws
+    the same picture, rounding would choose among them.
+    """
     tiny = tiny_genie(seed, codebook, keeps_detail=True)
     latent_action = replace(tiny.config.latent_action, sees_surprise=True)
     genie = Genie(replace(tiny.config, latent_action=latent_action)).eval()
     genie.tokenizer.load_state_dict(tiny.tokenizer.state_dict())
+    for weight in genie.parameters():
+        if not weight.any():
+            torch.nn.init.normal_(weight, std=0.1)
     return genie
 
 

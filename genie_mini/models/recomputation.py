@@ -3,7 +3,7 @@ kept.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 Result = TypeVar("Result")
 
 
-def recomputed(function: Callable[..., Result], *inputs: object, **more: object) -> Result:
+def recomputed(function: Callable[..., Result], *inputs: Any, **more: Any) -> Result:
     """What a function returns, its inner results being dropped and computed again in the backward
     pass (activation checkpointing, Chen et al. 2016).
 

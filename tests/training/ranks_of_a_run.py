@@ -61,8 +61,8 @@ STOP = 4  # steps of it before something happens to it: from there on the dynami
 
 
 def everything_genie(seed, codebook):
-    """A tiny Genie with all that some preset has, in which no weight is zero: where every code draws
-    the same picture, rounding would choose among them.
+    """A tiny Genie with all that some preset has. No weight is zero: where all codes draw the same
+    picture, rounding would choose among them.
     """
     tiny = tiny_genie(seed, codebook, keeps_detail=True)
     latent_action = replace(tiny.config.latent_action, sees_surprise=True)

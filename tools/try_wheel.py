@@ -136,9 +136,11 @@ def try_play(trial: Trial) -> None:
     print("          play", flush=True)
 
 
-def try_all(trial: Trial, wheel: Path, *options: str) -> None:
-    """Everything that needs no extra, then what the extra `export` brings."""
-    trial.install(str(wheel), *options)
+def try_all(trial: Trial, wheel: Path, oldest: bool) -> None:
+    """Everything that needs no extra, then what the extra `export` brings, which needs newer
+    packages than the rest.
+    """
+    trial.install(str(wheel), *(oldest_options(trial.folder) if oldest else ()))
     found = Path(trial.run(trial.python, "-c", WHERE).strip())
     trial.expect(f"{found} is the wheel's", found.is_relative_to(trial.environment.resolve()))
     version = wheel.name.split("-")[1]
@@ -153,20 +155,23 @@ def try_all(trial: Trial, wheel: Path, *options: str) -> None:
     trial.run(trial.python, "-c", CHAPTERS)
     told = trial.genie_mini("export --weights run --out onnx", code=2)
     trial.expect(f"what to install is told: {told}", "genie-mini[export]" in told)
-    trial.install(f"{wheel}[export]", *options)
+    trial.install(f"{wheel}[export]", *(oldest_options(trial.folder, "export") if oldest else ()))
     trial.genie_mini("export --weights run --out onnx")
     trial.expect("an export lies there", (trial.folder / "onnx" / "world.json").is_file())
     told = trial.genie_mini("export --weights run --page world.html", code=2)
     trial.expect(f"where onnxruntime-web comes from is told: {told}", "npm install" in told)
 
 
-def oldest() -> str:
-    """The lowest versions that pyproject.toml admits, as constraints for pip."""
+def oldest_options(folder: Path, *extras: str) -> list[str]:
+    """Options with which pip takes the lowest versions that pyproject.toml admits."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-annotate"]
-    command += ["--no-header", "--resolution", "lowest-direct", "--extra", "export"]
-    command += ["--python-version", ".".join(map(str, sys.version_info[:2])), "pyproject.toml"]
+    command += ["--no-header", "--resolution", "lowest-direct", "pyproject.toml"]
+    command += [word for extra in extras for word in ("--extra", extra)]
+    command += ["--python-version", ".".join(map(str, sys.version_info[:2]))]
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return done.stdout
+    file = folder / "oldest.txt"
+    file.write_text(done.stdout, encoding="utf-8")
+    return ["--constraint", str(file)]
 
 
 def main() -> None:
@@ -177,11 +182,7 @@ def main() -> None:
     parser.add_argument("--oldest", action="store_true", help="the oldest packages, not the newest")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder, options = Path(name).resolve(), []
-        if arguments.oldest:
-            (folder / "oldest.txt").write_text(oldest(), encoding="utf-8")
-            options = ["--constraint", str(folder / "oldest.txt")]
-        try_all(Trial(folder), arguments.wheel.resolve(), *options)
+        try_all(Trial(Path(name).resolve()), arguments.wheel.resolve(), arguments.oldest)
     print("the wheel does what it should")
 
 

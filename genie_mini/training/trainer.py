@@ -129,11 +129,7 @@ def train(
     with ExitStack() as stack:
         on_first(lambda: stack.enter_context(sole_writer(folder)))
         wish = Request.of(genie, config, videos, origin, minutes)
-        request = on_first(lambda: claim(folder, wish))
-        on_first(lambda: check_shares(build_phases(genie, videos, config), config))
-        prepare(genie, config)
-        if request.undecided:
-            request = decide_steps(request, genie, videos, config, progress=progress)
+        request = _decided(wish, genie, videos, config, folder, progress)
         legs = request.legs(genie, config)
         phases = [phase for leg in legs for phase in build_phases(genie, videos, leg)]
         on_first(lambda: check_shares(phases, config))
@@ -144,10 +140,25 @@ def train(
         with RunBar(seconds, current, step, progress and is_first()) as bar:
             run = Run(genie, videos, config, folder, request, phases, bar, previews)
             _run_phases(run, current, step, tensors)
-        run.draw_preview(len(phases), 0)
-        genie.eval()
-        whole = undivided(genie)
-        on_first(lambda: whole.save(folder) if whole else None)
+        _finish(run)
+
+
+def _decided(wish: Request, genie, videos, config, folder, progress) -> Request:
+    """Claim the folder for what is wished, prepare the networks, and turn minutes into steps."""
+    request = on_first(lambda: claim(folder, wish))
+    on_first(lambda: check_shares(build_phases(genie, videos, config), config))
+    prepare(genie, config)
+    if request.undecided:
+        request = decide_steps(request, genie, videos, config, progress=progress)
+    return request
+
+
+def _finish(run: Run) -> None:
+    """Draw the last preview, and save the result."""
+    run.draw_preview(len(run.phases), 0)
+    run.genie.eval()
+    whole = undivided(run.genie)
+    on_first(lambda: whole.save(run.folder) if whole else None)
 
 
 def _check_clips(videos: Videos, phases: list[Phase]) -> None:

@@ -98,9 +98,8 @@ def train(
     more steps, or more minutes, it goes on and then learns what came on top, each network again in
     its phase.
 
-    Where several processes call it within one `torch.distributed` process group, as those that
-    `torchrun` starts do in `distributed.all_ranks`, they train together: each computes its share of
-    every batch, and the result is that of one process. The first one writes the files.
+    Where several processes of one `torch.distributed` group call it (`distributed.all_ranks`), they
+    train together, each on its share of every batch. The first one writes the files.
 
     Args:
         genie: the networks, changed in place, on the device that is to train them; where several
@@ -128,8 +127,8 @@ def train(
     on_first(lambda: prepare_folder(folder))
     with ExitStack() as stack:
         on_first(lambda: stack.enter_context(sole_writer(folder)))
-        wish = Request.of(genie, config, videos, origin, minutes)
-        request = _decided(wish, genie, videos, config, folder, progress)
+        request = Request.of(genie, config, videos, origin, minutes)
+        request = _decided(request, genie, videos, config, folder, progress)
         legs = request.legs(genie, config)
         phases = [phase for leg in legs for phase in build_phases(genie, videos, leg)]
         on_first(lambda: check_shares(phases, config))

@@ -107,7 +107,7 @@ def uniform(*shape: int) -> Tensor:
 
 def uniform_where(mask: Tensor) -> Tensor:
     """As `uniform`, a number for each place of a bool tensor that is true, in their order."""
-    counts = whole_batch(mask.sum()[None]).tolist()
+    counts = [int(count) for count in whole_batch(mask.sum()[None])]
     numbers = torch.rand(sum(counts), dtype=torch.float32)
     return numbers.split(counts)[dist.get_rank() if _sharing else 0]
 

@@ -289,6 +289,11 @@ def config_doors(config: GenieConfig) -> dict[str, Door]:
                 values = no_numbers(0, 1e6)
             elif field.name == "min_p":
                 values = NO_SHARES
+            elif isinstance(good, bool):
+                words = st.sampled_from(
+                    [None, 0, 1, "True", [], np.bool_(True), torch.tensor(True)]
+                )
+                values = st.one_of(STRANGERS, words)
             elif isinstance(good, tuple):
                 one = no_numbers(0, 1e6)
                 values = st.one_of(STRANGERS, NO_NUMBERS, st.tuples(one, one), st.tuples(one))

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -108,9 +109,14 @@ def fill_cache(source: FilmSource, root: Path, *, progress: bool = True) -> Path
         return folder
     root.mkdir(parents=True, exist_ok=True)
     # The processes of a training all come for the same films: the first decodes, the others wait.
-    with FileLock(root / f".{folder.name}.lock"):
-        if not (folder / "manifest.json").exists():
-            _fill(source, folder, progress)
+    lock = root / f".{folder.name}.lock"
+    with FileLock(lock):
+        try:
+            if not (folder / "manifest.json").exists():
+                _fill(source, folder, progress)
+        finally:
+            with suppress(OSError):  # gone already; or open, which on Windows keeps it
+                lock.unlink()
     return folder
 
 

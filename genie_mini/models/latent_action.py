@@ -20,7 +20,7 @@ from genie_mini.errors import GenieError
 from genie_mini.models.displacements import displaced, in_pixels, matching_costs
 from genie_mini.models.log_ratios import log_ratios
 from genie_mini.models.matching import KernelWarp, Matching
-from genie_mini.models.patches import check_grid, fold, unfold
+from genie_mini.models.patches import check_grid, fold, stem, unfold
 from genie_mini.models.quantizer import Quantizer, QuantizerConfig, entropy
 from genie_mini.models.recomputation import in_parts
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
@@ -131,16 +131,7 @@ class LatentActionModel(nn.Module):
         self.config = config
         channels, num_patches = config.stem_channels, config.grid[0] * config.grid[1]
         encoder, decoder = config.encoder, config.decoder
-        # Overlapping windows see a movement wherever it falls on the grid of patches.
-        self.stem = nn.Sequential(
-            nn.Conv2d(6 + len(config.displacements), channels, 5, stride=2, padding=2),
-            nn.GELU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GELU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GELU(),
-            nn.MaxPool2d(config.patch_size // 2),
-        )
+        self.stem = stem(6 + len(config.displacements), channels, config.patch_size, 3)
         self.matching = self.warp = self.embed_past = None
         num_motion = channels  # features of a patch that show how it moved
         if config.neighborhood is None:
@@ -202,11 +193,9 @@ class LatentActionModel(nn.Module):
         `motion` is that of the frames, if it is known already.
         """
         motion = self.motion(frames) if motion is None else motion
-        news = (
-            []
-            if self.surprise is None
-            else self.surprise.news(frames, self.expected(frames, motion))
-        )
+        news: tuple[Tensor, ...] = ()
+        if self.surprise is not None:
+            news = self.surprise.news(frames, self.expected(frames, motion))
         vectors = in_parts(self._encode_clips, self.num_parts, motion, *news)
         return over_batch(self.code_norm, vectors.flatten(0, 1), self.training).view_as(vectors)
 

@@ -1,6 +1,8 @@
-"""Cutting frames into square patches, and putting them together again."""
+"""Cutting frames into square patches, putting them together again, and looking at them in
+overlapping windows.
+"""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from genie_mini.errors import GenieError
 
@@ -39,3 +41,13 @@ def fold(patches: Tensor, patch_size: int, grid: tuple[int, int]) -> Tensor:
     return patches.permute(0, 1, 2, 4, 3, 5, 6).reshape(
         batch, time, rows * patch_size, columns * patch_size, 3
     )
+
+
+def stem(num_inputs: int, channels: int, patch_size: int, num_convolutions: int) -> nn.Sequential:
+    """Convolutions in front of patches, (n, num_inputs, height, width) -> (n, channels, rows,
+    columns): overlapping windows see a movement wherever it falls on the grid.
+    """
+    layers = [nn.Conv2d(num_inputs, channels, 5, stride=2, padding=2), nn.GELU()]
+    for _ in range(num_convolutions - 1):
+        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.GELU()]
+    return nn.Sequential(*layers, nn.MaxPool2d(patch_size // 2))

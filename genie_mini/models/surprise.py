@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from genie_mini.models.matching import Matching
+from genie_mini.models.patches import stem
 from genie_mini.ranks import over_batch
 
 
@@ -32,13 +33,7 @@ class Surprise(nn.Module):
         super().__init__()
         # How large surprises are is the world's; which of them are large is news.
         self.norm = nn.BatchNorm2d(3, affine=False)
-        self.stem = nn.Sequential(
-            nn.Conv2d(6, channels, 5, stride=2, padding=2),
-            nn.GELU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.GELU(),
-            nn.MaxPool2d(patch_size // 2),
-        )
+        self.stem = stem(6, channels, patch_size, 2)
         self.matching = Matching(image_size, grid, channels)
         self.embed = nn.Linear(2 * channels, width)
 

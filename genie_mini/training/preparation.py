@@ -14,13 +14,10 @@ def prepare(genie: Genie, config: TrainingConfig) -> None:
     for part in PARTS:
         network = getattr(genie, part)
         network.num_parts = config.gradient_accumulation
-        for stack in _stacks(network):
+        stacks = (module for module in network.modules() if isinstance(module, STTransformer))
+        for stack in stacks:
             stack.recompute = config.activation_checkpointing
             for block in stack.blocks:
                 if config.compile:
                     block.compile()
     divide(genie, config.shards)
-
-
-def _stacks(network):
-    return [module for module in network.modules() if isinstance(module, STTransformer)]

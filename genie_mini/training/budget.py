@@ -2,7 +2,6 @@
 shared out.
 """
 
-import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -108,16 +107,24 @@ def _time_step(genie, videos, config, phase: Phase, start: int) -> float:
 
     def timed(step):
         began = time.monotonic()
-        frames = videos.batch(*phase.clips(step), [config.seed, step]).to(genie.device)
+        key = [config.seed, phase.reuse.number(step)]
+        frames = videos.batch(*phase.clips(step), key).to(genie.device)
         take_step(phase, step, frames, optimizer, precision, config)
         if genie.device.type != "cpu":  # it has only been told what to do
             torch.accelerator.synchronize(genie.device)
         # All processes take the steps that the slowest of them has time for.
         return greatest(time.monotonic() - began, genie.device)
 
-    rounds: list[list[float]] = []
-    while len(rounds) <= _ROUNDS or sum(map(sum, rounds[1:])) < _SECONDS:
-        rounds.append([timed(start + place) for place in _PLACES])
+    def at_place(step):
+        """The first of a batch's uses, and one of those that follow."""
+        phase.reuse.forget()
+        return [timed(step) for _ in range(min(uses, 2))]
+
+    uses = phase.reuse.uses if start >= phase.reuse.first else 1
+    rounds: list[list[list[float]]] = []
+    while len(rounds) <= _ROUNDS or torch.tensor(rounds[1:]).sum() < _SECONDS:
+        rounds.append([at_place(start + place) for place in _PLACES])
     # In the first one memory is found, and where asked for the networks are translated. Of the
     # others the median: one step that had to wait for another program says nothing.
-    return statistics.fmean(map(statistics.median, zip(*rounds[1:], strict=True)))
+    seconds = torch.tensor(rounds[1:], dtype=torch.float64).quantile(0.5, dim=0).mean(dim=0)
+    return (seconds[0] + (uses - 1) * seconds[-1]).item() / uses

@@ -54,6 +54,8 @@ class TrainingConfig:
         dynamics_batch_size: clips of a step in which only the dynamics model learns; None for
             `batch_size`. Where minutes are few, many steps of one clip teach more than few steps of
             many.
+        dynamics_clip_uses: in so many steps of these each batch of clips is used, with other masks;
+            its tokens and latent actions are inferred once.
         short_frames, short_share: the tokenizer begins with clips of so many frames, for this share
             of its steps; a batch has as many frames as ever, so from more levels.
         latent_action_frames: frames of a clip while only the latent action model learns; a batch
@@ -88,6 +90,7 @@ class TrainingConfig:
     latent_action_pretraining_steps: int = 0
     batch_size: int = 4
     dynamics_batch_size: int | None = None
+    dynamics_clip_uses: int = 1
     num_frames: int = 16
     short_frames: int = 4
     short_share: float = 0.75
@@ -128,6 +131,7 @@ class TrainingConfig:
 
     def _check_counts(self):
         lowest = {"batch_size": 1, "dynamics_batch_size": 1, "num_frames": 2}
+        lowest |= {"dynamics_clip_uses": 1}
         lowest |= {"short_frames": 1, "latent_action_frames": 2}
         lowest |= {"gradient_accumulation": 1, "shards": 1}
         for field in fields(self):
@@ -172,6 +176,7 @@ TRAINING_PRESETS = {
         dynamics_steps=3000,
         batch_size=2,
         dynamics_batch_size=1,
+        dynamics_clip_uses=4,
         latent_action_restarts=((0.64, 0.0), (0.36, 1.0)),
         tokenizer_lr=1.5e-3,
         latent_action_lr=1.5e-3,
@@ -213,7 +218,7 @@ LOOKBACK_TRAINING = TrainingConfig(
     dynamics_steps=2500,
     batch_size=1,
     num_frames=64,
-    dynamics_lr=5e-4,
+    dynamics_lr=1e-3,
     precision="auto",
     shares=Shares(tokenizer=0.0, latent_actions=0.0, dynamics=1.0),
 )

@@ -1,7 +1,7 @@
 """The two phases of training: what runs at each step of each."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -12,6 +12,7 @@ from genie_mini.genie import Genie, in_windows
 from genie_mini.ranks import own_rows, whole_batch
 from genie_mini.training.config import TrainingConfig
 from genie_mini.training.learning_rate import current_restart, learning_rate
+from genie_mini.training.reuse import ClipReuse
 
 # The losses to minimise, metrics to log by name, and what to call after the optimizer's step.
 StepLosses = tuple[list[Tensor], dict[str, float], Callable[[], None]]
@@ -42,13 +43,14 @@ class Phase:
     """What runs at each step.
 
     `losses(frames, step)` gives what a step minimises, logs and does at its end; `clips(step)` says
-    how many clips of how many frames it wants.
+    how many clips of how many frames it wants, and `reuse` which ones.
     """
 
     name: str
     parts: list[Part]
     losses: Callable[[Tensor, int], StepLosses]
     clips: Callable[[int], tuple[int, int]]
+    reuse: ClipReuse = field(default_factory=ClipReuse)
 
     @property
     def steps(self) -> int:
@@ -67,6 +69,10 @@ class Losses:
     genie: Genie
     videos: Videos
     config: TrainingConfig
+
+    def __post_init__(self) -> None:
+        # While latent actions are learnt they change, and so do the labels.
+        self.reuse = ClipReuse(self.config.dynamics_clip_uses, self.config.latent_action_steps)
 
     def tokenizer_losses(self, frames: Tensor, step: int) -> StepLosses:
         """Phase 1: draw what was seen."""
@@ -106,11 +112,11 @@ class Losses:
             metrics["latent_action"] = latent["reconstruction"].item()
             metrics["actions"] = whole_batch(latent["actions"]).unique().numel()
         if step >= config.latent_action_pretraining_steps:
-            for frozen in (genie.tokenizer, genie.latent_action_model):
-                frozen.eval()
-            # without gradient: the dynamics loss does not reach the LAM
-            actions = in_windows(genie.latent_action_model.infer, frames)
-            result = genie.dynamics.loss(in_windows(genie.tokenizer.encode, frames), actions)
+            if step < config.latent_action_steps:
+                tokens, actions = self.infer_labels(frames)
+            else:
+                tokens, actions = self.reuse.labels(step, partial(self.infer_labels, frames))
+            result = genie.dynamics.loss(tokens, actions)
             losses.append(result["loss"])
             metrics |= {"dynamics": result["loss"].item(), "accuracy": result["accuracy"].item()}
 
@@ -120,6 +126,18 @@ class Losses:
                 model.quantizer.reset_dead_codes(latent["continuous"], latent["actions"])
 
         return losses, metrics, after_step
+
+    def infer_labels(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens and latent actions of clips, as they are at play; without gradient, so that the
+        dynamics loss does not reach the networks that say them.
+        """
+        genie = self.genie
+        for frozen in (genie.tokenizer, genie.latent_action_model):
+            frozen.eval()
+        return (
+            in_windows(genie.tokenizer.encode, frames),
+            in_windows(genie.latent_action_model.infer, frames),
+        )
 
     def tokenizer_clips(self, step: int) -> tuple[int, int]:
         """Short clips at first, from more levels."""
@@ -153,5 +171,5 @@ def build_phases(genie: Genie, videos: Videos, config: TrainingConfig) -> list[P
     dynamics = Part(genie.dynamics, [start, start + config.dynamics_steps], config.dynamics_lr)
     return [
         Phase("tokenizer", [tokenizer], losses.tokenizer_losses, losses.tokenizer_clips),
-        Phase("world", [actions, dynamics], losses.world_losses, losses.world_clips),
+        Phase("world", [actions, dynamics], losses.world_losses, losses.world_clips, losses.reuse),
     ]

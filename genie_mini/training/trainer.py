@@ -248,7 +248,8 @@ def run_phase(
         open(log if is_first() else os.devnull, "a", newline="") as file,
     ):
         for step in bar:
-            frames = videos.batch(*phase.clips(step), [config.seed, index, step]).to(genie.device)
+            key = [config.seed, index, phase.reuse.number(step)]
+            frames = videos.batch(*phase.clips(step), key).to(genie.device)
             torch.manual_seed(hash((config.seed, index, step)) % 2**63)
             metrics = take_step(phase, step, frames, optimizer, precision, config)
             write_row(file, logged + step, metrics, time.monotonic() - began)

@@ -101,6 +101,19 @@ def test_each_network_gets_its_share_of_the_time_within_a_step(genie, clock, slo
         assert abs(steps * cost - share * left) <= cost
 
 
+def test_what_is_done_once_for_several_steps_counts_in_parts(genie, clock, monkeypatch):
+    infer_labels = Losses.infer_labels
+
+    def slowly(self, frames):
+        clock.spend(0.6)
+        return infer_labels(self, frames)
+
+    monkeypatch.setattr(Losses, "infer_labels", slowly)
+    config = replace(CONFIG, dynamics_clip_uses=3, **dict.fromkeys(LENGTHS, 1000))
+    seconds = time_steps(genie, Noise(), config)
+    assert seconds == pytest.approx([TOKENIZER, LATENT, DYNAMICS + 0.6 / 3])
+
+
 def test_a_step_that_waited_for_another_program_does_not_count(genie, clock):
     config = replace(CONFIG, **dict.fromkeys(LENGTHS, 1000))
     waiting = Noise(30, lambda: clock.spend(1000))

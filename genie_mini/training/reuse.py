@@ -1,0 +1,51 @@
+"""Clips that are used more than once: what the other networks say of them is inferred only once."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+# Uses of one batch lie this many new batches apart, so that the network has moved on in between.
+_APART = 16
+
+
+class ClipReuse:
+    """Which batch of clips each step takes, and the labels of those that come back.
+
+    From the step `first` on every `uses`-th step takes a new batch, and those in between take
+    earlier ones again. Which ones follows from the step alone, so a run that was stopped goes on
+    with the same; labels that it has lost it infers anew.
+
+    Args:
+        uses: in how many steps each batch is taken, 1 or more.
+        first: the first step of which this holds; those before take a new batch each.
+    """
+
+    def __init__(self, uses: int = 1, first: int = 0):
+        self.uses, self.first = uses, first
+        self._labels: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def number(self, step: int) -> int:
+        """The number of the batch that a step takes; a larger one is new later."""
+        if step < self.first:
+            return step
+        block, again = divmod(step - self.first, self.uses)
+        return self.first + block + (self.uses - 1 - again) * _APART
+
+    def labels(
+        self, step: int, infer: Callable[[], tuple[Tensor, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens and latent actions of a step's batch: those known, or what `infer` says."""
+        number = self.number(step)
+        known = self._labels.get(number)
+        labels = infer() if known is None else known
+        block = (step - self.first) // self.uses
+        self._labels = {
+            other: kept for other, kept in self._labels.items() if other >= self.first + block
+        }
+        if self.uses > 1:
+            self._labels[number] = labels
+        return labels
+
+    def forget(self) -> None:
+        """Drop all labels."""
+        self._labels.clear()

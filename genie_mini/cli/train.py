@@ -44,7 +44,12 @@ from genie_mini.training.config import (
 )
 from genie_mini.training.distributed import all_ranks, is_first, on_first
 from genie_mini.training.folder import CHECKPOINT, claim, patches_of_run
-from genie_mini.training.patch_choice import choose_patches, view_patches, with_patches
+from genie_mini.training.patch_choice import (
+    choose_patches,
+    count_patches,
+    view_patches,
+    with_patches,
+)
 from genie_mini.training.request import Request
 from genie_mini.training.trainer import train
 from genie_mini.world.recording import record
@@ -122,8 +127,9 @@ def _train(arguments, fit, device):
         # Of films that training does not see, if any are held out.
         prompts = (held_out if held_out.stretches else videos).batch(_PROMPTS, 1, [0])[:, 0]
     new = on_first(lambda: not (arguments.out / CHECKPOINT).exists())
-    if new and on_first(lambda: _takes_patches(arguments, genie, config, videos)):
-        genie, config = choose_patches(genie, config, videos)
+    patches = on_first(lambda: _find_patches(arguments, genie, config, videos)) if new else None
+    if patches is not None:
+        genie, config = choose_patches(genie, config, patches)
     train(
         genie.to(device),
         videos,
@@ -140,29 +146,35 @@ def _train(arguments, fit, device):
         print(f"trained; play it with `{command}`")
 
 
-def _takes_patches(arguments, genie, config, videos):
-    """Whether the tokens of a new run are patches: as asked for, or as its films are; says what it
-    saw.
+def _find_patches(arguments, genie, config, videos):
+    """The patches that are the tokens of a new run, as asked for, or as its films are; None where
+    tokens are learnt. Says what it saw.
 
     Args:
         arguments: of the command.
         genie, config: of the preset.
         videos: that it is trained on.
     """
+    patch_size, seed = genie.config.tokenizer.patch_size, arguments.seed
     wish = arguments.tokenizer
     if wish is None:
         wish = "auto" if arguments.preset in _CHOOSING else "learnt"
-    if wish != "auto":
-        return wish == "patches"
-    parts = videos, videos  # the platformer is filmed anew for each clip
+    if wish == "learnt":
+        return None
+    if wish == "patches":
+        return count_patches(videos, patch_size, seed)
+    counted = others = videos  # the platformer is filmed anew for each clip
     if isinstance(videos, CachedVideos):
-        parts = videos.divided(_COUNTED)
-        if videos.longest < config.num_frames or min(part.longest for part in parts) < 2:
-            return False  # too little to train on, as will be told, or to look at
-    view = view_patches(*parts, genie.config.tokenizer.patch_size, arguments.seed)
+        counted, others = videos.divided(_COUNTED)
+        if videos.longest < config.num_frames or min(counted.longest, others.longest) < 2:
+            return None  # too little to train on, as will be told, or to look at
+    patches = count_patches(counted, patch_size, seed)
+    view = view_patches(patches, others, patch_size, seed)
     chosen = "the most frequent patches" if view.fits else "learnt"
     print(f"tokens are {chosen}: with a codebook of patches, {view}", file=sys.stderr)
-    return view.fits
+    if not view.fits:
+        return None
+    return patches if counted is videos else count_patches(videos, patch_size, seed)
 
 
 def _film_of(films: CachedVideos) -> Tensor:

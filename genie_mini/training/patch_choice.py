@@ -63,15 +63,15 @@ def count_patches(videos: Videos, patch_size: int, seed: int) -> Tensor:
     return frequent_patches(levels, MOST_PATCHES)
 
 
-def view_patches(counted: Videos, others: Videos, patch_size: int, seed: int) -> PatchView:
-    """Count the patches of some videos, and look at others through them.
+def view_patches(patches: Tensor, others: Videos, patch_size: int, seed: int) -> PatchView:
+    """Look at other videos through the patches that were counted in some.
 
     Args:
-        counted, others: with no frame in common, neither of them held out for evaluation.
+        patches: from `count_patches`.
+        others: with no frame of the counted ones, none of them held out for evaluation.
         patch_size: side of a patch, pixels.
         seed: of the clips.
     """
-    patches = count_patches(counted, patch_size, seed)
     levels = _levels(others, patch_size, _CHECKED, [seed, _KEYS[1]])
     drawn = patches[nearest_patches(levels, patches)]
     exact = (drawn == levels).all(dim=-1)
@@ -108,10 +108,9 @@ def with_patches(
 def choose_patches(
     genie: Genie,
     config: TrainingConfig,
-    videos: Videos,
+    patches: Tensor,
 ) -> tuple[Genie, TrainingConfig]:
-    """As `with_patches`, with the most frequent patches of these videos."""
-    patches = count_patches(videos, genie.config.tokenizer.patch_size, config.seed)
+    """As `with_patches`, with patches that were counted (`count_patches`)."""
     genie, config = with_patches(genie, config, len(patches))
     if isinstance(genie.tokenizer, PatchTokenizer):
         genie.tokenizer.patches.copy_(patches)

@@ -190,7 +190,7 @@ def patch_run(tmp_path):
 def test_a_run_keeps_its_patches_and_does_not_choose_again(patch_run, wrong, monkeypatch):
     out = Path(patch_run[4])
     before = Genie.from_pretrained(out)
-    for name in ("view_patches", "choose_patches"):
+    for name in ("view_patches", "count_patches", "choose_patches"):
         monkeypatch.setattr(cli.train, name, lambda *_: pytest.fail("it chose again"))
     assert main([*patch_run, "2"]) == 0
     after = Genie.from_pretrained(out)

@@ -33,7 +33,8 @@ class Films:
 
 @pytest.mark.parametrize("strange", [0, 2, 4, 6])
 def test_the_share_of_what_changes_that_was_seen_elsewhere_decides(strange):
-    view = view_patches(Films(0), Films(strange), 4, seed=0)
+    patches = count_patches(Films(0), 4, seed=0)
+    view = view_patches(patches, Films(strange), 4, seed=0)
     assert view.changed == pytest.approx(1 - strange / 8)
     assert view.exact == pytest.approx(1 - strange / 16)
     assert view.fits == (strange < 4)
@@ -45,7 +46,8 @@ def test_a_world_in_which_nothing_changes_tells_nothing():
         def batch(self, num_clips, num_frames, key):
             return super().batch(num_clips, 1, key).expand(-1, num_frames, -1, -1, -1)
 
-    view = view_patches(Still(0), Still(0), 4, seed=0)
+    patches = count_patches(Still(0), 4, seed=0)
+    view = view_patches(patches, Still(0), 4, seed=0)
     assert (view.changed, view.exact, view.fits) == (0, 1, False)
 
 
@@ -55,13 +57,14 @@ def test_the_figures_are_told_in_one_line():
 
 
 def test_the_codes_are_the_patches_of_the_films_and_the_networks_fit_them(make_genie):
-    genie, config = choose_patches(make_genie(), CONFIG, Films(0))
+    patches = count_patches(Films(0), 4, seed=0)
+    genie, config = choose_patches(make_genie(), CONFIG, patches)
     assert genie.config.dynamics.num_codes == genie.config.tokenizer.quantizer.num_codes == 40
     assert {tuple(code) for code in genie.tokenizer.patches.tolist()} == {
         tuple(patch) for patch in (WORLD * 255).round().int().tolist()
     }
     assert config.shares == PATCH_SHARES
-    again, _ = choose_patches(make_genie(), CONFIG, Films(0))
+    again, _ = choose_patches(make_genie(), CONFIG, patches)
     for name, tensor in genie.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name])
     frames = Films(0).batch(3, 2, [5])

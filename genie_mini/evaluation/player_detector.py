@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d, max_pool2d
 
 from genie_mini.contract import check_range, check_tensor
 from genie_mini.errors import GenieError
@@ -36,8 +37,8 @@ def player_errors(frames: Tensor) -> Tensor:
     drawings, opaque = player_drawings(size)
     pixels = frames.reshape(-1, size, size, 3).permute(0, 3, 1, 2)
     error = (
-        torch.nn.functional.conv2d(pixels.square(), opaque)
-        - 2 * torch.nn.functional.conv2d(pixels, drawings * opaque)
+        conv2d(pixels.square(), opaque)
+        - 2 * conv2d(pixels, drawings * opaque)
         + (drawings.square() * opaque).sum(dim=(1, 2, 3))[:, None, None]
     ) / opaque.sum(dim=(1, 2, 3))[:, None, None]
     return error.amin(dim=1).reshape(*frames.shape[:-3], *error.shape[-2:])
@@ -53,10 +54,11 @@ def count_players(frames: Tensor) -> Tensor:
     size = frames.shape[-2]
     error = player_errors(frames.reshape(-1, size, size, 3))
     side = size - error.shape[-1] + 1
-    best_nearby = -torch.nn.functional.max_pool2d(
-        -error[:, None], 2 * side - 1, stride=1, padding=side - 1
-    )[:, 0]
-    found = (error < (0.04 if size == 64 else 0.015)) & (error == best_nearby)
+    best_nearby = -error[:, None]
+    for reach in ((side - 1, 0), (0, side - 1)):  # along the columns, then along the rows
+        kernel = [2 * steps + 1 for steps in reach]
+        best_nearby = max_pool2d(best_nearby, kernel, stride=1, padding=reach)
+    found = (error < (0.04 if size == 64 else 0.015)) & (error == -best_nearby[:, 0])
     return found.sum(dim=(1, 2)).reshape(frames.shape[:-3])
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -98,44 +99,38 @@ def check_smallest_patch(answer) -> None:
         expect(given == 1 or needed[1] > budget, f"{case}: {given - 1} would do as well")
 
 
+# The paper's Tables 10 to 12: parameters of the dynamics model, training FLOPs, tokens.
+_PARAMETERS = np.array([41e6, 96e6, 192e6, 404e6, 811e6, 1.6e9, 2.7e9, 10.1e9])
+_FLOPS = np.array([2.05e20, 3.58e20, 6.4e20, 1.2e21, 2.2e21, 4.04e21, 6.91e21, 6.6e22])
+_TOKENS = np.array([750e9] * 7 + [942e9])
+
+
 @exercise(
-    lambda x, y: np.polyfit(x, y, 1),
-    lambda x, y: np.polyfit(np.log(x), np.log(y), 1),
-    lambda x, y: np.polyfit(np.log(x), np.log(y), 1)[::-1],
-    lambda x, y: (
-        np.log(y[-1] / y[0]) / np.log(x[-1] / x[0]),
-        y[0] / x[0] ** (np.log(y[-1] / y[0]) / np.log(x[-1] / x[0])),
-    ),
+    0.0,
+    -1e20,
+    1e20,
+    1.39e20,
+    2.05e20,
+    1.07e8,
+    1.07e20 / 7,
 )
-def check_power_law(answer) -> None:
-    """A function (x, y) that gives (exponent, factor) of y = factor * x^exponent, by least squares
-    of the logarithms.
+def check_fixed_part(answer) -> str:
+    """The FLOPs that, taken from each of the first seven rows, leave a power law of exponent
+    one.
     """
-    generator = np.random.default_rng(0)
-    for exponent, factor, noise in (
-        (2.0, 3.0, 0.0),
-        (0.5, 1e3, 0.0),
-        (-1.0, 7.0, 0.3),
-        (0.85, 1e2, 0.2),
-    ):
-        x = np.array([1.0, 3.0, 10.0, 40.0, 90.0, 300.0])
-        y = factor * x**exponent * np.exp(noise * generator.standard_normal(len(x)))
-        given = answer(x, y)
-        expect(
-            given is not None and len(given) == 2,
-            "give two numbers, the exponent and the factor",
-        )
-        logs = np.stack([np.log(x), np.ones(len(x))], axis=1)
-        slope, offset = np.linalg.lstsq(logs, np.log(y), rcond=None)[0]
-        kind = "points on an exact power law" if not noise else "points scattered about a power law"
-        expect(
-            math.isclose(given[0], slope, rel_tol=1e-6),
-            f"{kind}: the exponent is {slope:.3f}, not {given[0]:.3f}",
-        )
-        expect(
-            math.isclose(given[1], np.exp(offset), rel_tol=1e-6),
-            f"{kind}: the factor is {np.exp(offset):.3g}, not {given[1]:.3g}",
-        )
+    left = _FLOPS - float(answer)
+    expect(answer >= 0, "a part of what was counted is not below zero")
+    expect(left.min() > 0, "that is all that the smallest model's row has, or more")
+    slope = np.polyfit(np.log(_PARAMETERS[:7]), np.log(left[:7]), 1)[0]
+    expect(
+        abs(slope - 1) < 0.005,
+        f"without it the seven rows grow as parameters to the power {slope:.3f}",
+    )
+    per_token = left / _PARAMETERS / _TOKENS
+    return (
+        f"FLOPs per parameter and token: {per_token[:7].min():.1f} to {per_token[:7].max():.1f} in "
+        f"the seven rows, {per_token[7]:.1f} in the last"
+    )
 
 
 @exercise(
@@ -168,67 +163,117 @@ def check_machines(answer) -> None:
         )
 
 
-def _pairs(tokens, frames):
-    """Count them one by one: every token of the new frame looks at its frame, and at its place in
-    every frame.
+# A frame of 32 by 18 patches, as many seconds of past at 24 FPS as make it as long as it is large,
+# and what each change makes of it.
+_BEFORE = dict(patch=40, seconds=24, fps=24, passes=5, width=128, heads=2)
+_CHANGES = {
+    "a": dict(seconds=48),
+    "b": dict(patch=20),
+    "c": dict(fps=48),
+    "d": dict(passes=9),
+    "e": dict(heads=4),
+    "f": dict(width=256),
+}
+_FACTORS = dict(a=1.5, b=10.0, c=1.5, d=1.8, e=1.0, f=2.0)
+
+
+def _attention_flops(patch, seconds, fps, passes, width, heads):
+    """The operations of both attentions of one layer for one new frame, all its passes together, as
+    PyTorch counts them; nothing is computed but shapes.
     """
-    return sum(1 for _ in range(tokens) for _ in [*range(tokens), *range(frames)])
+    tokens, frames, share = 1280 * 720 // patch**2, seconds * fps, width // heads
+    counter = FlopCounterMode(display=False)
+    with torch.device("meta"), counter, sdpa_kernel(SDPBackend.MATH):
+        around = torch.empty(1, heads, tokens, share)
+        now, back = torch.empty(tokens, heads, 1, share), torch.empty(tokens, heads, frames, share)
+        for _ in range(passes):
+            F.scaled_dot_product_attention(around, around, around)
+            F.scaled_dot_product_attention(now, back, back)
+    return counter.get_total_flops()
 
 
 @exercise(
-    lambda tokens, frames: frames * tokens * (frames + tokens),
-    lambda tokens, frames: tokens**2 + frames,
-    lambda tokens, frames: tokens**2 + tokens * frames**2,
-    lambda tokens, frames: tokens * frames * tokens,
+    dict.fromkeys("abcdef", 2.0),
+    _FACTORS | {"a": 2.0, "c": 2.0},
+    _FACTORS | {"b": 16.0},
+    _FACTORS | {"b": 4.0},
+    _FACTORS | {"d": 2.0},
+    _FACTORS | {"e": 2.0},
+    {change: factor for change, factor in _FACTORS.items() if change != "f"},
 )
-def check_new_frame_pairs(answer) -> None:
-    """A function (tokens, frames) that gives the pairs for ONE new frame with the past kept;
-    `frames` counts the new one too.
+def check_one_change(answer) -> None:
+    """A dictionary from the changes a to f to the factor by which each makes a new frame's
+    attention dearer.
     """
-    for tokens, frames in ((1, 1), (4, 3), (64, 16), (100, 300)):
-        given = answer(tokens, frames)
-        expected = _pairs(tokens, frames)
+    expect_entries(answer, "from letters to factors", _CHANGES, "change")
+    before = _attention_flops(**_BEFORE)
+    for letter, change in _CHANGES.items():
+        counted = _attention_flops(**_BEFORE | change) / before
         expect(
-            given == expected,
-            f"a new frame of {tokens} tokens, the last of {frames} frames, has "
-            f"{expected} pairs, not {given}",
+            math.isclose(answer[letter], counted, rel_tol=0.01),
+            f"change {letter} was counted, and the factor is {counted:.2f}, not {answer[letter]:g}",
         )
 
 
-def _frames_kept(budget, tokens, layers, width):
-    """Add frames until the next one no longer fits."""
-    frame, frames = 0, 0
-    for _ in ("key", "value"):
-        frame += 2 * width * layers * tokens
-    while (frames + 1) * frame <= budget:
+def _longest_past(room, bandwidth, passes, fps, frame_bytes):
+    """Add frames until the next one no longer fits, or can no longer be read in time."""
+    frames = 0
+    while True:
+        size = (frames + 1) * frame_bytes
+        if size > room:
+            return frames / fps, "room"
+        if size * passes * fps > bandwidth:
+            return frames / fps, "reading"
         frames += 1
-    return frames
 
 
 @exercise(
-    lambda budget, tokens, layers, width, fps: budget // (2 * tokens * layers * width) / fps,
-    lambda budget, tokens, layers, width, fps: budget / (4 * tokens * layers * width) / fps,
-    lambda budget, tokens, layers, width, fps: budget // (4 * tokens * layers * width),
-    lambda budget, tokens, layers, width, fps: budget // (4 * tokens * layers * width) * fps,
+    lambda room, bandwidth, passes, fps, frame_bytes: (room // frame_bytes / fps, "room"),
+    lambda room, bandwidth, passes, fps, frame_bytes: (
+        bandwidth / fps / passes // frame_bytes / fps,
+        "reading",
+    ),
+    lambda room, bandwidth, passes, fps, frame_bytes: _longest_past(
+        room, bandwidth, 1, fps, frame_bytes
+    ),
+    lambda room, bandwidth, passes, fps, frame_bytes: _longest_past(
+        room, bandwidth, passes, fps, frame_bytes
+    )[0],
+    lambda room, bandwidth, passes, fps, frame_bytes: (
+        min(room, bandwidth / fps / passes) / frame_bytes / fps,
+        "room" if room <= bandwidth / fps / passes else "reading",
+    ),
+    lambda room, bandwidth, passes, fps, frame_bytes: (
+        _longest_past(room, bandwidth, passes, 1, frame_bytes)[0] / fps,
+        "reading",
+    ),
 )
-def check_seconds_kept(answer) -> None:
-    """A function (budget, tokens, layers, width, fps) that gives the seconds of past whose keys and
-    values fit into the budget.
+def check_longest_past(answer) -> None:
+    """A function (room, bandwidth, passes, fps, frame_bytes) that gives the seconds of past that
+    both fit and can be read in time, and what stands in the way of more, "room" or "reading".
     """
-    for budget, tokens, layers, width, fps in (
-        (4e6, 10, 5, 20, 10),
-        (95e9, 920, 24, 4608, 10),
-        (95e9, 3600, 24, 4608, 24),
-        (1e3, 64, 4, 128, 10),
+    for room, bandwidth, passes, fps, frame_bytes in (
+        (95e9, 2e12, 5, 24, 1.6e9),
+        (95e9, 2e12, 1, 10, 4.1e8),
+        (95e9, 2e13, 5, 24, 1.6e9),
+        (4e6, 1e9, 9, 10, 3000),
+        (1e6, 1e9, 2, 10, 2e6),
     ):
-        given = answer(budget, tokens, layers, width, fps)
-        frames = _frames_kept(budget, tokens, layers, width)
-        case = f"{budget:g} bytes, {tokens} tokens a frame, {layers} layers of width {width}"
+        given = answer(room, bandwidth, passes, fps, frame_bytes)
         expect(
-            math.isclose(given, frames / fps),
-            f"{case}: {frames} whole frames fit, {frames / fps:.3f} s at {fps} FPS, "
-            f"not {given:.3f}",
+            isinstance(given, tuple) and len(given) == 2 and given[1] in ("room", "reading"),
+            'give two things, the seconds and "room" or "reading"',
         )
+        seconds, limit = _longest_past(room, bandwidth, passes, fps, frame_bytes)
+        case = (
+            f"{room:g} bytes of room, {bandwidth:g} a second read, {passes} passes at {fps} FPS, "
+            f"{frame_bytes:g} bytes a frame"
+        )
+        expect(
+            math.isclose(given[0], seconds, abs_tol=1e-9),
+            f"{case}: {seconds * fps:.0f} whole frames, {seconds:.3f} s, not {given[0]:.3f}",
+        )
+        expect(given[1] == limit, f"{case}: the limit is {limit}, not {given[1]}")
 
 
 _DESIGN = dict(patch=40, seconds=60, steps=4, num_blocks=8, width=2816, num_heads=22)

@@ -3,48 +3,71 @@
 import math
 from itertools import accumulate
 
+import numpy as np
 import torch
 
-from genie_mini.chapters.checks import exercise, expect
+from genie_mini.chapters.checks import exercise, expect, expect_entries
 from genie_mini.evaluation.metrics import wilson
 from genie_mini.models.lookback import RUN, SparseLookback
 from genie_mini.studies.recall import recall
 from genie_mini.studies.twin_worlds import Simulated, twin_worlds
+from genie_mini.world import ACTIONS, Simulation
+from genie_mini.world.rendering import PLAYER_SCREEN_X, draw_level
+from genie_mini.world.sprites import BRICK, DIRT, EMPTY, GRASS, TILE
+
+# Where a landmark stands at the left edge of the screen, on a floor without end.
+_TOURS = {
+    "a": ["dash right", "dash left"],
+    "b": ["right", "right", "left"],
+    "c": ["dash right"] * 3 + ["left"] * 5,
+    "d": ["right"] + ["nothing"] * 20 + ["left"],
+    "e": ["dash right"] + ["jump"] * 13 + ["dash left"],
+    "f": ["dash right"] * 8 + ["dash left"] * 8,
+}
+_AGES = {"a": 2, "b": 2, "c": 8, "d": 1, "e": 15, "f": 16}
+
+
+def _age(tour) -> int:
+    """Play a tour in two worlds alike in all but the landmark; how many frames before the last one
+    did they differ?
+    """
+    column, floor = 8, 6
+    simulation = Simulation([0, 0], columns=[column] * 2)
+    simulation.creature_x[:] = 0
+    simulation.y[:] = (floor - 1) * TILE
+    for kind, rows in ((EMPTY, slice(floor)), (GRASS, floor), (DIRT, slice(floor + 1, None))):
+        simulation.tiles[:, rows] = kind
+    simulation.tiles[0, 1, column - PLAYER_SCREEN_X // TILE] = BRICK
+    simulation.drawn = draw_level(simulation.tiles)
+    in_view = []
+    for name in ("nothing", *tour):
+        simulation.step(np.full(2, ACTIONS.index(name)))
+        one, other = simulation.frames()
+        in_view.append((one != other).any())
+    before = [number for number, seen in enumerate(in_view[:-1]) if seen]
+    return len(in_view) - 1 - before[-1]
 
 
 @exercise(
-    lambda frames, tokens, codes: frames * tokens * math.ceil(math.log2(codes)),
-    lambda frames, tokens, codes: frames * tokens * math.log2(codes) / 8,
-    lambda frames, tokens, codes: frames * tokens * codes.bit_length() / 8,
-    lambda frames, tokens, codes: frames * tokens * (math.log2(codes) // 1) / 8,
-    lambda frames, tokens, codes: frames * tokens * math.ceil(math.log2(codes) / 8),
-    lambda frames, tokens, codes: frames * tokens * codes / 8,
+    dict.fromkeys("abcdef", 16),
+    {letter: len(tour) for letter, tour in _TOURS.items()},
+    {letter: age - 1 for letter, age in _AGES.items()},
+    _AGES | {"b": 3},
+    _AGES | {"c": 6},
+    _AGES | {"d": 22},
+    {letter: age for letter, age in _AGES.items() if letter != "f"},
 )
-def check_window_bytes(answer) -> None:
-    """A function (frames, tokens_per_frame, num_codes) that gives the bytes of a window of frames,
-    held as tokens.
-    """
-    windows = (
-        (16, 64, 1024),
-        (1, 8, 2),
-        (16, 920, 1024),
-        (8, 64, 1000),
-        (8, 64, 1025),
-        (52, 64, 3),
-    )
-    for frames, tokens, codes in windows:
-        bits = math.ceil(math.log2(codes))
-        given, expected = (
-            float(answer(frames, tokens, codes)),
-            frames * tokens * bits / 8,
-        )
-        what = (
-            f"one of {codes} codes takes {bits} whole bits, so {frames} frames of {tokens} tokens"
-        )
+def check_ages(answer) -> str:
+    """A dictionary from the tours a to f to the age at which the landmark comes back into view."""
+    expect_entries(answer, "from letters to ages", _TOURS, "tour")
+    for letter, tour in _TOURS.items():
+        age = _age(tour)
         expect(
-            math.isclose(given, expected),
-            f"{what} take {expected:,.10g} bytes, not {given:,.10g}",
+            answer[letter] == age,
+            f"tour {letter} was played, and the landmark's age is {age}, not {answer[letter]}",
         )
+    lost = [letter for letter in _TOURS if answer[letter] > 15]
+    return f"no frame of a window of sixteen shows the landmark to the last frame of {lost}"
 
 
 def _symmetric(successes, trials):

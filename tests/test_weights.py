@@ -53,6 +53,15 @@ def test_the_card_holds_the_saved_scores(saved):
     assert len(saved["latent_to_real"]) == 8 and set(saved["latent_to_real"]) <= set(ACTIONS)
 
 
+def test_the_dynamics_model_learnt_on_the_tokens_of_play(genie):
+    """On tokens searched for in bfloat16 the loss was 0.5, on these 1.3."""
+    frames = torch.from_numpy(record(4, 16, seed=7, held_out=True)[0])
+    torch.manual_seed(0)
+    with torch.no_grad():
+        tokens, actions = genie.tokenizer.encode(frames), genie.latent_action_model.infer(frames)
+        assert genie.dynamics.loss(tokens, actions)["loss"] < 0.7
+
+
 def test_the_saved_scores_can_be_measured_again(genie, saved):
     values = {score["name"]: score["value"] for score in saved["scores"]}
     # the first half of the clips that the card was measured on

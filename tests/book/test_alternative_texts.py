@@ -7,13 +7,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from sphinx.application import Sphinx
+
+from genie_mini.chapters.show import picture
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
 SITE = ROOT / "_build" / "html"
-PICTURE = '<img src="data:image/png;base64,AAAA" alt="">'
+PICTURE = picture(np.zeros((2, 2, 3))).data
 
 
 def alt_text(cell):
@@ -114,6 +117,13 @@ def test_the_build_puts_the_text_into_the_page(tmp_path, extensions):
     html, warnings = build(tmp_path, page)
     assert Alts(html).found == [SENTENCE] and "alternative text" not in warnings
     assert re.search("<figcaption>.*A <em>square</em>.*</figcaption>", html, re.DOTALL)
+
+
+@pytest.mark.parametrize("width, marked", [(750, False), (751, True)])
+def test_the_build_marks_a_picture_that_is_wide(tmp_path, extensions, width, marked):
+    page = notebook(picture(np.zeros((1, width, 3)), scale=1).data, SENTENCE)
+    html, _ = build(tmp_path, page)
+    assert ("genie-wide" in html) == marked and Alts(html).found == [SENTENCE]
 
 
 def test_the_build_warns_of_a_picture_without_a_text(tmp_path, extensions):

@@ -197,11 +197,18 @@ def load_config(path: Path) -> GenieConfig:
     with it.
     """
     try:
-        return _from_json(GenieConfig, json.loads(path.read_text(encoding="utf-8")), "it")
+        return config_from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise GenieError(f"{path} is missing: {path.parent} holds no trained Genie") from None
     except (OSError, ValueError, RecursionError) as error:
         raise GenieError(f"{path} is not the configuration of a Genie: {error}") from error
+
+
+def config_from_json(content: Any) -> GenieConfig:
+    """The configuration that JSON holds, as in config.json or in a checkpoint, or a GenieError that
+    says what is wrong with it.
+    """
+    return _from_json(GenieConfig, content, "it")
 
 
 def _from_json(kind: type, content: Any, name: str) -> Any:

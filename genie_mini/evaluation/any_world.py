@@ -94,7 +94,7 @@ def _above(errors: np.ndarray, reference: np.ndarray) -> Statistic:
     return lambda chosen: ours(chosen) - theirs(chosen)
 
 
-def _share(hits: Tensor, among: Tensor) -> Statistic:
+def hit_share(hits: Tensor, among: Tensor) -> Statistic:
     """Hits as a share of those among which they are counted, both (clips, ...) bool."""
     hit = (hits & among).flatten(1).sum(dim=1).numpy()
     asked = among.flatten(1).sum(dim=1).numpy()
@@ -148,7 +148,7 @@ def tokenizer_scores(genie: Genie, clips: Clips) -> list[MeasuredScore]:
         ("tokens that change where pixels do", ~still, 0.0, 1.0),
     ):
         if where.any():  # in a noisy film nothing is ever still
-            share = _share(changed, where)
+            share = hit_share(changed, where)
             scores.append(measured(name, share, clips.groups, "share", chance=chance, best=best))
     return scores
 
@@ -241,7 +241,7 @@ def cycle_consistency(genie: Genie, clips: Clips) -> tuple[MeasuredScore, list[f
     following = clips.frames[:, : _BEFORE_PLAY + 1]
     kept = best_drawn(genie, following, _BEFORE_PLAY)[:, 0]
     best = (told(kept) == told(following[:, -1])).float().mean().item()
-    shares = _share(seen, torch.ones_like(seen))
+    shares = hit_share(seen, torch.ones_like(seen))
     score = measured(
         "cycle consistency", shares, clips.groups, "share", chance=1 / num_actions, best=best
     )

@@ -3,10 +3,14 @@ with what made it.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from genie_mini.errors import GenieError
 from genie_mini.files import table_weights, weights_hashes
+from genie_mini.studies.watched_training import unpack_sprite
 
 RESULTS = Path(__file__).parent / "results"
 _ROOT = Path(__file__).parents[2]  # where the tables' commands were given
@@ -62,6 +66,69 @@ def read_trainings(name: str) -> list[dict]:
     print(content["command"])
     print(f"(commit {content['commit']}; {content['processor']})")
     return content["rows"]
+
+
+@dataclass(frozen=True)
+class WatchedTraining:
+    """What a training could do at one moment after the other. Times are minutes after its first
+    step.
+
+    Attributes:
+        minutes: until the last step.
+        stretches: from when until when each network learnt.
+        restarts: when the latent action model began anew.
+        curves: the logged numbers by name, (minutes, values), each the mean of the steps around it.
+        moments: each with its `minutes`, the parts that had `begun` to learn, its `scores`, and
+            `counts`: for each latent action how often it went with each real one where that could
+            be seen, None before there are any.
+        real: (films, columns, size, size, 3) in [0, 1], frames of held-out films.
+        drawn: (moments, films, rows, columns, size, size, 3) what a moment makes of them.
+        rows: what lies in these rows. columns: which frames, counted from the last one shown.
+    """
+
+    minutes: float
+    stretches: dict[str, tuple[float, float]]
+    restarts: list[float]
+    curves: dict[str, tuple[list[float], list[float]]]
+    moments: list[dict]
+    real: np.ndarray
+    drawn: np.ndarray
+    rows: list[str]
+    columns: list[int]
+
+    def score(self, name: str) -> list[tuple[float, dict]]:
+        """(minutes, score) of each moment that has the score of this name."""
+        return [
+            (moment["minutes"], score)
+            for moment in self.moments
+            for score in moment["scores"]
+            if score["name"] == name
+        ]
+
+
+def read_watched(name: str) -> WatchedTraining:
+    """A training that was watched (`benchmarks/watched_training.py`), whose weights do not ship;
+    prints the commands that made it, the commit and the processor.
+
+    Args:
+        name: of the file in `RESULTS`, without its ending, such as "trainings/pocket".
+
+    Raises:
+        GenieError: there is no such training.
+    """
+    content = _read(name)
+    print(*content["commands"], sep="\n")
+    print(f"(commit {content['commit']}; {content['processor']})")
+    pictures = content["pictures"]
+    real, drawn = unpack_sprite(
+        RESULTS / Path(name).parent / pictures["file"],
+        len(pictures["rows"]),
+        len(pictures["shown"]),
+    )
+    told = {key: content[key] for key in ("minutes", "stretches", "restarts", "curves", "moments")}
+    return WatchedTraining(
+        **told, real=real, drawn=drawn, rows=pictures["rows"], columns=pictures["shown"]
+    )
 
 
 def _read(name):

@@ -41,7 +41,7 @@ SHOWN = (1, 2, 4, 8, 16, 32)  # of them those that are drawn, from 1
 ROWS = ("tokenizer", "dream")  # of a drawing, below the real frames
 _PROMPT = 4  # frames that `dream` begins from
 # Clips whose labels name the latent actions, clips that are scored, roll-outs, films drawn of them.
-_NAMING, _SCORED, _ROLLOUTS, _FILMS = 32, 64, 16, 2
+_NAMING, _SCORED, _ROLLOUTS, _FILMS = 32, 48, 12, 2
 _KEYS = {"clips": 31, "roll-outs": 37}  # of their levels and actions
 _ABSENT = 0.93  # grey of what cannot be drawn yet
 _COLORS = 256  # of all pictures of a training

@@ -6,12 +6,13 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from genie_mini import Genie
-from genie_mini.chapters.tables import read_scores, read_trainings
+from genie_mini.chapters.tables import read_scores, read_trainings, read_watched
 from genie_mini.errors import GenieError
-from genie_mini.files import part_files, table_weights, weights_hashes
+from genie_mini.files import PARTS, part_files, sha256, table_weights, weights_hashes
 from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.studies.latent_action_gifts import SEEDS, STEPS, VARIANTS
 
@@ -26,7 +27,9 @@ TABLES = sorted(
     if path.name not in NO_TABLES
     and path not in (*WORLDS, GIFTS)
     and path.parent.name != "speed"  # of untrained networks: tests/test_speed.py
+    and path.parent.name != "trainings"
 )
+WATCHED = sorted((RESULTS / "trainings").glob("*.json"))
 TRAINED = sorted(path.parent for path in RESULTS.glob("*/*/training.json"))
 
 
@@ -91,8 +94,35 @@ def test_the_gifts_of_the_latent_action_model_were_all_measured_with_every_seed(
     assert len({(row["most"], row["commonest"]) for row in rows}) == 1, "of the same clips"
 
 
+@pytest.mark.parametrize("path", WATCHED, ids=lambda path: path.stem)
+def test_what_was_kept_of_a_training_belongs_together(path, capsys):
+    made = json.loads(path.read_text(encoding="utf-8"))
+    assert [re.match(r"(genie-mini train|python benchmarks/)", line) for line in made["commands"]]
+    assert isinstance(made["seed"], int) and made["processor"]
+    assert re.fullmatch("[0-9a-f]{7,40}", made["commit"])
+    assert {"dynamics.safetensors", "tokenizer.safetensors"} <= set(made["weights"])
+    pictures = made["pictures"]
+    assert sha256(path.parent / pictures["file"]) == pictures["sha256"]
+    assert (path.parent / pictures["file"]).stat().st_size < 300_000
+    training = read_watched(f"trainings/{path.stem}")
+    assert all(line in capsys.readouterr().out for line in made["commands"][:1])
+    assert len(training.moments) == len(training.drawn) >= 5
+    assert len({moment["sha256"] for moment in training.moments}) == len(training.moments)
+    at = [moment["minutes"] for moment in training.moments]
+    assert at == sorted(at) and at[0] == 0 and at[-1] == training.minutes
+    assert set(training.moments[-1]["begun"]) == set(PARTS)
+    for minutes, values in training.curves.values():
+        assert len(minutes) == len(values) and 0 < minutes[0] <= minutes[-1] <= training.minutes
+    for moment, drawn in zip(training.moments, training.drawn, strict=True):
+        for row, part in enumerate(("tokenizer", "dynamics")):
+            assert (np.ptp(drawn[:, row]) > 0.1) == (part in moment["begun"])
+        for score in moment["scores"]:
+            low, high = score["interval"]
+            assert low <= score["value"] <= high
+
+
 def test_there_are_results_to_check():
-    assert TABLES and TRAINED and WORLDS
+    assert TABLES and TRAINED and WORLDS and WATCHED
 
 
 @pytest.mark.parametrize(

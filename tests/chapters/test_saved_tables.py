@@ -2,14 +2,20 @@
 
 import pytest
 
-from genie_mini.chapters.tables import RESULTS, read_scores, read_table, read_trainings
+from genie_mini.chapters.tables import (
+    RESULTS,
+    read_scores,
+    read_table,
+    read_trainings,
+    read_watched,
+)
 from genie_mini.errors import GenieError
 
 NAMES = [
     path.relative_to(RESULTS).with_suffix("").as_posix()
     for path in sorted([*RESULTS.glob("*.json"), *RESULTS.glob("*/*.json")])
     # tests/book/test_results.py and tests/test_speed.py read the others
-    if path.parent.name not in ("worlds", "latent_actions", "speed")
+    if path.parent.name not in ("worlds", "latent_actions", "speed", "trainings")
 ]
 
 
@@ -32,6 +38,6 @@ def test_other_weights_are_said(tmp_path, monkeypatch, capsys):
 
 
 def test_a_table_that_is_not_there_is_named():
-    for read in (read_table, read_scores, read_trainings):
+    for read in (read_table, read_scores, read_trainings, read_watched):
         with pytest.raises(GenieError, match="there is no table 'memory/reccall'"):
             read("memory/reccall")

@@ -7,8 +7,9 @@ keep copies of the checkpoint, moments; then score and draw them all.
 The first takes the options of `genie-mini train`, and goes on where it was stopped. The second
 writes the table and its pictures (pocket.png), with a minute or two of computing for each moment of
 which the dynamics model has begun; what is scored is kept beside the moments, and the same command
-goes on after the last one. Moments that somebody else has copied, from 0.safetensors on, lie in
-a folder of their own (`--moments`), with a training.json that says what made them.
+goes on after the last one. Of a run that was stopped it scores what there is. Moments that somebody
+else has copied lie in a folder of their own (`--moments`), with a training.json that says what made
+them.
 """
 
 import argparse
@@ -117,7 +118,9 @@ def scored(path: Path) -> dict:
 
 
 def score(run: Path, table: Path, moments: Path) -> None:
-    """Score all moments of a training that has ended, and write the table and its pictures."""
+    """Score all moments of a training that has ended or was stopped, and write the table and its
+    pictures.
+    """
     files = sorted(
         moments.glob("*.safetensors"), key=lambda file: list(read_notes(file)[1].values())
     )
@@ -136,7 +139,8 @@ def score(run: Path, table: Path, moments: Path) -> None:
         "seed": request.what["training"]["seed"],
         "commit": made["commit"],
         "processor": processor(),
-        "weights": weights_hashes(run),
+        # of the result; of a run that was stopped the last moment's is all there is
+        "weights": weights_hashes(run) if (run / "config.json").exists() else {},
         "minutes": line.end,
         "stretches": line.stretches,
         "restarts": line.restarts,
@@ -159,7 +163,7 @@ def main() -> int:
     watching = commands.add_parser("watch", help="train, and keep moments")
     watching.add_argument("run", type=Path)
     watching.add_argument("--every", type=float, default=2.0, help="minutes between two moments")
-    scoring = commands.add_parser("score", help="score the moments of a run that has ended")
+    scoring = commands.add_parser("score", help="score the moments of a run")
     scoring.add_argument("run", type=Path)
     scoring.add_argument("table", type=Path)
     scoring.add_argument("--moments", type=Path, help="where they lie (default: in the run)")

@@ -75,7 +75,8 @@ class WatchedTraining:
 
     Attributes:
         minutes: until the last step.
-        stretches: from when until when each network learnt.
+        stretches: where each network learnt: `begin` and `end`, and the `steps` that it has taken
+            of those that were `asked` for.
         restarts: when the latent action model began anew.
         curves: the logged numbers by name, (minutes, values), each the mean of the steps around it.
         moments: each with its `minutes`, the parts that had `begun` to learn, its `scores`, and
@@ -87,7 +88,7 @@ class WatchedTraining:
     """
 
     minutes: float
-    stretches: dict[str, tuple[float, float]]
+    stretches: dict[str, dict[str, float]]
     restarts: list[float]
     curves: dict[str, tuple[list[float], list[float]]]
     moments: list[dict]

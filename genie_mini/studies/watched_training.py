@@ -42,7 +42,7 @@ ROWS = ("tokenizer", "dream")  # of a drawing, below the real frames
 _PROMPT = 4  # frames that `dream` begins from
 # Clips whose labels name the latent actions, clips that are scored, roll-outs, films drawn of them.
 _NAMING, _SCORED, _ROLLOUTS, _FILMS = 32, 48, 12, 2
-_KEYS = {"clips": 31, "roll-outs": 37}  # of their levels and actions
+_KEYS = {"clips": 31, "roll-outs": 30}  # of their levels and actions
 _ABSENT = 0.93  # grey of what cannot be drawn yet
 _COLORS = 256  # of all pictures of a training
 _POINTS = 120  # of a curve: each is the mean of the steps around it
@@ -282,10 +282,10 @@ class Timeline:
         return cls(logs, training_config(request))
 
     def minute(self, phase: int, step: int) -> float:
-        """When `step` of `phase` was to come."""
+        """When `step` of `phase` was to come; the end for one that has not come yet."""
         done = np.concatenate([[0.0], *(log["minutes"] for log in self.logs)])
         before = sum(len(log["minutes"]) for log in self.logs[:phase])
-        return float(done[before + step])
+        return float(done[min(before + step, len(done) - 1)])
 
     @property
     def end(self) -> float:
@@ -293,26 +293,28 @@ class Timeline:
         return self.minute(len(self.logs), 0)
 
     @property
-    def stretches(self) -> dict[str, tuple[float, float]]:
-        """From when until when each network learnt, without those that did not."""
-        config = self.config
+    def stretches(self) -> dict[str, dict[str, float]]:
+        """Where each network learnt, without those that did not: `begin` and `end`, minutes; the
+        `steps` that it has taken, and those that were `asked` for.
+        """
+        config, found = self.config, {}
         begins = config.latent_action_pretraining_steps
-        steps = {
-            "tokenizer": (0, 0, config.tokenizer_steps),
-            "latent actions": (1, 0, config.latent_action_steps),
-            "dynamics": (1, begins, begins + config.dynamics_steps),
-        }
-        return {
-            name: (self.minute(phase, first), self.minute(phase, last))
-            for name, (phase, first, last) in steps.items()
-            if first < last
-        }
+        for name, phase, first, asked in (
+            ("tokenizer", 0, 0, config.tokenizer_steps),
+            ("latent actions", 1, 0, config.latent_action_steps),
+            ("dynamics", 1, begins, config.dynamics_steps),
+        ):
+            steps = min(len(self.logs[phase]["minutes"]) - first, asked)
+            if steps > 0:
+                begin, end = self.minute(phase, first), self.minute(phase, first + steps)
+                found[name] = {"begin": begin, "end": end, "steps": steps, "asked": asked}
+        return found
 
     @property
     def restarts(self) -> list[float]:
         """When the latent action model began anew."""
-        inner = self.config.restart_steps[1:-1] if self.config.latent_action_steps else []
-        return [self.minute(1, step) for step in inner]
+        learnt = min(len(self.logs[1]["minutes"]), self.config.latent_action_steps)
+        return [self.minute(1, step) for step in self.config.restart_steps[1:-1] if step < learnt]
 
     def curves(self) -> dict[str, tuple[list[float], list[float]]]:
         """The logged numbers by name, thinned: minutes and values."""

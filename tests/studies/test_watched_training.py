@@ -141,6 +141,13 @@ def test_pictures_come_out_of_their_file_as_they_went_in(few_clips, tmp_path):
     assert np.abs(255 * moments - np.stack(drawn)).mean() < 4
 
 
+def write_logs(folder, logs):
+    for name, rows in logs.items():
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            for step, (seconds, metrics) in enumerate(rows):
+                write_row(file, step, metrics, seconds)
+
+
 def test_one_clock_for_both_phases_and_a_stop(tmp_path):
     logs = {
         "tokenizer": [(60, {"reconstruction": 0.5}), (120, {"reconstruction": 0.25})],
@@ -152,16 +159,32 @@ def test_one_clock_for_both_phases_and_a_stop(tmp_path):
             (180, {"dynamics": 6.0}),
         ],
     }
-    for name, rows in logs.items():
-        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
-            for step, (seconds, metrics) in enumerate(rows):
-                write_row(file, step, metrics, seconds)
+    write_logs(tmp_path, logs)
     line = Timeline.of(tmp_path, request(tiny_genie()))
     assert [line.minute(*at) for at in ((0, 0), (0, 2), (1, 0), (1, 3), (2, 0))] == [0, 2, 2, 5, 7]
     assert line.end == 7 and line.restarts == [4]
-    assert line.stretches == {"tokenizer": (0, 2), "latent actions": (2, 6), "dynamics": (5, 7)}
+    assert line.stretches == {
+        "tokenizer": {"begin": 0, "end": 2, "steps": 2, "asked": 2},
+        "latent actions": {"begin": 2, "end": 6, "steps": 4, "asked": 4},
+        "dynamics": {"begin": 5, "end": 7, "steps": 2, "asked": 2},
+    }
     assert line.curves() == {
         "dynamics": ([6, 7], [7, 6]),
         "latent_action": ([3, 4, 5, 6], [3, 2, 1, 0]),
         "reconstruction": ([1, 2], [0.5, 0.25]),
     }
+
+
+def test_a_run_that_was_stopped_tells_what_it_has_done(tmp_path):
+    write_logs(tmp_path, {"tokenizer": [(60, {}), (120, {})], "world": [(60, {})]})
+    line = Timeline.of(tmp_path, request(tiny_genie()))
+    assert (
+        line.end == 3
+        and line.restarts == []
+        and set(line.stretches)
+        == {
+            "tokenizer",
+            "latent actions",
+        }
+    )
+    assert line.stretches["latent actions"] == {"begin": 2, "end": 3, "steps": 1, "asked": 4}

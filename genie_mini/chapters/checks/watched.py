@@ -18,7 +18,8 @@ def _changed(minutes, values, minute):
 def _halfway():
     """What the saved training says: of the latent actions' loss and of their map."""
     training = json.loads((RESULTS / "trainings" / "pocket.json").read_text(encoding="utf-8"))
-    middle = sum(training["stretches"]["latent actions"]) / 2
+    stretch = training["stretches"]["latent actions"]
+    middle = (stretch["begin"] + stretch["end"]) / 2
     scores = [
         (moment["minutes"], score["value"])
         for moment in training["moments"]

@@ -152,7 +152,14 @@ def score(run: Path, table: Path, moments: Path) -> None:
             "shown": SHOWN,
             "dreamt": DREAMT,
         },
-        "moments": [{"minutes": line.minute(row["phase"], row["step"]), **row} for row in rows],
+        "moments": [
+            {
+                "taken": line.taken(row["phase"], row["step"]),
+                "minutes": line.minute(row["phase"], row["step"]),
+                **row,
+            }
+            for row in rows
+        ],
     }
     write_atomic(table, json.dumps(content, indent=1).encode() + b"\n")
 

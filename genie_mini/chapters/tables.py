@@ -70,18 +70,17 @@ def read_trainings(name: str) -> list[dict]:
 
 @dataclass(frozen=True)
 class WatchedTraining:
-    """What a training could do at one moment after the other. Times are minutes after its first
-    step.
+    """What a training could do at one moment after the other. Steps are counted over all phases.
 
     Attributes:
-        minutes: until the last step.
-        stretches: where each network learnt: `begin` and `end`, and the `steps` that it has taken
-            of those that were `asked` for.
-        restarts: when the latent action model began anew.
-        curves: the logged numbers by name, (minutes, values), each the mean of the steps around it.
-        moments: each with its `minutes`, the parts that had `begun` to learn, its `scores`, and
-            `counts`: for each latent action how often it went with each real one where that could
-            be seen, None before there are any.
+        minutes: until the last step, on a machine that may have had other work.
+        stretches: where each network learnt: its `first` step, and the `steps` that it has taken of
+            those that were `asked` for, in so many `minutes`.
+        restarts: steps at which the latent action model began anew.
+        curves: the logged numbers by name, (steps, values), each the mean of the steps around it.
+        moments: each with the steps `taken` by then, its `minutes`, the parts that had `begun` to
+            learn, its `scores`, and `counts`: for each latent action how often it went with each
+            real one where that could be seen, None before there are any.
         real: (films, columns, size, size, 3) in [0, 1], frames of held-out films.
         drawn: (moments, films, rows, columns, size, size, 3) what a moment makes of them.
         rows: what lies in these rows. columns: which frames, counted from the last one shown.
@@ -89,7 +88,7 @@ class WatchedTraining:
 
     minutes: float
     stretches: dict[str, dict[str, float]]
-    restarts: list[float]
+    restarts: list[int]
     curves: dict[str, tuple[list[float], list[float]]]
     moments: list[dict]
     real: np.ndarray
@@ -97,10 +96,10 @@ class WatchedTraining:
     rows: list[str]
     columns: list[int]
 
-    def score(self, name: str) -> list[tuple[float, dict]]:
-        """(minutes, score) of each moment that has the score of this name."""
+    def score(self, name: str) -> list[tuple[int, dict]]:
+        """(steps taken, score) of each moment that has the score of this name."""
         return [
-            (moment["minutes"], score)
+            (moment["taken"], score)
             for moment in self.moments
             for score in moment["scores"]
             if score["name"] == name

@@ -8,6 +8,7 @@ import io
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ SHOWN = (1, 2, 4, 8, 16, 32)  # of them those that are drawn, from 1
 ROWS = ("tokenizer", "dream")  # of a drawing, below the real frames
 _PROMPT = 4  # frames that `dream` begins from
 # Clips whose labels name the latent actions, clips that are scored, roll-outs, films drawn of them.
-_NAMING, _SCORED, _ROLLOUTS, _FILMS = 32, 48, 12, 2
+_NAMING, _SCORED, _ROLLOUTS, _FILMS = 32, 32, 8, 2
 _KEYS = {"clips": 31, "roll-outs": 30}  # of their levels and actions
 _ABSENT = 0.93  # grey of what cannot be drawn yet
 _COLORS = 256  # of all pictures of a training
@@ -73,8 +74,8 @@ def training_config(request: Request) -> TrainingConfig:
     """
     if len(request.lengths) != 1:
         raise GenieError("this training was asked for more later: its phases come several times")
-    lengths = dict(zip(LENGTHS, request.lengths[0], strict=True))
-    return TrainingConfig(**lengths, **request.what["training"])
+    settings: dict[str, Any] = dict(zip(LENGTHS, request.lengths[0], strict=True))
+    return TrainingConfig(**settings, **request.what["training"])
 
 
 def begun_parts(request: Request, phase: int, step: int) -> frozenset[str]:
@@ -170,8 +171,8 @@ def name_actions(
     codes, visible = latent.numpy(), visible_actions(truth)
     known = visible[:_NAMING]
     order = np.random.default_rng(0).permutation(known.sum())[:LABELLED]
-    labelled = (actions[:_NAMING][known][order] for actions in (codes, truth.actions))
-    names = fit_action_map(*labelled, num_latent)
+    taught, told = codes[:_NAMING][known][order], truth.actions[:_NAMING][known][order]
+    names = fit_action_map(taught, told, num_latent)
     codes, real, visible = codes[_NAMING:], truth.actions[_NAMING:], visible[_NAMING:]
     right = torch.from_numpy(names[codes] == real)
     score = measured(
@@ -272,7 +273,7 @@ class Timeline:
             log: dict[str, np.ndarray] = {"minutes": np.empty(0)}
             if path.exists() and path.stat().st_size:
                 rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))
-                log = {column: rows[column] for column in rows.dtype.names}
+                log = {column: rows[column] for column in rows.dtype.names or ()}
                 passed = np.diff(log["seconds"], prepend=0.0)
                 # A run that goes on after a stop counts from its start.
                 passed = np.where(passed < 0, log["seconds"], passed)
@@ -281,11 +282,17 @@ class Timeline:
             end = log["minutes"][-1] if len(log["minutes"]) else end
         return cls(logs, training_config(request))
 
+    def taken(self, phase: int, step: int) -> int:
+        """Steps of all phases that the run had taken when `step` of `phase` was to come; all of
+        them for one that has not come yet.
+        """
+        lengths = [len(log["minutes"]) for log in self.logs]
+        return min(sum(lengths[:phase]) + step, sum(lengths))
+
     def minute(self, phase: int, step: int) -> float:
-        """When `step` of `phase` was to come; the end for one that has not come yet."""
+        """When that was."""
         done = np.concatenate([[0.0], *(log["minutes"] for log in self.logs)])
-        before = sum(len(log["minutes"]) for log in self.logs[:phase])
-        return float(done[min(before + step, len(done) - 1)])
+        return float(done[self.taken(phase, step)])
 
     @property
     def end(self) -> float:
@@ -294,8 +301,8 @@ class Timeline:
 
     @property
     def stretches(self) -> dict[str, dict[str, float]]:
-        """Where each network learnt, without those that did not: `begin` and `end`, minutes; the
-        `steps` that it has taken, and those that were `asked` for.
+        """Where each network learnt, without those that did not: its `first` step, counted over
+        all phases; the `steps` that it has taken, and those that were `asked` for; and `minutes`.
         """
         config, found = self.config, {}
         begins = config.latent_action_pretraining_steps
@@ -306,28 +313,31 @@ class Timeline:
         ):
             steps = min(len(self.logs[phase]["minutes"]) - first, asked)
             if steps > 0:
-                begin, end = self.minute(phase, first), self.minute(phase, first + steps)
-                found[name] = {"begin": begin, "end": end, "steps": steps, "asked": asked}
+                minutes = self.minute(phase, first + steps) - self.minute(phase, first)
+                found[name] = {"first": self.taken(phase, first), "steps": steps}
+                found[name] |= {"asked": asked, "minutes": minutes}
         return found
 
     @property
-    def restarts(self) -> list[float]:
-        """When the latent action model began anew."""
+    def restarts(self) -> list[int]:
+        """Steps, counted over all phases, at which the latent action model began anew."""
         learnt = min(len(self.logs[1]["minutes"]), self.config.latent_action_steps)
-        return [self.minute(1, step) for step in self.config.restart_steps[1:-1] if step < learnt]
+        return [self.taken(1, step) for step in self.config.restart_steps[1:-1] if step < learnt]
 
     def curves(self) -> dict[str, tuple[list[float], list[float]]]:
-        """The logged numbers by name, thinned: minutes and values."""
+        """The logged numbers by name, thinned: steps, counted over all phases, and values."""
         thin = {}
-        for log in self.logs:
+        for phase, log in enumerate(self.logs):
+            steps = self.taken(phase, 0) + np.arange(len(log["minutes"]))
             for name in log.keys() - {"step", "seconds", "minutes", "loss"}:
                 there = np.flatnonzero(~np.isnan(log[name]))
                 if len(there):
                     parts = np.array_split(there, min(_POINTS, len(there)))
-                    thin[name] = tuple(
-                        [float(f"{values[part].mean():.4g}") for part in parts]
-                        for values in (log["minutes"], log[name])
+                    at, values = (
+                        [float(f"{column[part].mean():.5g}") for part in parts]
+                        for column in (steps, log[name])
                     )
+                    thin[name] = at, values
         return dict(sorted(thin.items()))
 
 

@@ -112,8 +112,10 @@ def test_what_was_kept_of_a_training_belongs_together(path, capsys):
     at = [moment["minutes"] for moment in training.moments]
     assert at == sorted(at) and at[0] == 0 and at[-1] == training.minutes
     assert set(training.moments[-1]["begun"]) == set(PARTS)
-    for minutes, values in training.curves.values():
-        assert len(minutes) == len(values) and 0 < minutes[0] <= minutes[-1] <= training.minutes
+    last = training.moments[-1]["taken"]
+    assert last == max(part["first"] + part["steps"] for part in training.stretches.values())
+    for steps, values in training.curves.values():
+        assert len(steps) == len(values) and 0 <= steps[0] <= steps[-1] < last
     for moment, drawn in zip(training.moments, training.drawn, strict=True):
         for row, part in enumerate(("tokenizer", "dynamics")):
             assert (np.ptp(drawn[:, row]) > 0.1) == (part in moment["begun"])

@@ -164,14 +164,14 @@ def test_one_clock_for_both_phases_and_a_stop(tmp_path):
     assert [line.minute(*at) for at in ((0, 0), (0, 2), (1, 0), (1, 3), (2, 0))] == [0, 2, 2, 5, 7]
     assert line.end == 7 and line.restarts == [4]
     assert line.stretches == {
-        "tokenizer": {"begin": 0, "end": 2, "steps": 2, "asked": 2},
-        "latent actions": {"begin": 2, "end": 6, "steps": 4, "asked": 4},
-        "dynamics": {"begin": 5, "end": 7, "steps": 2, "asked": 2},
+        "tokenizer": {"first": 0, "steps": 2, "asked": 2, "minutes": 2},
+        "latent actions": {"first": 2, "steps": 4, "asked": 4, "minutes": 4},
+        "dynamics": {"first": 5, "steps": 2, "asked": 2, "minutes": 2},
     }
     assert line.curves() == {
-        "dynamics": ([6, 7], [7, 6]),
-        "latent_action": ([3, 4, 5, 6], [3, 2, 1, 0]),
-        "reconstruction": ([1, 2], [0.5, 0.25]),
+        "dynamics": ([5, 6], [7, 6]),
+        "latent_action": ([2, 3, 4, 5], [3, 2, 1, 0]),
+        "reconstruction": ([0, 1], [0.5, 0.25]),
     }
 
 
@@ -187,4 +187,9 @@ def test_a_run_that_was_stopped_tells_what_it_has_done(tmp_path):
             "latent actions",
         }
     )
-    assert line.stretches["latent actions"] == {"begin": 2, "end": 3, "steps": 1, "asked": 4}
+    assert line.stretches["latent actions"] == {
+        "first": 2,
+        "steps": 1,
+        "asked": 4,
+        "minutes": 1,
+    }

@@ -9,9 +9,9 @@ from genie_mini.chapters.checks import exercise, expect, expect_entries
 from genie_mini.chapters.tables import RESULTS
 
 
-def _changed(minutes, values, minute):
-    """The share of its whole change that a curve has made by a minute."""
-    last = [value for at, value in zip(minutes, values, strict=True) if at <= minute][-1]
+def _changed(steps, values, step):
+    """The share of its whole change that a curve has made by a step."""
+    last = [value for at, value in zip(steps, values, strict=True) if at <= step][-1]
     return (last - values[0]) / (values[-1] - values[0])
 
 
@@ -19,9 +19,9 @@ def _halfway():
     """What the saved training says: of the latent actions' loss and of their map."""
     training = json.loads((RESULTS / "trainings" / "pocket.json").read_text(encoding="utf-8"))
     stretch = training["stretches"]["latent actions"]
-    middle = (stretch["begin"] + stretch["end"]) / 2
+    middle = stretch["first"] + stretch["steps"] / 2
     scores = [
-        (moment["minutes"], score["value"])
+        (moment["taken"], score["value"])
         for moment in training["moments"]
         for score in moment["scores"]
         if score["name"] == "action map, visible actions"
@@ -34,7 +34,7 @@ def _halfway():
 
 @exercise({"loss": 0.0, "map": 0.0}, {"loss": 5.0, "map": 5.0}, {"loss": 0.5}, 0.5)
 def check_halfway(answer) -> None:
-    """A dictionary of two shares: how far each was when half of the time was over."""
+    """A dictionary of two shares: how far each was after half of the steps."""
     expect_entries(answer, "of a share by name", ("loss", "map"))
     for name, expected in _halfway().items():
         expect(

@@ -301,10 +301,12 @@ class Timeline:
 
     @property
     def stretches(self) -> dict[str, dict[str, float]]:
-        """Where each network learnt, without those that did not: its `first` step, counted over
-        all phases; the `steps` that it has taken, and those that were `asked` for; and `minutes`.
+        """Where each network learnt, without those that did not. Each has its `first` step, counted
+        over all phases; the `steps` that it has taken, and those that were `asked` for; and
+        `minutes`.
         """
-        config, found = self.config, {}
+        config = self.config
+        found: dict[str, dict[str, float]] = {}
         begins = config.latent_action_pretraining_steps
         for name, phase, first, asked in (
             ("tokenizer", 0, 0, config.tokenizer_steps),

@@ -27,11 +27,11 @@ import numpy as np
 import torch
 
 from genie_mini.files import sha256, weights_hashes, write_atomic
+from genie_mini.studies.training_timeline import Timeline
 from genie_mini.studies.watched_training import (
     DREAMT,
     ROWS,
     SHOWN,
-    Timeline,
     begun_parts,
     read_moment,
     real_rows,

@@ -9,11 +9,11 @@ from tiny import tiny_genie
 
 from genie_mini.errors import GenieError
 from genie_mini.studies import watched_training
+from genie_mini.studies.training_timeline import Timeline
 from genie_mini.studies.watched_training import (
     ROWS,
     SHOWN,
     Moment,
-    Timeline,
     begun_parts,
     name_actions,
     read_moment,

@@ -102,6 +102,7 @@ def mini() -> GenieConfig:
             grid=(8, 8),
             num_codes=1024,
             transformer=STTransformerConfig(num_blocks=4, width=128, num_heads=2),
+            min_p=0.1,
         ),
     )
 

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 
 from genie_mini.chapters.checks import exercise, expect, expect_entries
+from genie_mini.chapters.checks.world import floor_without_end
 from genie_mini.evaluation.metrics import wilson
 from genie_mini.models.lookback import RUN, SparseLookback
 from genie_mini.studies.recall import recall
 from genie_mini.studies.twin_worlds import Simulated, twin_worlds
-from genie_mini.world import ACTIONS, Simulation
+from genie_mini.world import ACTIONS
 from genie_mini.world.rendering import PLAYER_SCREEN_X, draw_level
-from genie_mini.world.sprites import BRICK, DIRT, EMPTY, GRASS, TILE
+from genie_mini.world.sprites import BRICK, TILE
 
 # Where a landmark stands at the left edge of the screen, on a floor without end.
 _TOURS = {
@@ -31,12 +32,8 @@ def _age(tour) -> int:
     """Play a tour in two worlds alike in all but the landmark; how many frames before the last one
     did they differ?
     """
-    column, floor = 8, 6
-    simulation = Simulation([0, 0], columns=[column] * 2)
-    simulation.creature_x[:] = 0
-    simulation.y[:] = (floor - 1) * TILE
-    for kind, rows in ((EMPTY, slice(floor)), (GRASS, floor), (DIRT, slice(floor + 1, None))):
-        simulation.tiles[:, rows] = kind
+    column = 8
+    simulation = floor_without_end(2, column)
     simulation.tiles[0, 1, column - PLAYER_SCREEN_X // TILE] = BRICK
     simulation.drawn = draw_level(simulation.tiles)
     in_view = []

@@ -148,6 +148,21 @@ def check_direction(answer) -> None:
     )
 
 
+FLOOR = 6  # row of tiles whose top the player stands on
+
+
+def floor_without_end(number: int, column: int) -> Simulation:
+    """So many simulations of a player on a floor without end; `drawn` is still to be drawn from the
+    tiles.
+    """
+    simulation = Simulation([0] * number, columns=[column] * number)
+    simulation.creature_x[:] = 0  # out of sight
+    simulation.y[:] = (FLOOR - 1) * TILE
+    for kind, rows in ((EMPTY, slice(FLOOR)), (GRASS, FLOOR), (DIRT, slice(FLOOR + 1, None))):
+        simulation.tiles[:, rows] = kind
+    return simulation
+
+
 # Rows of tiles on a floor without end, around the player in the middle column, and the actions
 # before the moment that counts.
 _ROOMS = {
@@ -166,17 +181,13 @@ def _alike(room) -> np.ndarray:
     same picture.
     """
     rows, before = _ROOMS[room]
-    column, floor = 20, 6
-    simulation = Simulation([0] * 8, columns=[column] * 8)
-    simulation.creature_x[:] = 0  # out of sight
-    simulation.y[:] = (floor - 1) * TILE
+    column = 20
+    simulation = floor_without_end(8, column)
     tiles = simulation.tiles
-    for kind, where in ((EMPTY, slice(floor)), (GRASS, floor), (DIRT, slice(floor + 1, None))):
-        tiles[:, where, column - 8 : column + 9] = kind
     for up, row in enumerate(reversed(rows), start=1):
         for right, tile in enumerate(row, start=-1):
             if tile == "#":
-                tiles[:, floor - up, column + right] = BRICK
+                tiles[:, FLOOR - up, column + right] = BRICK
     simulation.drawn = draw_level(tiles)
     for name in before:
         simulation.step(np.full(8, ACTIONS.index(name)))

@@ -112,10 +112,7 @@ class Losses:
             metrics["latent_action"] = latent["reconstruction"].item()
             metrics["actions"] = whole_batch(latent["actions"]).unique().numel()
         if step >= config.latent_action_pretraining_steps:
-            if step < config.latent_action_steps:
-                tokens, actions = self.infer_labels(frames)
-            else:
-                tokens, actions = self.reuse.labels(step, partial(self.infer_labels, frames))
+            tokens, actions = self.reuse.labels(step, partial(self.infer_labels, frames))
             result = genie.dynamics.loss(tokens, actions)
             losses.append(result["loss"])
             metrics |= {"dynamics": result["loss"].item(), "accuracy": result["accuracy"].item()}

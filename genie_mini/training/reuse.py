@@ -35,15 +35,12 @@ class ClipReuse:
         self, step: int, infer: Callable[[], tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor]:
         """Tokens and latent actions of a step's batch: those known, or what `infer` says."""
-        number = self.number(step)
-        known = self._labels.get(number)
-        labels = infer() if known is None else known
-        block = (step - self.first) // self.uses
-        self._labels = {
-            other: kept for other, kept in self._labels.items() if other >= self.first + block
-        }
-        if self.uses > 1:
-            self._labels[number] = labels
+        if self.uses == 1 or step < self.first:
+            return infer()
+        number, oldest = self.number(step), self.first + (step - self.first) // self.uses
+        labels = self._labels.get(number) or infer()
+        kept = {other: those for other, those in self._labels.items() if other >= oldest}
+        self._labels = kept | {number: labels}
         return labels
 
     def forget(self) -> None:

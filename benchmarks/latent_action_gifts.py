@@ -8,12 +8,12 @@ Each finished training becomes a line of gifts.jsonl; the same command goes on a
 
 import json
 import platform
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import torch
+from machine import commit
 
 from genie_mini.files import write_atomic
 from genie_mini.studies.latent_action_gifts import SEEDS, STEPS, VARIANTS, score, train_alone
@@ -43,13 +43,12 @@ def main(path):
         with log.open("a", encoding="utf-8") as file:
             print(json.dumps(rows[-1]), file=file)
         print(rows[-1], flush=True)
-    commit = ["git", "rev-parse", "--short", "HEAD"]
     kernels = torch.backends.cpu.get_cpu_capability()
     content = {
         "command": f"python benchmarks/latent_action_gifts.py {path.name}",
         "steps": STEPS,
         "seeds": SEEDS,
-        "commit": subprocess.run(commit, capture_output=True, text=True).stdout.strip(),
+        "commit": commit(),
         "processor": f"one core, {platform.machine()} with {kernels}",
         "rows": sorted(rows, key=lambda row: (list(VARIANTS).index(row["model"]), row["seed"])),
     }

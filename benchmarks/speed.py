@@ -17,12 +17,12 @@ import multiprocessing
 import platform
 import resource
 import statistics
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+from machine import commit, processor
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -208,16 +208,6 @@ def other_rows() -> list[dict]:
     ]
 
 
-def processor() -> str:
-    """The processor as the system names it, and the kernels that PyTorch chose for it."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        name = lines[0].partition(":")[2].strip() if lines else name
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
-
-
 def measure(log=print) -> dict:
     """All tables of this machine."""
     cpu = torch.device("cpu")
@@ -239,11 +229,9 @@ def measure(log=print) -> dict:
 
 def about(command: str) -> dict:
     """What made a table, and where."""
-    asked = ["git", "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(asked, cwd=Path(__file__).parent, capture_output=True, text=True)
     return {
         "command": command,
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

@@ -14,7 +14,6 @@ them.
 
 import argparse
 import json
-import platform
 import shlex
 import shutil
 import subprocess
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from machine import commit, processor
 
 from genie_mini.files import sha256, weights_hashes, write_atomic
 from genie_mini.studies.training_timeline import Timeline
@@ -43,22 +43,6 @@ from genie_mini.training.folder import CHECKPOINT
 
 MADE = "training.json"  # beside the moments: what made them
 LOOKS = 5  # seconds between two looks at the checkpoint
-
-
-def commit() -> str:
-    """Of the code that runs."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-
-def processor() -> str:
-    """What computes."""
-    info = Path("/proc/cpuinfo")  # on Linux
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.machine()
-    kernels = torch.backends.cpu.get_cpu_capability()
-    return f"{torch.get_num_threads()} core of {name} with {kernels}, beside other work"
 
 
 def watch(run: Path, options: list[str], minutes: float) -> int:
@@ -138,7 +122,7 @@ def score(run: Path, table: Path, moments: Path) -> None:
         ],
         "seed": request.what["training"]["seed"],
         "commit": made["commit"],
-        "processor": processor(),
+        "processor": f"{processor()}, threads: {torch.get_num_threads()}",
         # of the result; of a run that was stopped the last moment's is all there is
         "weights": weights_hashes(run) if (run / "config.json").exists() else {},
         "minutes": line.end,

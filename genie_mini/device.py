@@ -2,6 +2,7 @@
 measurement, and nowhere else.
 """
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,6 +19,7 @@ PRECISIONS = ("auto", "fp32", "bf16")
 # program two fell to 0.3, since each step waits for the slower of them (two AVX2 cores). So play
 # keeps to one.
 PLAY_THREADS = 1
+_MOST_WORKERS = 8  # that prepare clips
 
 # A forked process (Gymnasium's asynchronous vector environments are such) has none of the threads
 # that torch's operations ran on, and would wait for them for ever. So it computes with its own.
@@ -104,6 +106,23 @@ def in_float32(device: torch.device) -> AbstractContextManager:
     if not torch.amp.is_autocast_available(device.type):  # as on torch's meta device
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
+
+
+def clip_workers(device: torch.device) -> int:
+    """Processes that prepare clips while the device learns from earlier ones.
+
+    None for the CPU: it learns on all its cores, and filming a batch takes a fiftieth of a step.
+    """
+    if device.type == "cpu" or "fork" not in multiprocessing.get_all_start_methods():
+        return 0
+    return max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // 2))
+
+
+def attending(device: torch.device) -> AbstractContextManager:
+    """A context for attention: on a CPU in float32, where its backward pass in bfloat16 is several
+    times slower; elsewhere in whatever the networks around it compute in.
+    """
+    return in_float32(device) if device.type == "cpu" else nullcontext()
 
 
 @contextmanager

@@ -211,6 +211,8 @@ def _what_to_train(arguments):
     options |= {name: getattr(arguments, name) for name in DIVISION}
     if arguments.precision:
         options["precision"] = arguments.precision
+    if arguments.batch_size is not None:
+        options |= {"batch_size": arguments.batch_size, "dynamics_batch_size": None}
     if arguments.lookback is None:
         config = training_config(arguments.preset, arguments.steps, **options)
         genie = Genie.from_preset(arguments.preset)

@@ -42,6 +42,13 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         f"{DEFAULT_MINUTES['pocket']:g} minutes)",
     )
     parser.add_argument(
+        "--batch-size",
+        type=at_least(1),
+        metavar="N",
+        help="clips of a step; a GPU has room for many more than the presets take (default: the "
+        "preset's)",
+    )
+    parser.add_argument(
         "--minutes",
         type=between(LEAST_MINUTES, MOST_MINUTES),
         metavar="M",

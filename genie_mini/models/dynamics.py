@@ -160,7 +160,7 @@ class DynamicsModel(FrameSampler, nn.Module):
             )
         self.transformer.check_cache(cache.cache if isinstance(cache, Archive) else cache, batch)
 
-    def loss(self, tokens: Tensor, actions: Tensor) -> dict[str, Tensor]:
+    def loss(self, tokens: Tensor, actions: Tensor, guess_depth: int = 1) -> dict[str, Tensor]:
         """Cross-entropy on the masked tokens of frames 1 and later.
 
         The clip runs through the network twice: once clean, giving keys and values of the past as
@@ -168,11 +168,13 @@ class DynamicsModel(FrameSampler, nn.Module):
         paper masks tokens of the whole clip under one rate, so that its model meets a clean past
         only at play.) At play the past is the model's own work. So a trial run of both, without
         gradient, samples the masked tokens first, and some of the samples stand in the past of the
-        run that counts.
+        run that counts. A second trial run over a past with samples makes guesses that rest on
+        guesses, as in the second frame that is dreamt, and so on.
 
         Args:
             tokens: (batch, T, N) int64 in [0, num_codes), the true tokens.
             actions: (batch, T - 1) int64.
+            guess_depth: trial runs, one after the other, 1 or more.
 
         Returns:
             `loss` (scalar); `accuracy` on masked tokens that changed since the frame before and
@@ -191,14 +193,19 @@ class DynamicsModel(FrameSampler, nn.Module):
                 self._masked_logits, self.num_parts, tokens, masked, past_tokens, actions
             )
 
-        past_tokens = tokens.clone()
+        @torch.no_grad()
+        def guessed_after(past_tokens):
+            points = uniform_where(masked)
+            return sample_tokens(logits_after(past_tokens), temperature=1.0, points=points)
+
+        past_tokens = tokens
         if self.config.scheduled_sampling:
-            with torch.no_grad():
-                points = uniform_where(masked)
-                sampled = sample_tokens(logits_after(tokens), temperature=1.0, points=points)
+            guesses = guessed_after(tokens)
             share = self.config.scheduled_sampling * uniform(batch, 1, 1)
-            replaced = (uniform(*tokens.shape) < share).to(tokens.device)
-            past_tokens[masked] = torch.where(replaced[masked], sampled, tokens[masked])
+            replaced = masked & (uniform(*tokens.shape) < share).to(tokens.device)
+            for _ in range(guess_depth - 1):
+                guesses = guessed_after(_with_guesses(tokens, guesses, masked, replaced))
+            past_tokens = _with_guesses(tokens, guesses, masked, replaced)
 
         logits = logits_after(past_tokens)
         targets = tokens[masked]
@@ -277,3 +284,10 @@ class DynamicsModel(FrameSampler, nn.Module):
         """
         x, _ = self.transformer(self.embed(tokens[:, None], actions[:, None]), cache)
         return self.to_logits(x[:, 0]).float()
+
+
+def _with_guesses(tokens: Tensor, guesses: Tensor, masked: Tensor, replaced: Tensor) -> Tensor:
+    """The tokens, (batch, T, N), with guesses where `replaced` says so; there is one guess for each
+    place that `masked` says, both (batch, T, N) bool.
+    """
+    return torch.where(replaced, tokens.masked_scatter(masked, guesses), tokens)

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_mini.contract import check_config
-from genie_mini.device import float32_weights, in_float32
+from genie_mini.device import attending, float32_weights
 from genie_mini.errors import GenieError
 from genie_mini.models.kv_cache import KVCache, check_cache
 from genie_mini.models.recomputation import recomputed
@@ -109,7 +109,7 @@ class Attention(nn.Module):
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, causal=False
     ) -> Tensor:
         """softmax(q k^T / sqrt(head width)) v, heads joined: (sequences, positions, width)."""
-        with in_float32(query.device):  # the backward pass in bf16 is several times slower on a CPU
+        with attending(query.device):
             mixed = F.scaled_dot_product_attention(
                 query, key, value, attn_mask=mask, is_causal=causal
             )

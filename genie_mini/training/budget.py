@@ -107,8 +107,10 @@ def _time_step(genie, videos, config, phase: Phase, start: int) -> float:
 
     def timed(step):
         began = time.monotonic()
-        key = [config.seed, phase.reuse.number(step)]
-        frames = videos.batch(*phase.clips(step), key).to(genie.device)
+        frames = None
+        if not phase.reuse.knows(step):
+            key = [config.seed, phase.reuse.number(step)]
+            frames = videos.batch(*phase.clips(step), key).to(genie.device)
         take_step(phase, step, frames, optimizer, precision, config)
         if genie.device.type != "cpu":  # it has only been told what to do
             torch.accelerator.synchronize(genie.device)

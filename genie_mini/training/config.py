@@ -56,6 +56,8 @@ class TrainingConfig:
             many.
         dynamics_clip_uses: in so many steps of these each batch of clips is used, with other masks;
             its tokens and latent actions are inferred once.
+        guess_depth: in the past that the dynamics model learns to go on from, its own guesses rest
+            on earlier guesses, so many frames deep (`DynamicsModel.loss`).
         short_frames, short_share: the tokenizer begins with clips of so many frames, for this share
             of its steps; a batch has as many frames as ever, so from more levels.
         latent_action_frames: frames of a clip while only the latent action model learns; a batch
@@ -91,6 +93,7 @@ class TrainingConfig:
     batch_size: int = 4
     dynamics_batch_size: int | None = None
     dynamics_clip_uses: int = 1
+    guess_depth: int = 1
     num_frames: int = 16
     short_frames: int = 4
     short_share: float = 0.75
@@ -131,7 +134,7 @@ class TrainingConfig:
 
     def _check_counts(self):
         lowest = {"batch_size": 1, "dynamics_batch_size": 1, "num_frames": 2}
-        lowest |= {"dynamics_clip_uses": 1}
+        lowest |= {"dynamics_clip_uses": 1, "guess_depth": 1}
         lowest |= {"short_frames": 1, "latent_action_frames": 2}
         lowest |= {"gradient_accumulation": 1, "shards": 1}
         for field in fields(self):
@@ -217,6 +220,8 @@ LOOKBACK_TRAINING = TrainingConfig(
     latent_action_steps=0,
     dynamics_steps=2500,
     batch_size=1,
+    dynamics_clip_uses=4,
+    guess_depth=4,
     num_frames=64,
     dynamics_lr=1e-3,
     precision="auto",

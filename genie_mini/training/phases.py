@@ -1,12 +1,14 @@
 """The two phases of training: what runs at each step of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from genie_mini.data.ahead import Wish
 from genie_mini.data.videos import Videos
 from genie_mini.genie import Genie, in_windows
 from genie_mini.ranks import own_rows, whole_batch
@@ -43,12 +45,13 @@ class Phase:
     """What runs at each step.
 
     `losses(frames, step)` gives what a step minimises, logs and does at its end; `clips(step)` says
-    how many clips of how many frames it wants, and `reuse` which ones.
+    how many clips of how many frames it wants, and `reuse` which ones, and whether it still needs
+    them: else frames are None.
     """
 
     name: str
     parts: list[Part]
-    losses: Callable[[Tensor, int], StepLosses]
+    losses: Callable[[Any, int], StepLosses]
     clips: Callable[[int], tuple[int, int]]
     reuse: ClipReuse = field(default_factory=ClipReuse)
 
@@ -56,6 +59,11 @@ class Phase:
     def steps(self) -> int:
         """Length of the phase in steps."""
         return max(part.starts[-1] for part in self.parts)
+
+    def wishes(self, key: list[int], first: int) -> Iterator[Wish]:
+        """The batches of clips that the steps from `first` on need, under keys that begin so."""
+        for step in self.reuse.new_steps(first, self.steps):
+            yield *self.clips(step), [*key, self.reuse.number(step)]
 
 
 @dataclass
@@ -113,7 +121,7 @@ class Losses:
             metrics["actions"] = whole_batch(latent["actions"]).unique().numel()
         if step >= config.latent_action_pretraining_steps:
             tokens, actions = self.reuse.labels(step, partial(self.infer_labels, frames))
-            result = genie.dynamics.loss(tokens, actions)
+            result = genie.dynamics.loss(tokens, actions, config.guess_depth)
             losses.append(result["loss"])
             metrics |= {"dynamics": result["loss"].item(), "accuracy": result["accuracy"].item()}
 

@@ -11,13 +11,14 @@ from genie_mini.training.distributed import divide
 
 def prepare(genie: Genie, config: TrainingConfig) -> None:
     """Make the networks compute as the config says, in place."""
-    for part in PARTS:
+    lengths = config.tokenizer_steps, config.latent_action_steps, config.dynamics_steps
+    for part, steps in zip(PARTS, lengths, strict=True):
         network = getattr(genie, part)
         network.num_parts = config.gradient_accumulation
         stacks = (module for module in network.modules() if isinstance(module, STTransformer))
         for stack in stacks:
             stack.recompute = config.activation_checkpointing
             for block in stack.blocks:
-                if config.compile:
+                if config.compile and steps:  # what learns: that is where the time goes
                     block.compile()
     divide(genie, config.shards)

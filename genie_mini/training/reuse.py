@@ -1,6 +1,6 @@
 """Clips that are used more than once: what the other networks say of them is inferred only once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
@@ -30,6 +30,21 @@ class ClipReuse:
             return step
         block, again = divmod(step - self.first, self.uses)
         return self.first + block + (self.uses - 1 - again) * _APART
+
+    def new_steps(self, first: int, stop: int) -> Iterator[int]:
+        """The steps from `first` up to `stop` that take a batch which none since `first` has taken:
+        those of a run, begun at `first`, that need its clips.
+        """
+        taken = set()
+        for step in range(first, stop):
+            number = self.number(step)
+            if number not in taken:
+                taken.add(number)
+                yield step
+
+    def knows(self, step: int) -> bool:
+        """Whether the labels of a step's batch are there, so that its clips are not needed."""
+        return step >= self.first and self.number(step) in self._labels
 
     def labels(
         self, step: int, infer: Callable[[], tuple[Tensor, Tensor]]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ def make_optimizer(phase: Phase, config: TrainingConfig) -> torch.optim.Optimize
 def take_step(
     phase: Phase,
     step: int,
-    frames: Tensor,
+    frames: Tensor | None,
     optimizer: torch.optim.Optimizer,
     precision: torch.dtype,
     config: TrainingConfig,
@@ -38,18 +39,21 @@ def take_step(
     Args:
         phase, step: what is learnt, and where in it.
         frames: (batch, T, height, width, 3), the clips of all processes that train together, on
-            their device; this one learns from its share.
+            their device; this one learns from its share. None where the phase knows what it needs
+            of them (`ClipReuse.knows`).
         optimizer, precision, config: how it is learnt.
 
     Raises:
         GenieError: the loss is no number any more.
     """
+    device = next(phase.parts[0].module.parameters()).device
     with shared_batch():
-        frames = own_rows(frames)
-        with computing_in(precision, frames.device, keep_casts=config.shards == 1):
+        if frames is not None:
+            frames = own_rows(frames)
+        with computing_in(precision, device, keep_casts=config.shards == 1):
             losses, metrics, after_step = phase.losses(frames, step)
         loss = sum(losses[1:], losses[0])
-        metrics = batch_metrics({"loss": loss.item(), **metrics}, frames.device)
+        metrics = batch_metrics({"loss": loss.item(), **metrics}, device)
         if not math.isfinite(metrics["loss"]):
             raise GenieError(
                 f"at step {step + 1} of {phase.name} the loss is {metrics['loss']}: the run cannot "
@@ -73,11 +77,16 @@ def repeatable(device: torch.device) -> Iterator[None]:
     On a GPU some operations know no such way; torch warns of them there.
     """
     before = torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    # New memory is not filled with NaN first: nothing reads it before it is written.
+    memory.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        memory.fill_uninitialized_memory = filled
 
 
 @contextmanager

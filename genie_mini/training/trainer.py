@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from genie_mini.contract import check_number
+from genie_mini.data.ahead import deal
 from genie_mini.data.videos import Source, Videos
-from genie_mini.device import choose_precision
+from genie_mini.device import choose_precision, clip_workers
 from genie_mini.errors import GenieError
 from genie_mini.files import PARTS
 from genie_mini.genie import Genie
@@ -242,14 +243,15 @@ def run_phase(
     precision = choose_precision(config.precision, genie.device)
     saved, began = time.monotonic(), time.monotonic()
     bar = run.bar.steps(phase.name, index, first)
+    wishes = phase.wishes([config.seed, index], first)
+    batches = deal(videos, wishes, clip_workers(genie.device))
     with (
         repeatable(genie.device),
         postponed_interrupt() as asked,
         open(log if is_first() else os.devnull, "a", newline="") as file,
     ):
         for step in bar:
-            key = [config.seed, index, phase.reuse.number(step)]
-            frames = videos.batch(*phase.clips(step), key).to(genie.device)
+            frames = None if phase.reuse.knows(step) else next(batches).to(genie.device)
             torch.manual_seed(hash((config.seed, index, step)) % 2**63)
             metrics = take_step(phase, step, frames, optimizer, precision, config)
             write_row(file, logged + step, metrics, time.monotonic() - began)

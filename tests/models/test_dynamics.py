@@ -181,6 +181,21 @@ def test_the_past_in_training_holds_some_of_the_models_own_guesses(dynamics):
     )
 
 
+def test_a_guess_may_rest_on_guesses_before_it(dynamics):
+    force(dynamics, torch.nn.functional.one_hot(torch.tensor(9), CODES) * 100.0)
+    tokens, actions = draw(clips=64, frames=6)
+    tokens[tokens == 9] = 8
+    seen = spy(dynamics)
+    dynamics.loss(tokens, actions, guess_depth=3)
+    pasts, hidden = seen[::2], seen[1::2]
+    assert len(pasts) == 4 and all(torch.equal(one, hidden[0]) for one in hidden)
+    assert torch.equal(pasts[0], tokens)
+    assert all(torch.equal(past, pasts[1]) for past in pasts[2:]), (
+        "guesses stand in the same places each time"
+    )
+    assert (pasts[1] == 9).any() and (pasts[1] != tokens).equal(pasts[1] == 9)
+
+
 def test_many_tokens_are_shown_at_first_and_few_in_the_last_rounds(dynamics):
     past = dynamics.prefill(*draw())
     seen = spy(dynamics)

@@ -32,7 +32,7 @@ def test_the_dynamics_model_learns_on_the_tokens_and_actions_of_play(
     with computing_in(choose_precision(precision, CPU), CPU):
         world.losses(frames, 1)  # the latent action model has finished
     genie.eval()
-    tokens, actions = given[0]
+    tokens, actions, _ = given[0]
     assert torch.equal(tokens, genie.tokenizer.encode(frames))
     assert torch.equal(actions, genie.latent_action_model.infer(frames))
 

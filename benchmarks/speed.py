@@ -11,6 +11,7 @@ Genies were measured ("peers": 256 tokens a frame, width 128, 4 blocks, 4 heads,
 """
 
 import argparse
+import functools
 import itertools
 import json
 import multiprocessing
@@ -30,7 +31,7 @@ from genie_mini.data import PlatformerVideos
 from genie_mini.device import computing_in, has_bf16
 from genie_mini.export import export
 from genie_mini.files import write_atomic
-from genie_mini.genie import CLIP_FRAMES, Genie
+from genie_mini.genie import CLIP_FRAMES, Genie, in_windows
 from genie_mini.models.dynamics import DynamicsConfig
 from genie_mini.models.latent_action import LatentActionConfig
 from genie_mini.models.quantizer import QuantizerConfig
@@ -41,7 +42,7 @@ from genie_mini.rollout import Rollout
 from genie_mini.world import record
 
 BATCH, REPEATS = 4, 5  # clips of a training step; times of each, of which the median counts
-MATRIX = 1024  # side of the matrices whose product is the machine's rate
+MATRIX, GPU_MATRIX = 1024, 8192  # side of the matrices whose product is the machine's rate
 STEPS = (1, 4, 8, 25)  # MaskGIT steps of a frame
 
 
@@ -55,8 +56,9 @@ def peers(latent_patch: int = 4) -> GenieConfig:
     )
 
 
+CPU = torch.device("cpu")
 STATUS = Path("/proc/self/status")  # on Linux
-SETTINGS = {"mini": PRESETS["mini"], "peers": peers, "peers, 16": lambda: peers(latent_patch=16)}
+SETTINGS = PRESETS | {"peers": peers, "peers, 16": lambda: peers(latent_patch=16)}
 # What is trained at which setting: the latent action model's patches are its own.
 TRAININGS = [
     ("tokenizer", "mini"),
@@ -69,31 +71,49 @@ TRAININGS = [
 ]
 
 
-def seconds(function, repeats: int = REPEATS) -> float:
-    """The median time of a call, after one to warm up."""
+def once(function, device: torch.device = CPU) -> float:
+    """The time of a call, with all that it has told the device to do."""
+    began = time.perf_counter()
     function()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+    return time.perf_counter() - began
 
 
-def matrix_rate() -> float:
-    """Floating-point operations a second of a product of float32 matrices."""
-    left, right = torch.randn(MATRIX, MATRIX), torch.randn(MATRIX, MATRIX)
-    return 2 * MATRIX**3 / seconds(lambda: left @ right, repeats=9)
+def seconds(function, repeats: int = REPEATS, device: torch.device = CPU) -> float:
+    """The median time of a call, after one to warm up."""
+    once(function, device)
+    return statistics.median(once(function, device) for _ in range(repeats))
 
 
-def training_step(genie: Genie, part: str, batch: int, precision: torch.dtype):
+def matrix_rate(dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> float:
+    """Floating-point operations a second of a product of matrices."""
+    # A GPU multiplies in a moment, and needs many of them to raise its clock.
+    side, repeats = (MATRIX, 9) if device.type == "cpu" else (GPU_MATRIX, 30)
+    left, right = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
+    return 2 * side**3 / seconds(lambda: left @ right, repeats, device)
+
+
+@functools.cache
+def film(size: int, batch: int, num_frames: int) -> torch.Tensor:
+    """Clips of the platformer."""
+    return PlatformerVideos(size).batch(batch, num_frames, [0])
+
+
+def training_step(
+    genie: Genie,
+    part: str,
+    batch: int,
+    precision: torch.dtype,
+    num_frames: int = CLIP_FRAMES,
+):
     """A function that takes one step of AdamW with one network on the same clips each time."""
-    size = genie.config.tokenizer.image_size[0]
-    frames = PlatformerVideos(size).batch(batch, CLIP_FRAMES, [0])
+    frames = film(genie.config.tokenizer.image_size[0], batch, num_frames).to(genie.device)
     genie.eval()
-    with torch.no_grad():
-        tokens = genie.tokenizer.encode(frames)
-        actions = genie.latent_action_model.infer(frames)
+    if part == "dynamics":
+        with torch.no_grad():
+            tokens = in_windows(genie.tokenizer.encode, frames)
+            actions = in_windows(genie.latent_action_model.infer, frames)
     module: nn.Module = getattr(genie, part).train()
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-4)
 
@@ -104,7 +124,7 @@ def training_step(genie: Genie, part: str, batch: int, precision: torch.dtype):
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        with computing_in(precision, torch.device("cpu")):
+        with computing_in(precision, genie.device):
             value = loss()
         value.backward()
         optimizer.step()
@@ -168,7 +188,9 @@ def play_row(genie: Genie, setting: str, steps: int, worlds: int = 1) -> dict:
     frames = torch.from_numpy(record(worlds, CLIP_FRAMES, size=size)[0])
     rollout = Rollout(genie, frames[:, : CLIP_FRAMES - 1])
     actions = torch.zeros(worlds, dtype=torch.int64)
-    taken = seconds(lambda: rollout.step(actions, maskgit_steps=steps), repeats=2 * REPEATS)
+    taken = seconds(
+        lambda: rollout.step(actions, maskgit_steps=steps), 2 * REPEATS, device=genie.device
+    )
     rows, columns = genie.config.dynamics.grid
     return {
         "setting": setting,
@@ -192,7 +214,6 @@ def without_cache(genie: Genie, frames: torch.Tensor, maskgit_steps: int = 8) ->
 def other_rows() -> list[dict]:
     """The loader, a frame without a cache, and the export, with `mini`'s sizes."""
     videos, genie = PlatformerVideos(64), new_genie("mini").eval()
-    film = videos.batch(1, CLIP_FRAMES, [0])
     clips = seconds(lambda: videos.batch(64, CLIP_FRAMES, [0]))
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -202,7 +223,7 @@ def other_rows() -> list[dict]:
         {"what": f"64 clips of {CLIP_FRAMES} frames of the platformer", "seconds": clips},
         {
             "what": "a frame of 8 MaskGIT steps without a cache",
-            "seconds": seconds(lambda: without_cache(genie, film)),
+            "seconds": seconds(lambda: without_cache(genie, film(64, 1, CLIP_FRAMES))),
         },
         {"what": "export as ONNX, three variants, checked", "seconds": exported},
     ]
@@ -210,8 +231,7 @@ def other_rows() -> list[dict]:
 
 def measure(log=print) -> dict:
     """All tables of this machine."""
-    cpu = torch.device("cpu")
-    precisions = [torch.float32, *([torch.bfloat16] if has_bf16(cpu) else [])]
+    precisions = [torch.float32, *([torch.bfloat16] if has_bf16(CPU) else [])]
     training, play = [], []
     rate = matrix_rate()
     log(f"{rate / 1e9:.0f} GFLOP/s of float32 matrices", flush=True)

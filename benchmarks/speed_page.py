@@ -1,4 +1,5 @@
-"""Write the book's page of speed, book/speed.md, from the tables of `benchmarks/speed.py`:
+"""Write the book's page of speed, book/speed.md, from the tables of `benchmarks/speed.py` and, in
+files called gpu-NAME.json, of `benchmarks/gpu.py`:
 
     python benchmarks/speed_page.py
 
@@ -24,28 +25,46 @@ OTHERS_FRAME = 2.4  # of 25 MaskGIT steps
 HEAD = """# How fast it is
 
 One section for each processor that was measured, each by one run of the command that stands there,
-on a machine that did nothing else. A training step is the loss of four clips of 16 frames, its
-gradient, and AdamW. What it computes is what PyTorch counts of its matrix products and attention;
-the rate at which the same machine multiplied 1024×1024 matrices of float32 in the same minute is
-what this is a share of (with bfloat16 it may be above one). "MB" is by how much a step raises the
-memory of its process. Times are medians.
+on a machine that did nothing else. GPUs come last. A training step is the loss of four clips of 16
+frames, its gradient, and AdamW. What it computes is what PyTorch counts of its matrix products and
+attention; the rate at which the same machine multiplied 1024×1024 matrices of float32 in the same
+minute is what this is a share of (with bfloat16 it may be above one). "MB" is by how much a step
+raises the memory of its process. Times are medians.
 
 The sizes are those of `mini` (64 tokens a frame), and those at which other people's Genies were
 measured in November 2026, on another day and machine, with one thread: 256 tokens a frame, width
 128, 4 blocks and 4 heads, 1024 codes; for the latent action model, patches of 4 and of 16 pixels.
 "Others" is the fastest of four.
 """
+GPU_HEAD = """## GPUs
+
+A training step is the same here, of more clips, and products are in bfloat16 where the GPU has it.
+"Share" is what a step computes in a second, of the rate at which this GPU multiplied 8192×8192
+matrices in the same run and, in brackets, of the rate that its maker publishes. Where a step did not
+fit into the GPU's memory, its clips were halved, and halved again: "9 of 36" says so. "GB" is the
+most that PyTorch held at a time.
+
+Blocks run as they are written, or compiled by `torch.compile` (`--compile`), or recomputed in the
+backward pass to save memory (`--activation-checkpointing`); what is computed again takes time and
+is not counted as work. "Gain" is how many times as fast a compiled step is as the same step that is
+not; compiling is part of its first step. The memory that was computed beforehand is in
+{doc}`scaling`.
+"""
 NETWORKS = {
     "tokenizer": "tokenizer",
     "latent_action_model": "latent actions",
     "dynamics": "dynamics",
 }
-SIZES = {"mini": "`mini`", "peers": "others'", "peers, 16": "others', patches of 16"}
+SIZES = {"peers": "others'", "peers, 16": "others', patches of 16"}  # those without a name
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def sizes(setting: str) -> str:
+    return SIZES.get(setting, f"`{setting}`")
 
 
 def number(value: float | None) -> str:
@@ -60,7 +79,7 @@ def training(rows: list[dict]) -> str:
         if row["precision"] == "float32":
             others = OTHERS.get((here, row["setting"]))
         times = (row["seconds"], row["GFLOP"], row["share of the matrix rate"], row["MB"], others)
-        lines.append([NETWORKS[here], SIZES[row["setting"]], row["precision"], *map(number, times)])
+        lines.append([NETWORKS[here], sizes(row["setting"]), row["precision"], *map(number, times)])
     head = ["training step", "sizes", "precision", "seconds", "GFLOP", "share of the rate", "MB"]
     return table([*head, "others, seconds"], lines)
 
@@ -90,9 +109,90 @@ def section(content: dict) -> str:
     )
 
 
+def blocks(row: dict) -> str:
+    """How the blocks of a training step on a GPU run."""
+    told = [name for name in ("compiled", "recompute") if row[name]]
+    return ", ".join(told).replace("recompute", "recomputed") or "as written"
+
+
+def gpu_training(rows: list[dict]) -> str:
+    lines = []
+    for row in rows:
+        asked = row["clips asked"]
+        clips = f"{row['clips']}{f' of {asked}' if asked != row['clips'] else ''}"
+        kind = [f"{NETWORKS[row['network']]}, {sizes(row['setting'])}", clips, str(row["frames"])]
+        times = [number(row[name]) for name in ("seconds", "clips a second")]
+        work, share, published, memory, gain, first = (
+            number(row.get(name))
+            for name in (
+                *("TFLOP", "share of the matrix rate", "share of the published rate"),
+                *("GB", "gain", "first step, seconds"),
+            )
+        )
+        shares = f"{share} ({published})" if published else share
+        lines.append([*kind, blocks(row), *times, work, shares, memory, gain, first])
+    head = ["training step", "clips", "frames", "blocks", "seconds", "clips a second", "TFLOP"]
+    return table([*head, "share (published)", "GB", "gain", "first step, seconds"], lines)
+
+
+def gpu_play(rows: list[dict]) -> str:
+    lines = []
+    for row in rows:
+        frames = f"{row['frames a second']:.1f}"
+        kind = [sizes(row["setting"]), str(row["MaskGIT steps"]), str(row["worlds"])]
+        lines.append([*kind, number(row["seconds"] / row["worlds"]), frames])
+    return table(
+        ["play", "MaskGIT steps", "worlds at once", "seconds a frame", "frames a second"], lines
+    )
+
+
+def schedule(rows: list[dict]) -> str:
+    lines = []
+    for row in rows:
+        steps = zip(row["steps"], row["seconds a step"], strict=True)
+        each = [f"{count} steps of {number(one)} s" for count, one in steps]
+        lines.append([sizes(row["preset"]), *each, number(sum(row["minutes"]))])
+    return table(["whole training, as written", *NETWORKS.values(), "minutes"], lines)
+
+
+def missing(content: dict) -> str:
+    """What a run on a GPU did not measure, and why."""
+    rows = [row for name in ("training", "schedule", "play") for row in content[name]]
+    failed = [(row, row["failed"].splitlines()[0]) for row in rows if "failed" in row]
+    reasons = [(row, f"`{reason.replace('`', '')}`") for row, reason in failed]
+    reasons += [(row, "no time was left") for row in content["left out"]]
+    lines = []
+    for row, reason in reasons:
+        what = NETWORKS.get(row.get("network"), "play" if "worlds" in row else "whole training")
+        told = f", {blocks(row)}" if "compiled" in row else ""
+        lines.append(f"- {what}, {sizes(row.get('setting', row.get('preset')))}{told}: {reason}\n")
+    return f"\nNot measured:\n\n{''.join(lines)}" if lines else ""
+
+
+def gpu_section(content: dict) -> str:
+    """One GPU's part of the page."""
+    rates = ", ".join(f"{rate:.0f} of {kind}" for kind, rate in content["matrix TFLOP/s"].items())
+    published = content["published TFLOP/s"]
+    told = f" ({published:.0f} of bfloat16 are published)" if published else ""
+    parts = [
+        draw(measured)
+        for name, draw in (("training", gpu_training), ("schedule", schedule), ("play", gpu_play))
+        if (measured := [row for row in content[name] if "failed" not in row])
+    ]
+    return (
+        f"### {content['gpu']}\n\n"
+        f"`{content['command']}`, commit {content['commit']}, PyTorch {content['torch']}, "
+        f"{content['system']}, beside {content['processor']}; TFLOP/s of matrices: {rates}{told}."
+        f"\n\n" + "\n".join(parts) + missing(content)
+    )
+
+
 def page(contents: list[dict]) -> str:
     """The whole page, Markdown."""
-    return "\n".join([HEAD, *map(section, contents)])
+    gpus = [content for content in contents if "gpu" in content]
+    others = [section(content) for content in contents if "gpu" not in content]
+    gpu_parts = [GPU_HEAD, *map(gpu_section, gpus)] if gpus else []
+    return "\n".join([HEAD, *others, *gpu_parts])
 
 
 def main() -> None:

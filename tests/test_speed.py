@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_device import FakeDevice, move
 from tiny import tiny_genie
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,7 +17,7 @@ import speed_page  # noqa: E402
 TABLES = sorted(speed_page.RESULTS.glob("*.json"))
 
 
-def half_a_second(function, repeats=1):
+def half_a_second(function, repeats=1, device=speed.CPU):
     function()
     return 0.5
 
@@ -41,6 +42,14 @@ def test_a_step_trains_that_network_and_no_other(part):
         if not torch.equal(tensor, before[name])
     }
     assert changed == {part}
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "latent_action_model", "dynamics"])
+def test_a_step_is_taken_where_the_genie_is(part):
+    genie = speed.new_genie("mini")
+    with FakeDevice():
+        move(genie)
+        speed.training_step(genie, part, 1, torch.float32, num_frames=20)()  # longer than a clip
 
 
 def test_the_rate_is_two_operations_a_multiplication():
@@ -102,5 +111,7 @@ def test_the_page_in_the_book_is_made_of_the_tables_that_lie_there():
     assert "file: speed" in (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
     for content in contents:
         assert content["commit"] and content["command"].endswith(".json")
+        if "gpu" in content:
+            continue
         networks = {(row["network"], row["setting"]) for row in content["training"]}
         assert networks == set(speed.TRAININGS)

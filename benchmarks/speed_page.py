@@ -40,15 +40,18 @@ GPU_HEAD = """## GPUs
 
 A training step is the same here, of more clips, and products are in bfloat16 where the GPU has it.
 "Share" is what a step computes in a second, of the rate at which this GPU multiplied 8192×8192
-matrices in the same run and, in brackets, of the rate that its maker publishes. Where a step did not
-fit into the GPU's memory, its clips were halved, and halved again: "9 of 36" says so. "GB" is the
-most that PyTorch held at a time.
+matrices in the same run and, in brackets, of the rate that its maker publishes. Where a step did
+not fit into the GPU's memory, its clips were halved, and halved again: "9 of 36" says so. "GB" is
+the most that PyTorch held at a time.
 
 Blocks run as they are written, or compiled by `torch.compile` (`--compile`), or recomputed in the
 backward pass to save memory (`--activation-checkpointing`); what is computed again takes time and
 is not counted as work. "Gain" is how many times as fast a compiled step is as the same step that is
 not; compiling is part of its first step. The memory that was computed beforehand is in
 {doc}`scaling`.
+
+A whole training is that of `genie-mini train --preset`, making the clips included: a few steps of
+each network were timed, from all parts of its schedule. Frames at play have 8 MaskGIT steps.
 """
 NETWORKS = {
     "tokenizer": "tokenizer",
@@ -69,7 +72,7 @@ def sizes(setting: str) -> str:
 
 def number(value: float | None) -> str:
     """Three digits that count."""
-    return "" if value is None else f"{value:.3g}"
+    return "" if value is None else f"{value:.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def training(rows: list[dict]) -> str:
@@ -139,11 +142,9 @@ def gpu_play(rows: list[dict]) -> str:
     lines = []
     for row in rows:
         frames = f"{row['frames a second']:.1f}"
-        kind = [sizes(row["setting"]), str(row["MaskGIT steps"]), str(row["worlds"])]
+        kind = [sizes(row["setting"]), str(row["worlds"])]
         lines.append([*kind, number(row["seconds"] / row["worlds"]), frames])
-    return table(
-        ["play", "MaskGIT steps", "worlds at once", "seconds a frame", "frames a second"], lines
-    )
+    return table(["play", "worlds at once", "seconds a frame", "frames a second"], lines)
 
 
 def schedule(rows: list[dict]) -> str:
@@ -152,7 +153,7 @@ def schedule(rows: list[dict]) -> str:
         steps = zip(row["steps"], row["seconds a step"], strict=True)
         each = [f"{count} steps of {number(one)} s" for count, one in steps]
         lines.append([sizes(row["preset"]), *each, number(sum(row["minutes"]))])
-    return table(["whole training, as written", *NETWORKS.values(), "minutes"], lines)
+    return table(["whole training", *NETWORKS.values(), "minutes"], lines)
 
 
 def missing(content: dict) -> str:

@@ -231,10 +231,11 @@ def main() -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--seconds", type=float, default=300.0, help="after which no row is begun")
     parser.add_argument("--trial", action="store_true", help="sizes of pocket, two clips")
+    parser.add_argument("--commit", default="", help="of the code, where it lies without git")
     options = parser.parse_args()
     device = choose_device(options.device)
     command = f"python benchmarks/gpu.py --seconds {options.seconds:g} {options.out}"
-    content = speed.about(command) | machine(device)
+    content = speed.about(command, options.commit) | machine(device)
     content |= {"training": [], "schedule": [], "play": [], "left out": []}
     print(content, flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)

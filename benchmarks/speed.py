@@ -247,11 +247,11 @@ def measure(log=print) -> dict:
     return {"matrix GFLOP/s": rate / 1e9, "training": training, "play": play, "other": other_rows()}
 
 
-def about(command: str) -> dict:
-    """What made a table, and where."""
+def about(command: str, code: str = "") -> dict:
+    """What made a table, and where; `code` is the commit, where git cannot tell it."""
     return {
         "command": command,
-        "commit": commit(),
+        "commit": code or commit(),
         "processor": processor(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,

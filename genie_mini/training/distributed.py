@@ -4,8 +4,8 @@ and how they divide the networks.
 Every rank computes its clips of the same seeded batch (`genie_mini.ranks`). Weights, gradients and
 the optimizer's averages are divided by torch's FSDP2 among as many ranks as `shards` says, and
 groups of so many hold the same (with one shard: plain data parallelism). Files are read and written
-by the first rank alone, as one process would write them, so that a run goes on with any number of
-ranks.
+by the first rank alone, as one process would write them, but for the parts of a divided checkpoint
+(`genie_mini.training.sharded_checkpoint`). A run goes on with any number of ranks and shards.
 """
 
 import os
@@ -96,6 +96,27 @@ def on_first(function: Callable[[], Result]) -> Result:
     return told[0]
 
 
+def on_all(function: Callable[[], None]) -> None:
+    """Run a function on every rank; where it fails on one with a GenieError, it has failed on all.
+
+    Raises:
+        GenieError: on the first rank, what the function has failed with.
+        ToldElsewhere: on the others.
+    """
+    if num_ranks() == 1:
+        return function()
+    failure = None
+    try:
+        function()
+    except GenieError as error:
+        failure = str(error)
+    failures: list[Any] = [None] * num_ranks()
+    dist.all_gather_object(failures, failure)
+    told = next((failure for failure in failures if failure is not None), None)
+    if told is not None:
+        raise (GenieError if is_first() else ToldElsewhere)(told)
+
+
 def greatest(number: float, device: torch.device) -> float:
     """The greatest of the numbers that the ranks have measured or wish for."""
     if num_ranks() == 1:
@@ -156,6 +177,33 @@ def divide(genie: Genie, shards: int) -> None:
         fully_shard(network, mesh=mesh, reshard_after_forward=True)
         for door in _DOORS[part]:
             register_fsdp_forward_method(network, door)
+
+
+def is_divided(genie: Genie) -> bool:
+    """Whether no rank holds all of the weights."""
+    weight: Any = next(genie.parameters())
+    return hasattr(weight, "device_mesh") and weight.device_mesh["shard"].size() > 1
+
+
+def own_state(genie: Genie) -> dict[str, Tensor]:
+    """The weights of all networks, the tensors themselves: of each, every rank has what it holds
+    (DTensor).
+    """
+    if num_ranks() == 1:
+        return genie.state_dict()
+    from torch.distributed.checkpoint.state_dict import get_model_state_dict
+
+    return get_model_state_dict(genie)
+
+
+def load_own_state(genie: Genie, weights: dict[str, Tensor]) -> None:
+    """Fill the networks with weights of which every rank has what it holds."""
+    if num_ranks() == 1:
+        genie.load_state_dict(weights)
+        return
+    from torch.distributed.checkpoint.state_dict import set_model_state_dict
+
+    set_model_state_dict(genie, weights)
 
 
 def whole_state(genie: Genie) -> dict[str, Tensor]:

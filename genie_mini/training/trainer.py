@@ -100,15 +100,15 @@ def train(
     its phase.
 
     Where several processes of one `torch.distributed` group call it (`distributed.all_ranks`), they
-    train together, each on its share of every batch. The first one writes the files.
+    train together, each on its share of every batch. The first one writes the files, but for parts.
 
     Args:
         genie: the networks, changed in place, on the device that is to train them; where several
             processes train, each is left with its share of the weights.
         videos: where clips come from.
         config: lengths and rates.
-        folder: receives checkpoint.safetensors, tokenizer.csv and world.csv (the losses), the
-            trained Genie, and preview.png.
+        folder: receives checkpoint.safetensors (with parts beside it where networks are divided),
+            tokenizer.csv and world.csv (the losses), the trained Genie, and preview.png.
         minutes: how long to train, in place of the lengths of the config, from 0.01 to a million.
             Once, when the run begins, they become steps (`budget.decide_steps`); those are learnt,
             however long they take.

@@ -2,9 +2,11 @@
 started, and what each does. Spawned processes import this; it is no test.
 """
 
+import errno
 import itertools
 import os
 import signal
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,8 +19,9 @@ from tiny import tiny_genie
 
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
-from genie_mini.training import budget
+from genie_mini.training import budget, checkpoint
 from genie_mini.training.request import Request
+from genie_mini.training.sharded_checkpoint import torch_has_parts
 from genie_mini.training.trainer import Interrupted, train
 
 RANKS = 2
@@ -95,6 +98,22 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def tear_next_write(then):
+    """From now on what this process writes is on the disk by half when something happens."""
+    sync = os.fsync
+
+    def torn(file):
+        os.ftruncate(file, os.fstat(file).st_size // 2)
+        os.fsync = sync
+        then()
+
+    os.fsync = torn
+
+
+def no_room():
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def of_second_rank(event):
     """An event that only one of the processes knows of."""
     return event if dist.get_rank() == 1 else lambda: None
@@ -106,8 +125,10 @@ def folder_of(root, name):
 
 
 def killed_run(root):
-    """One of the processes is killed, in the middle of it."""
-    run(folder_of(root, "killed"), of_second_rank(die), checkpoint_seconds=0)
+    """One of the processes is killed, while both write a checkpoint if this torch has parts."""
+    event = (lambda: tear_next_write(die)) if torch_has_parts() else die
+    changes = {"shards": RANKS, "checkpoint_seconds": 0}
+    run(folder_of(root, "killed"), of_second_rank(event), **changes)
 
 
 def all_runs(root):
@@ -116,15 +137,30 @@ def all_runs(root):
         codebook = "patches" if phase == "patches" else "learnt"
         run(folder_of(root, f"{phase}, {way}"), codebook=codebook, **changes, **division)
     run(folder_of(root, "whole"))
-    run(folder_of(root, "killed"), seed=9)
-    run(folder_of(root, "of one"), seed=9, shards=RANKS)
+    run(folder_of(root, "whole in shards"), shards=RANKS)
+    run(folder_of(root, "killed"), seed=9, shards=RANKS)
+    with older_torch():
+        run(folder_of(root, "of one"), seed=9, shards=RANKS)
     told = [
-        failure(run, folder_of(root, "stopped"), of_second_rank(ctrl_c)),
+        failure(run, folder_of(root, "stopped"), of_second_rank(ctrl_c), shards=RANKS),
         failure(run, folder_of(root, "odd"), batch_size=3, short_share=0.0),
         failure(run, folder_of(root, "three"), shards=3),
         failure(run, folder_of(root, "odd later"), dynamics_batch_size=3),
     ]
+    if torch_has_parts():
+        event = of_second_rank(lambda: tear_next_write(no_room))
+        changes = {"shards": RANKS, "checkpoint_seconds": 0}
+        told.append(failure(run, folder_of(root, "full"), event, **changes))
+        run(folder_of(root, "full"), seed=9)
     return told, steps_of_minutes()
+
+
+@contextmanager
+def older_torch():
+    """A torch that cannot write a checkpoint in parts."""
+    real, checkpoint.torch_has_parts = checkpoint.torch_has_parts, lambda: False
+    yield
+    checkpoint.torch_has_parts = real
 
 
 def failure(function, *arguments, **more):

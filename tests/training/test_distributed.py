@@ -21,16 +21,24 @@ from torch.multiprocessing import ProcessExitedException, ProcessRaisedException
 
 from genie_mini.genie import Genie
 from genie_mini.training.checkpoint import read_checkpoint
+from genie_mini.training.sharded_checkpoint import torch_has_parts
 from genie_mini.training.trainer import Interrupted
 
 pytestmark = pytest.mark.skipif(
     not (dist.is_available() and dist.is_gloo_available()), reason="this torch has no gloo"
 )
+needs_parts = pytest.mark.skipif(not torch_has_parts(), reason="this torch has no parts")
 
 
 def place(folder):
     """Where its checkpoint stands in a run."""
     return read_checkpoint(folder / "checkpoint.safetensors")[1]
+
+
+def parts(folder):
+    """How many files each folder with parts of its checkpoint has."""
+    folders = folder.glob("checkpoint-parts-*")
+    return {path.name[-1]: len(list(path.iterdir())) for path in folders}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +49,8 @@ def runs(tmp_path_factory):
     with pytest.raises((ProcessExitedException, ProcessRaisedException)):
         on_ranks(killed_run, root)
     assert place(root / "killed") == {"phase": 1, "step": 2}
+    if torch_has_parts():
+        assert len(parts(root / "killed")) == 2, "one of them is written into"
     with pytest.raises(Interrupted):
         run(root / "of one", ctrl_c)
     assert place(root / "of one") == {"phase": 1, "step": 3}
@@ -86,7 +96,7 @@ def test_the_losses_of_two_processes_are_those_of_one(runs, alone, phase, way):
 
 
 def test_a_killed_process_loses_nothing(runs):
-    killed, whole = runs[0] / "killed", runs[0] / "whole"
+    killed, whole = runs[0] / "killed", runs[0] / "whole in shards"
     assert logs(killed) == logs(whole)
     first, second = (weights(Genie.from_pretrained(folder)) for folder in (killed, whole))
     assert same(first, second)
@@ -104,7 +114,24 @@ def test_ctrl_c_in_one_of_two_processes_stops_both_and_one_goes_on(runs):
     assert_close(runs[0] / "stopped", runs[0] / "whole")
 
 
-def test_only_the_first_process_touches_files(runs):
+@needs_parts
+def test_without_room_for_a_part_the_earlier_checkpoint_goes_on(runs):
+    first, second = runs[1][4]
+    assert first.startswith("GenieError: process 1 failed with its part in ")
+    assert "No space left" in first and second.startswith("ToldElsewhere: ")
+    assert_close(runs[0] / "full", runs[0] / "whole")
+
+
+@needs_parts
+def test_each_process_writes_its_part_where_networks_are_divided(runs):
+    folder = runs[0] / "whole in shards"
+    assert list(parts(folder).values()) == [RANKS]
+    small = folder / "checkpoint.safetensors"
+    assert small.stat().st_size < 10_000 < (runs[0] / "whole" / small.name).stat().st_size
+    assert not any(parts(runs[0] / name) for name in ("whole", "of one", "stopped", "full"))
+
+
+def test_all_files_are_where_the_first_process_has_them(runs):
     assert not (runs[0] / "elsewhere").exists()
     assert (runs[0] / "whole" / "dynamics.safetensors").exists()
     assert not list(runs[0].rglob("*.partial")) and not list(runs[0].rglob("*.lock"))

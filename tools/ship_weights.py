@@ -1,7 +1,9 @@
 """Put trained weights into the package: rounded to bfloat16, evaluated as they ship, with their
 model card.
 
-    python tools/ship_weights.py runs/mini "the command that trained them"
+    python tools/ship_weights.py runs/mini "the command that trained them" ["on what hardware"]
+
+Where they were trained on this machine, its own words need not be given.
 """
 
 import csv
@@ -87,7 +89,7 @@ def hardware() -> str:
     return f"{cores} core{'s' if cores > 1 else ''} of an {kind}; no GPU"
 
 
-def main(folder: Path, command: str) -> None:
+def main(folder: Path, command: str, trained_on: str) -> None:
     """Round, evaluate, and write weights, scores and card."""
     target = WEIGHTS / "mini"
     Genie.from_pretrained(folder).save(target, torch.bfloat16)
@@ -104,7 +106,7 @@ def main(folder: Path, command: str) -> None:
         seed_bits=HELD_OUT_SEED.bit_length() - 1,
         steps=", ".join(f"{phase}: {steps}" for phase, steps, _ in runs),
         time=", ".join(f"{phase}: {seconds / 60:.0f} minutes" for phase, _, seconds in runs),
-        hardware=hardware(),
+        hardware=trained_on,
         size=sum(file.stat().st_size for file in files) / 1e6,
         scores="\n".join(
             f"| {score.name}{f' ({score.unit})' if score.unit else ''} | {cell(score.value)} | "
@@ -121,6 +123,6 @@ def main(folder: Path, command: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if not 3 <= len(sys.argv) <= 4:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3] if len(sys.argv) == 4 else hardware())

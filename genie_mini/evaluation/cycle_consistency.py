@@ -11,7 +11,7 @@ from genie_mini.evaluation.metrics import MOST_CLIPS, Score
 from genie_mini.genie import Genie
 from genie_mini.rollout import Rollout
 from genie_mini.world.recording import random_actions, record
-from genie_mini.world.simulation import ACTIONS
+from genie_mini.world.simulation import ACTIONS, NOTHING
 
 
 def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list[Score]:
@@ -21,6 +21,10 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
     does nothing, and no model could tell it from doing nothing. The score over all moments stands
     beside it. The best possible is the same test with the simulator as the dynamics model, each
     latent action played as the real one that it stands for.
+
+    A model that walks into walls gets more than the best in all moments: it does what cannot be
+    done. So the last score asks of every futile action, one after which the simulator's picture is
+    that of doing nothing, whether the same is seen in the model's frame as in the simulator's.
     """
     check_parts(genie, "config", "latent_action_model")
     num_levels = check_integer("num_levels", num_levels, 1, MOST_CLIPS)
@@ -34,7 +38,11 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
         endings.append(torch.from_numpy(frames[:, 4]))
         distinct &= visible_actions(truth)[:, -1]
     prompt = torch.from_numpy(frames[:, :4])
-    told: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])  # by the model, by the simulator
+    told: tuple[list[np.ndarray], list[np.ndarray]] = (
+        [],
+        [],
+    )  # seen in the model's, the simulator's
+    futile = []
     shown = Rollout(genie, prompt)
     for latent in range(num_actions):
         generated = shown.again(seed=latent).step(torch.full((num_levels,), latent)).cpu()
@@ -42,8 +50,12 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
             inferred = genie.latent_action_model.infer(
                 torch.cat([prompt, pictures[:, None]], dim=1)
             )[:, -1]
-            results.append((inferred == latent).cpu().numpy())
-    model, simulator = np.stack(told[0]), np.stack(told[1])
+            results.append(inferred.cpu().numpy())
+        nothing_done = endings[names[latent]] == endings[NOTHING]
+        futile.append(nothing_done.flatten(1).all(dim=1).numpy() & (names[latent] != NOTHING))
+    seen, possible = np.stack(told[0]), np.stack(told[1])
+    latents = np.arange(num_actions)[:, None]
+    model, simulator = seen == latents, possible == latents
 
     def score(name: str, chosen: Any, goal: float | None = None) -> Score:
         return Score(
@@ -57,4 +69,11 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
             for latent in range(num_actions)
         ),
         score("cycle consistency, all moments", np.s_[:]),
+        Score(
+            "futile actions that do nothing",
+            (seen == possible)[np.stack(futile)].mean(),
+            "share",
+            1 / num_actions,
+            1.0,
+        ),
     ]

@@ -58,6 +58,8 @@ class TrainingConfig:
             its tokens and latent actions are inferred once.
         guess_depth: in the past that the dynamics model learns to go on from, its own guesses rest
             on earlier guesses, so many frames deep (`DynamicsModel.loss`).
+        futile_share: of the moments in which nothing is done, how many the dynamics model is told
+            under another latent action (`training.futile`).
         short_frames, short_share: the tokenizer begins with clips of so many frames, for this share
             of its steps; a batch has as many frames as ever, so from more levels.
         latent_action_frames: frames of a clip while only the latent action model learns; a batch
@@ -70,8 +72,7 @@ class TrainingConfig:
         precision: of matrix products, one of `device.PRECISIONS`; "auto" is bfloat16 where the
             hardware has it. Weights stay float32.
         compile: translate the blocks with torch.compile first: a minute, then faster steps; needs a
-            C++ compiler. Not for training with another look-back, where it translates again and
-            again.
+            C++ compiler. Not on a CPU for training with another look-back, which it slows down.
         gradient_accumulation: into so many parts each process divides its clips; it computes one
             after the other, and their gradients add up, so that memory is needed for one. The
             result is that of the whole batch, and a step takes a forward pass longer.
@@ -94,6 +95,7 @@ class TrainingConfig:
     dynamics_batch_size: int | None = None
     dynamics_clip_uses: int = 1
     guess_depth: int = 1
+    futile_share: float = 0.0
     num_frames: int = 16
     short_frames: int = 4
     short_share: float = 0.75
@@ -152,7 +154,7 @@ class TrainingConfig:
             if field.type is not float:
                 continue
             value = getattr(self, field.name)
-            most = 1.0 if field.name == "short_share" else math.inf
+            most = 1.0 if field.name in ("short_share", "futile_share") else math.inf
             if not 0 <= value <= most or math.isnan(value):
                 raise GenieError(f"{field.name} is a number from 0 to {most}, got {value!r}")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -222,6 +224,7 @@ LOOKBACK_TRAINING = TrainingConfig(
     batch_size=1,
     dynamics_clip_uses=4,
     guess_depth=4,
+    futile_share=0.08,
     num_frames=64,
     dynamics_lr=1e-3,
     precision="auto",

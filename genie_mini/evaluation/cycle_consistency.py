@@ -38,22 +38,15 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
         endings.append(torch.from_numpy(frames[:, 4]))
         distinct &= visible_actions(truth)[:, -1]
     prompt = torch.from_numpy(frames[:, :4])
-    told: tuple[list[np.ndarray], list[np.ndarray]] = (
-        [],
-        [],
-    )  # seen in the model's, the simulator's
-    futile = []
+    dreamt, simulated, futile = [], [], []
     shown = Rollout(genie, prompt)
-    for latent in range(num_actions):
+    for latent, real in enumerate(names):
         generated = shown.again(seed=latent).step(torch.full((num_levels,), latent)).cpu()
-        for pictures, results in ((generated, told[0]), (endings[names[latent]], told[1])):
-            inferred = genie.latent_action_model.infer(
-                torch.cat([prompt, pictures[:, None]], dim=1)
-            )[:, -1]
-            results.append(inferred.cpu().numpy())
-        nothing_done = endings[names[latent]] == endings[NOTHING]
-        futile.append(nothing_done.flatten(1).all(dim=1).numpy() & (names[latent] != NOTHING))
-    seen, possible = np.stack(told[0]), np.stack(told[1])
+        dreamt.append(_seen_action(genie, prompt, generated))
+        simulated.append(_seen_action(genie, prompt, endings[real]))
+        nothing_done = (endings[real] == endings[NOTHING]).flatten(1).all(dim=1)
+        futile.append(nothing_done.numpy() & (real != NOTHING))
+    seen, possible = np.stack(dreamt), np.stack(simulated)
     latents = np.arange(num_actions)[:, None]
     model, simulator = seen == latents, possible == latents
 
@@ -77,3 +70,9 @@ def cycle_scores(genie: Genie, names: np.ndarray, num_levels: int = 384) -> list
             1.0,
         ),
     ]
+
+
+def _seen_action(genie, prompt, pictures):
+    """The latent action that each picture is seen to follow from, (levels,)."""
+    clips = torch.cat([prompt, pictures[:, None]], dim=1)
+    return genie.latent_action_model.infer(clips)[:, -1].cpu().numpy()

@@ -112,10 +112,13 @@ def clip_workers(device: torch.device) -> int:
     """Processes that prepare clips while the device learns from earlier ones.
 
     None for the CPU: it learns on all its cores, and filming a batch takes a fiftieth of a step.
+    None on a Mac: there a process that has used its GPU must not fork.
     """
-    if device.type == "cpu" or "fork" not in multiprocessing.get_all_start_methods():
+    if device.type != "cuda" or "fork" not in multiprocessing.get_all_start_methods():
         return 0
-    return max(1, min(_MOST_WORKERS, (os.cpu_count() or 1) // 2))
+    # Those that torchrun has started on this machine share its cores.
+    cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, min(_MOST_WORKERS, cores // 2))
 
 
 def attending(device: torch.device) -> AbstractContextManager:

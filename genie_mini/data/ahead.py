@@ -1,7 +1,7 @@
 """Clips that lie ready when they are asked for: other processes film or read them meanwhile."""
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 import torch
 from torch import Tensor
@@ -22,8 +22,9 @@ class _Batches(Dataset):
         return self._videos.batch(*wish)
 
 
-def deal(videos: Videos, wishes: Iterable[Wish], workers: int) -> Iterator[Tensor]:
-    """The batches that are wished for, in this order; the same with any number of workers.
+def deal(videos: Videos, wishes: Iterable[Wish], workers: int) -> Generator[Tensor, None, None]:
+    """The batches that are wished for, in this order; the same with any number of workers. These
+    begin when the first batch is asked for; close the generator, and they end.
 
     Args:
         videos: where they come from.
@@ -31,18 +32,18 @@ def deal(videos: Videos, wishes: Iterable[Wish], workers: int) -> Iterator[Tenso
         workers: processes that make the next ones ahead; with 0, each is made when its turn comes.
     """
     if not workers:
-        return (videos.batch(*wish) for wish in wishes)
-    return iter(
-        DataLoader(
-            _Batches(videos),
-            sampler=wishes,
-            batch_size=None,
-            num_workers=workers,
-            multiprocessing_context="fork",  # they share the films, and compute on the CPU alone
-            worker_init_fn=_begin_work,
-            pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # leave that of the training alone
-        )
+        for wish in wishes:
+            yield videos.batch(*wish)
+        return
+    yield from DataLoader(
+        _Batches(videos),
+        sampler=wishes,
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context="fork",  # they share the films, and compute on the CPU alone
+        worker_init_fn=_begin_work,
+        pin_memory=torch.cuda.is_available(),
+        generator=torch.Generator(),  # leave that of the training alone
     )
 
 

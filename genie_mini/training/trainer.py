@@ -9,7 +9,7 @@ seed gives the same losses on a CPU.
 import os
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -244,10 +244,10 @@ def run_phase(
     saved, began = time.monotonic(), time.monotonic()
     bar = run.bar.steps(phase.name, index, first)
     wishes = phase.wishes([config.seed, index], first)
-    batches = deal(videos, wishes, clip_workers(genie.device))
     with (
         repeatable(genie.device),
         postponed_interrupt() as asked,
+        closing(deal(videos, wishes, clip_workers(genie.device))) as batches,
         open(log if is_first() else os.devnull, "a", newline="") as file,
     ):
         for step in bar:

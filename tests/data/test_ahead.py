@@ -1,5 +1,6 @@
 """Clips that other processes prepare are those that this one would have made, in their order."""
 
+import multiprocessing
 import os
 
 import pytest
@@ -8,7 +9,9 @@ import torch
 from genie_mini.data.ahead import deal
 from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.device import clip_workers
+from genie_mini.errors import GenieError
 
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
 WISHES = [(2, 3, [0, 1, step]) for step in range(9)]
 
 
@@ -19,7 +22,14 @@ class Named:
         return torch.tensor([os.getpid(), *key])
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+class Broken(Named):
+    """No batch can be made."""
+
+    def batch(self, num_clips, num_frames, key):
+        raise GenieError(f"there is no clip {key[2]}")
+
+
+@needs_fork
 def test_any_number_of_workers_deals_the_same_batches():
     videos = PlatformerVideos(32)
     torch.manual_seed(3)
@@ -32,11 +42,28 @@ def test_any_number_of_workers_deals_the_same_batches():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+@needs_fork
 def test_workers_are_other_processes():
     makers = {int(batch[0]) for batch in deal(Named(), iter(WISHES), 2)}
     assert len(makers) == 2 and os.getpid() not in makers
     assert [int(batch[3]) for batch in deal(Named(), iter(WISHES), 2)] == list(range(9))
+
+
+@needs_fork
+def test_workers_end_when_no_more_batches_are_asked_for():
+    before = len(multiprocessing.active_children())
+    batches = deal(Named(), iter(WISHES), 2)
+    assert len(multiprocessing.active_children()) == before, "nobody has asked for a batch"
+    next(batches)
+    assert len(multiprocessing.active_children()) == before + 2
+    batches.close()
+    assert len(multiprocessing.active_children()) == before
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=needs_fork)])
+def test_what_goes_wrong_in_a_worker_is_told(workers):
+    with pytest.raises(GenieError, match="there is no clip 0"):
+        next(deal(Broken(), iter(WISHES), workers))
 
 
 def test_without_workers_a_batch_is_made_when_its_turn_comes():
@@ -53,8 +80,19 @@ def test_without_workers_a_batch_is_made_when_its_turn_comes():
     assert asked == WISHES[:1]
 
 
-def test_a_processor_that_trains_prepares_its_clips_itself():
-    assert clip_workers(torch.device("cpu")) == 0
-    assert clip_workers(torch.device("meta")) == (
-        max(1, min(8, os.cpu_count() // 2)) if hasattr(os, "fork") else 0
-    )
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"),
+    [(16, None, 8), (64, None, 8), (6, None, 3), (1, None, 1), (16, "4", 2), (16, "16", 1)],
+)
+def test_workers_beside_a_gpu_take_half_of_the_cores_of_its_process(
+    monkeypatch, cores, processes, workers
+):
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn", "fork"])
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    if processes:
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", processes)
+    assert clip_workers(torch.device("cuda")) == workers
+    assert clip_workers(torch.device("cpu")) == clip_workers(torch.device("mps")) == 0
+    monkeypatch.setattr("multiprocessing.get_all_start_methods", lambda: ["spawn"])
+    assert clip_workers(torch.device("cuda")) == 0

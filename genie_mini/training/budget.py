@@ -12,7 +12,7 @@ import torch
 from tqdm.auto import tqdm
 
 from genie_mini.data.videos import Videos
-from genie_mini.device import choose_precision
+from genie_mini.device import choose_precision, clip_workers
 from genie_mini.genie import Genie
 from genie_mini.training.config import MOST, TrainingConfig
 from genie_mini.training.distributed import greatest, is_first
@@ -74,8 +74,9 @@ def _lengths(steps: Sequence[int]) -> tuple[int, ...]:
 
 
 def time_steps(genie: Genie, videos: Videos, config: TrainingConfig) -> list[float]:
-    """Seconds that a step takes of the tokenizer, of the latent action model and of the dynamics
-    model, clips included, on average over their schedules; 0 for one that has no steps.
+    """Seconds that a step of the tokenizer, of the latent action model and of the dynamics model
+    takes, with what it waits for its clips, on average over their schedules; 0 for one that has no
+    steps.
 
     The Genie is left as it was.
     """
@@ -104,18 +105,20 @@ def _time_step(genie, videos, config, phase: Phase, start: int) -> float:
     genie.train()
     optimizer = make_optimizer(phase, config)
     precision = choose_precision(config.precision, genie.device)
+    workers = clip_workers(genie.device)
 
     def timed(step):
-        began = time.monotonic()
-        frames = None
+        began, filmed, frames = time.monotonic(), 0.0, None
         if not phase.reuse.knows(step):
             key = [config.seed, phase.reuse.number(step)]
             frames = videos.batch(*phase.clips(step), key).to(genie.device)
+            if workers:  # in the training they film while the device learns
+                filmed, began = (time.monotonic() - began) / workers, time.monotonic()
         take_step(phase, step, frames, optimizer, precision, config)
         if genie.device.type != "cpu":  # it has only been told what to do
             torch.accelerator.synchronize(genie.device)
         # All processes take the steps that the slowest of them has time for.
-        return greatest(time.monotonic() - began, genie.device)
+        return greatest(max(time.monotonic() - began, filmed), genie.device)
 
     def at_place(step):
         """The first of a batch's uses, and one of those that follow."""

@@ -114,6 +114,23 @@ def test_what_is_done_once_for_several_steps_counts_in_parts(genie, clock, monke
     assert seconds == pytest.approx([TOKENIZER, LATENT, DYNAMICS + 0.6 / 3])
 
 
+@pytest.mark.usefixtures("idle_measurement")
+@pytest.mark.parametrize("workers", [0, 4])
+def test_clips_that_are_made_meanwhile_count_only_where_a_step_waits_for_them(
+    genie, clock, monkeypatch, workers
+):
+    class Filmed(Noise):
+        def batch(self, *wish):
+            clock.spend(0.4)
+            return super().batch(*wish)
+
+    monkeypatch.setattr(budget, "clip_workers", lambda device: workers)
+    seconds = time_steps(genie, Filmed(), replace(CONFIG, **dict.fromkeys(LENGTHS, 1000)))
+    waiting = [0.75 * 0.4 / 4 + 0.25 * LONG_CLIPS, LATENT, DYNAMICS]
+    one_by_one = [0.4 + cost for cost in (TOKENIZER, LATENT, DYNAMICS)]
+    assert seconds == pytest.approx(waiting if workers else one_by_one)
+
+
 def test_a_step_that_waited_for_another_program_does_not_count(genie, clock):
     config = replace(CONFIG, **dict.fromkeys(LENGTHS, 1000))
     waiting = Noise(30, lambda: clock.spend(1000))

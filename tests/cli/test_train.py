@@ -24,6 +24,7 @@ from genie_mini.models.patch_tokenizer import to_levels
 from genie_mini.play.prompts import saved_prompts
 from genie_mini.training import budget
 from genie_mini.training.config import DEFAULT_MINUTES, LOOKBACK_TRAINING
+from genie_mini.training.phases import build_phases
 from genie_mini.world import record
 
 pytestmark = pytest.mark.usefixtures("small_training")
@@ -79,6 +80,8 @@ def rows(folder, log="world.csv"):
         (["--steps", "1"], "tokenizer_steps 2, now 1"),
         (["--preset", "mini"], "began as preset pocket, now preset mini"),
         (["--precision", "bf16"], "training precision fp32, now bf16"),
+        (["--batch-size", "2"], "training batch_size 1, now 2"),
+        (["--learning-rate", "0.5"], "training tokenizer_lr 0.0015, now 0.5"),
         (["--tokenizer", "patches"], "networks tokenizer codebook learnt, now patches"),
         (["--data", "other.npy"], "data 3 films"),
         (["--lookback", "sparse", "--from", "weights"], "began as preset pocket, now weights of"),
@@ -261,6 +264,25 @@ def test_fewer_minutes_are_refused_before_the_videos_are_read(tmp_path, clips, w
     assert main([*words, "0.02"]) == 0
     monkeypatch.setattr(cli.train, "films_of", lambda *_: pytest.fail("it was read"))
     assert "minutes 0.02, now 0.01 (more can be asked for, not less)" in wrong(*words, "0.01")
+
+
+# clips of a step, and rates
+
+
+@pytest.mark.parametrize("lookback", [False, True], ids=["all networks", "lookback"])
+def test_clips_of_a_step_and_rates_are_those_that_are_asked_for(
+    tmp_path, weights, monkeypatch, lookback
+):
+    asked = []
+    monkeypatch.setattr(cli.train, "train", lambda *given, **_: asked.append(given[2]))
+    words = ["train", "--out", str(tmp_path), "--batch-size", "6", "--learning-rate", "0.01"]
+    lookback_words = ["--lookback", "sparse", "--from", str(weights)]
+    words += lookback_words if lookback else ["--tokenizer", "learnt"]
+    assert main(words) == 0
+    (config,) = asked
+    world = build_phases(tiny_genie(), None, config)[1]
+    assert world.clips(world.steps - 1) == (6, config.num_frames)
+    assert config.tokenizer_lr == config.latent_action_lr == config.dynamics_lr == 0.01
 
 
 # previews

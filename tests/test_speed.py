@@ -103,10 +103,10 @@ def test_the_page_holds_command_processor_commit_and_every_number():
 
 
 def test_the_page_in_the_book_is_made_of_the_tables_that_lie_there():
-    if not TABLES:
-        assert not speed_page.PAGE.exists(), "book/speed.md without a table"
-        return
     contents = [json.loads(path.read_text(encoding="utf-8")) for path in TABLES]
+    if all("gpu" in content for content in contents):  # those are in book/scaling.md, too
+        assert not speed_page.PAGE.exists(), "book/speed.md without a processor"
+        return
     assert speed_page.PAGE.read_text(encoding="utf-8") == speed_page.page(contents)
     assert "file: speed" in (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
     for content in contents:

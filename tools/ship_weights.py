@@ -41,7 +41,8 @@ Genie for 64x64 frames of this repository's platformer, learnt from pictures alo
 On levels with seeds from 2^{seed_bits} on, which training never draws, computed by `genie-mini evaluate` on the weights as they ship. PSNR is that of
 the mean squared error over all frames. "Chance" is what no skill gets, "best" what is possible; both are measured where a number cannot be
 known beforehand. Tokenizer and prediction: 64 clips of 16 frames. Action map: the visible transitions of 128 clips. Cycle consistency: those of 384
-moments in which all actions differ; "all moments": all 384. Roll-outs: 32 levels. All is one training, with one seed, and has no intervals: two
+moments in which all actions differ; "all moments": all 384. Futile actions: those of all moments that
+end in the picture of doing nothing; do they look so in the dream, too? Roll-outs: 32 levels. All is one training, with one seed, and has no intervals: two
 values that are close may not differ.
 
 | score | value | chance | best | goal | met |

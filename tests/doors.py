@@ -423,6 +423,9 @@ def network_doors(genie: Genie) -> dict[str, Door]:
             lambda value: dynamics.loss(value, actions[:, :0]), st.just(tokens[:, :1])
         ),
         "dynamics.loss, actions": Door(lambda value: dynamics.loss(tokens, value), wrong_actions),
+        "dynamics.loss, guess depth": Door(
+            lambda value: dynamics.loss(tokens, actions, value), no_integers(1)
+        ),
         "dynamics.prefill": Door(lambda value: dynamics.prefill(value, actions), wrong_tokens),
         "dynamics.prefill, actions": Door(
             lambda value: dynamics.prefill(tokens, value), wrong_actions

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genie_mini.contract import check_choice, check_config
+from genie_mini.contract import check_choice, check_config, check_integer
 from genie_mini.device import float32_weights
 from genie_mini.errors import GenieError
 from genie_mini.models.kv_cache import Archive, KVCache
@@ -181,6 +181,7 @@ class DynamicsModel(FrameSampler, nn.Module):
             `accuracy_still` on others.
         """
         tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token, fewest=2)
+        guess_depth = check_integer("guess_depth", guess_depth, 1)
         batch = len(tokens)
         low, high = self.config.mask_rate
         rate = low + (high - low) * uniform(batch, 1, 1)
@@ -194,9 +195,8 @@ class DynamicsModel(FrameSampler, nn.Module):
             )
 
         @torch.no_grad()
-        def guessed_after(past_tokens):
-            points = uniform_where(masked)
-            return sample_tokens(logits_after(past_tokens), temperature=1.0, points=points)
+        def guessed_after(past):
+            return sample_tokens(logits_after(past), temperature=1.0, points=uniform_where(masked))
 
         past_tokens = tokens
         if self.config.scheduled_sampling:

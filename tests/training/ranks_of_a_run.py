@@ -33,7 +33,7 @@ NOTHING = {
 }
 # Each phase alone, so that no number of one is rounded otherwise because of another. Codes that
 # nobody chooses move; latent actions are soft, then spread anew and settled; clips are short and
-# long.
+# long; guesses rest on guesses, and moments of standing still are told under other actions.
 PHASES = {
     "tokenizer": NOTHING | {"tokenizer_steps": 4},
     "patches": NOTHING | {"tokenizer_steps": 2},
@@ -45,7 +45,7 @@ PHASES = {
         # Adam's first steps are as long for a gradient that is nothing but rounding.
         "latent_action_lr": 1e-4,
     },
-    "dynamics": NOTHING | {"dynamics_steps": 4},
+    "dynamics": NOTHING | {"dynamics_steps": 4, "guess_depth": 2, "futile_share": 0.5},
 }
 # The same work, divided in different ways.
 WAYS = {

@@ -59,7 +59,7 @@ class TrainingConfig:
         guess_depth: in the past that the dynamics model learns to go on from, its own guesses rest
             on earlier guesses, so many frames deep (`DynamicsModel.loss`).
         futile_share: of the moments in which nothing is done, how many the dynamics model is told
-            under another latent action (`training.futile`).
+            under a latent action that is drawn anew (`training.futile`).
         short_frames, short_share: the tokenizer begins with clips of so many frames, for this share
             of its steps; a batch has as many frames as ever, so from more levels.
         latent_action_frames: frames of a clip while only the latent action model learns; a batch

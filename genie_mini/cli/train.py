@@ -54,7 +54,6 @@ from genie_mini.training.request import Request
 from genie_mini.training.trainer import train
 from genie_mini.world.recording import record
 
-_RATES = ("tokenizer_lr", "latent_action_lr", "dynamics_lr")
 _PROMPTS = 6  # pictures that travel with the weights
 # The sizes whose tokens may be patches where nothing is said: the others are the paper's own.
 _CHOOSING = ("pocket", "mini")
@@ -214,8 +213,6 @@ def _what_to_train(arguments):
         options["precision"] = arguments.precision
     if arguments.batch_size is not None:
         options |= {"batch_size": arguments.batch_size, "dynamics_batch_size": None}
-    if arguments.learning_rate is not None:
-        options |= dict.fromkeys(_RATES, arguments.learning_rate)
     if arguments.lookback is None:
         config = training_config(arguments.preset, arguments.steps, **options)
         genie = Genie.from_preset(arguments.preset)

@@ -49,12 +49,6 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         "preset's)",
     )
     parser.add_argument(
-        "--learning-rate",
-        type=between(0.0, 1.0),
-        metavar="RATE",
-        help="highest learning rate of all networks (default: the preset's)",
-    )
-    parser.add_argument(
         "--minutes",
         type=between(LEAST_MINUTES, MOST_MINUTES),
         metavar="M",

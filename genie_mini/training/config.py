@@ -58,8 +58,6 @@ class TrainingConfig:
             its tokens and latent actions are inferred once.
         guess_depth: in the past that the dynamics model learns to go on from, its own guesses rest
             on earlier guesses, so many frames deep (`DynamicsModel.loss`).
-        futile_share: of the moments in which nothing is done, how many the dynamics model is told
-            under a latent action that is drawn anew (`training.futile`).
         short_frames, short_share: the tokenizer begins with clips of so many frames, for this share
             of its steps; a batch has as many frames as ever, so from more levels.
         latent_action_frames: frames of a clip while only the latent action model learns; a batch
@@ -95,7 +93,6 @@ class TrainingConfig:
     dynamics_batch_size: int | None = None
     dynamics_clip_uses: int = 1
     guess_depth: int = 1
-    futile_share: float = 0.0
     num_frames: int = 16
     short_frames: int = 4
     short_share: float = 0.75
@@ -154,7 +151,7 @@ class TrainingConfig:
             if field.type is not float:
                 continue
             value = getattr(self, field.name)
-            most = 1.0 if field.name in ("short_share", "futile_share") else math.inf
+            most = 1.0 if field.name == "short_share" else math.inf
             if not 0 <= value <= most or math.isnan(value):
                 raise GenieError(f"{field.name} is a number from 0 to {most}, got {value!r}")
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -224,7 +221,6 @@ LOOKBACK_TRAINING = TrainingConfig(
     batch_size=1,
     dynamics_clip_uses=4,
     guess_depth=4,
-    futile_share=0.08,
     num_frames=64,
     dynamics_lr=1e-3,
     precision="auto",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,14 +10,11 @@ from torch import Tensor, nn
 
 from genie_mini.data.ahead import Wish
 from genie_mini.data.videos import Videos
-from genie_mini.genie import CLIP_FRAMES, Genie, in_windows
+from genie_mini.genie import Genie, in_windows
 from genie_mini.ranks import own_rows, whole_batch
 from genie_mini.training.config import TrainingConfig
-from genie_mini.training.futile import idle_action, with_futile_actions
 from genie_mini.training.learning_rate import current_restart, learning_rate
 from genie_mini.training.reuse import ClipReuse
-
-_CLIPS_FOR_IDLE = 64  # from which is seen which latent action does nothing
 
 # The losses to minimise, metrics to log by name, and what to call after the optimizer's step.
 StepLosses = tuple[list[Tensor], dict[str, float], Callable[[], None]]
@@ -124,10 +121,6 @@ class Losses:
             metrics["actions"] = whole_batch(latent["actions"]).unique().numel()
         if step >= config.latent_action_pretraining_steps:
             tokens, actions = self.reuse.labels(step, partial(self.infer_labels, frames))
-            if config.futile_share and step >= config.latent_action_steps:
-                actions = with_futile_actions(
-                    actions, self.idle_action, config.futile_share, genie.dynamics.num_actions
-                )
             result = genie.dynamics.loss(tokens, actions, config.guess_depth)
             losses.append(result["loss"])
             metrics |= {"dynamics": result["loss"].item(), "accuracy": result["accuracy"].item()}
@@ -150,13 +143,6 @@ class Losses:
             in_windows(genie.tokenizer.encode, frames),
             in_windows(genie.latent_action_model.infer, frames),
         )
-
-    @cached_property
-    def idle_action(self) -> int:
-        """The latent action of doing nothing, once the model of them has learnt."""
-        counts = _CLIPS_FOR_IDLE, min(CLIP_FRAMES, self.config.num_frames)
-        frames = self.videos.batch(*counts, [self.config.seed, 3]).to(self.genie.device)
-        return idle_action(*self.infer_labels(frames), self.genie.dynamics.num_actions)
 
     def tokenizer_clips(self, step: int) -> tuple[int, int]:
         """Short clips at first, from more levels."""

@@ -81,7 +81,6 @@ def rows(folder, log="world.csv"):
         (["--preset", "mini"], "began as preset pocket, now preset mini"),
         (["--precision", "bf16"], "training precision fp32, now bf16"),
         (["--batch-size", "2"], "training batch_size 1, now 2"),
-        (["--learning-rate", "0.5"], "training tokenizer_lr 0.0015, now 0.5"),
         (["--tokenizer", "patches"], "networks tokenizer codebook learnt, now patches"),
         (["--data", "other.npy"], "data 3 films"),
         (["--lookback", "sparse", "--from", "weights"], "began as preset pocket, now weights of"),
@@ -266,23 +265,20 @@ def test_fewer_minutes_are_refused_before_the_videos_are_read(tmp_path, clips, w
     assert "minutes 0.02, now 0.01 (more can be asked for, not less)" in wrong(*words, "0.01")
 
 
-# clips of a step, and rates
+# clips of a step
 
 
 @pytest.mark.parametrize("lookback", [False, True], ids=["all networks", "lookback"])
-def test_clips_of_a_step_and_rates_are_those_that_are_asked_for(
-    tmp_path, weights, monkeypatch, lookback
-):
+def test_a_step_has_as_many_clips_as_are_asked_for(tmp_path, weights, monkeypatch, lookback):
     asked = []
     monkeypatch.setattr(cli.train, "train", lambda *given, **_: asked.append(given[2]))
-    words = ["train", "--out", str(tmp_path), "--batch-size", "6", "--learning-rate", "0.01"]
+    words = ["train", "--out", str(tmp_path), "--batch-size", "6"]
     lookback_words = ["--lookback", "sparse", "--from", str(weights)]
     words += lookback_words if lookback else ["--tokenizer", "learnt"]
     assert main(words) == 0
     (config,) = asked
     world = build_phases(tiny_genie(), None, config)[1]
     assert world.clips(world.steps - 1) == (6, config.num_frames)
-    assert config.tokenizer_lr == config.latent_action_lr == config.dynamics_lr == 0.01
 
 
 # previews

@@ -45,7 +45,7 @@ PHASES = {
         # Adam's first steps are as long for a gradient that is nothing but rounding.
         "latent_action_lr": 1e-4,
     },
-    "dynamics": NOTHING | {"dynamics_steps": 4, "guess_depth": 2, "futile_share": 0.5},
+    "dynamics": NOTHING | {"dynamics_steps": 4, "guess_depth": 2},
 }
 # The same work, divided in different ways.
 WAYS = {

@@ -23,7 +23,7 @@ StepLosses = tuple[list[Tensor], dict[str, float], Callable[[], None]]
 @dataclass
 class Part:
     """One network within a phase: it learns from step starts[0] until step starts[-1], at rates up
-    to `rate`.
+    to `lr`.
 
     At each of `starts` but the last the rate rises and falls anew.
     """

@@ -34,7 +34,9 @@ raises the memory of its process. Times are medians.
 The sizes are those of `mini` (64 tokens a frame), and those at which other people's Genies were
 measured in November 2026, on another day and machine, with one thread: 256 tokens a frame, width
 128, 4 blocks and 4 heads, 1024 codes; for the latent action model, patches of 4 and of 16 pixels.
-"Others" is the fastest of four.
+"Others" is the fastest of four, so it says little beside a processor that multiplies more slowly
+than theirs. And ours does more in a step of the dynamics model: it runs each clip twice, clean and
+masked, and twice more to guess ({doc}`dynamics`); theirs run it once.
 """
 GPU_HEAD = """## GPUs
 
@@ -168,7 +170,8 @@ def missing(content: dict) -> str:
         what = NETWORKS.get(row.get("network"), "play" if "worlds" in row else "whole training")
         told = f", {blocks(row)}" if "compiled" in row else ""
         lines.append(f"- {what}, {sizes(row.get('setting', row.get('preset')))}{told}: {reason}\n")
-    return f"\nNot measured:\n\n{''.join(lines)}" if lines else ""
+    told = "".join(dict.fromkeys(lines))  # two rows may differ in what is not told here
+    return f"\nNot measured:\n\n{told}" if lines else ""
 
 
 def gpu_section(content: dict) -> str:

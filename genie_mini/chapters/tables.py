@@ -46,9 +46,7 @@ def read_scores(name: str) -> dict[str, dict]:
         GenieError: there are no such scores.
     """
     content = _read(name)
-    print(*content["commands"], sep="\n")
-    print(f"({content['minutes']:.0f} minutes of training, commit {content['commit']}", end="; ")
-    print(f"{content['processor']})")
+    _tell(content, content["commands"], f"{content['minutes']:.0f} minutes of training, ")
     return {score["name"]: score for score in content["scores"]}
 
 
@@ -63,8 +61,7 @@ def read_trainings(name: str) -> list[dict]:
         GenieError: there is no such table.
     """
     content = _read(name)
-    print(content["command"])
-    print(f"(commit {content['commit']}; {content['processor']})")
+    _tell(content, [content["command"]])
     return content["rows"]
 
 
@@ -117,8 +114,7 @@ def read_watched(name: str) -> WatchedTraining:
         GenieError: there is no such training.
     """
     content = _read(name)
-    print(*content["commands"], sep="\n")
-    print(f"(commit {content['commit']}; {content['processor']})")
+    _tell(content, content["commands"])
     pictures = content["pictures"]
     real, drawn = unpack_sprite(
         RESULTS / Path(name).parent / pictures["file"],
@@ -129,6 +125,12 @@ def read_watched(name: str) -> WatchedTraining:
     return WatchedTraining(
         **told, real=real, drawn=drawn, rows=pictures["rows"], columns=pictures["shown"]
     )
+
+
+def _tell(content, commands, more=""):
+    """Print what made a table whose weights do not ship."""
+    print(*commands, sep="\n")
+    print(f"({more}commit {content['commit']}; {content['processor']})")
 
 
 def _read(name):

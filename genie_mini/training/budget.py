@@ -110,8 +110,7 @@ def _time_step(genie, videos, config, phase: Phase, start: int) -> float:
     def timed(step):
         began, filmed, frames = time.monotonic(), 0.0, None
         if not phase.reuse.knows(step):
-            key = [config.seed, phase.reuse.number(step)]
-            frames = videos.batch(*phase.clips(step), key).to(genie.device)
+            frames = videos.batch(*phase.wish([config.seed], step)).to(genie.device)
             if workers:  # in the training they film while the device learns
                 filmed, began = (time.monotonic() - began) / workers, time.monotonic()
         take_step(phase, step, frames, optimizer, precision, config)

@@ -60,10 +60,14 @@ class Phase:
         """Length of the phase in steps."""
         return max(part.starts[-1] for part in self.parts)
 
+    def wish(self, key: list[int], step: int) -> Wish:
+        """The batch of clips that a step takes, under a key that begins so."""
+        return *self.clips(step), [*key, self.reuse.number(step)]
+
     def wishes(self, key: list[int], first: int) -> Iterator[Wish]:
         """The batches of clips that the steps from `first` on need, under keys that begin so."""
         for step in self.reuse.new_steps(first, self.steps):
-            yield *self.clips(step), [*key, self.reuse.number(step)]
+            yield self.wish(key, step)
 
 
 @dataclass

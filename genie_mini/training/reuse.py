@@ -44,7 +44,7 @@ class ClipReuse:
 
     def knows(self, step: int) -> bool:
         """Whether the labels of a step's batch are there, so that its clips are not needed."""
-        return step >= self.first and self.number(step) in self._labels
+        return self.number(step) in self._labels
 
     def labels(
         self, step: int, infer: Callable[[], tuple[Tensor, Tensor]]

@@ -27,7 +27,7 @@ from genie_mini.data.videos import draw_starts
 from genie_mini.errors import GenieError
 from genie_mini.files import write_atomic
 
-_FORMAT = 1  # of the manifest
+_FORMAT = 2  # of the manifest; 1 was before cuts were told from scrolls
 _HELD_OUT = 0.1  # share of the frames that are kept for scoring
 _MANY_FILMS = 10  # of fewer, a whole one would be too much to lose
 _LONG_FILM = 160  # frames: the end of a shorter one would hold no clip

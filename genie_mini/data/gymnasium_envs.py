@@ -9,6 +9,7 @@ from PIL import Image
 from genie_mini.contract import check_choice
 from genie_mini.data.cache import NO_ACTION, Film
 from genie_mini.data.pictures import Canvas
+from genie_mini.data.procgen_games import PROCGEN, ProcgenGame
 from genie_mini.errors import GenieError
 
 Policy = Callable[[np.random.Generator, int | None, int], int]
@@ -34,8 +35,7 @@ class GymnasiumSource:
     """Episodes of one environment with discrete actions; see `data.cache.FilmSource`.
 
     Args:
-        env_id: what `gymnasium.make` takes. Packages that bring environments are imported with
-            "module:Name-v0"; "ALE/..." is found where ale-py is installed.
+        env_id: see `make_environment`.
         canvas: size and fit of the frames.
         num_frames: how many, over all episodes.
         policy: who plays: a name from `POLICIES`, or a function.
@@ -118,9 +118,15 @@ def action_meanings(identity: dict) -> list[str] | None:
 def make_environment(env_id: str) -> gymnasium.Env:
     """An environment that draws pictures and has numbered actions.
 
+    Args:
+        env_id: what `gymnasium.make` takes. Packages that bring environments are imported with
+            "module:Name-v0"; "ALE/..." is found where ale-py is installed. Or "procgen:GAME".
+
     Raises:
         GenieError: it cannot be had, or is of another kind.
     """
+    if env_id.startswith(PROCGEN):
+        return ProcgenGame(env_id.removeprefix(PROCGEN))
     try:
         # The prefix imports the package that registers the games.
         name = f"ale_py:{env_id}" if env_id.startswith("ALE/") else env_id

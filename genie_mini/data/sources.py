@@ -1,4 +1,6 @@
-"""From what a person types, a path or gymnasium:ENV_ID, to films that lie decoded in a cache."""
+"""From what a person types to films that lie decoded in a cache: a path, gymnasium:ENV_ID or
+procgen:GAME.
+"""
 
 import os
 from collections.abc import Iterator
@@ -8,11 +10,14 @@ from genie_mini.data.cache import Film, FilmSource, fill_cache
 from genie_mini.data.film_actions import actions_file, read_film_actions
 from genie_mini.data.gymnasium_envs import GymnasiumSource
 from genie_mini.data.pictures import Canvas
+from genie_mini.data.procgen_games import PROCGEN
 from genie_mini.data.video_files import find_files, read_files
 from genie_mini.world.simulation import FRAMES_PER_SECOND
 
 GYMNASIUM = "gymnasium:"
 GYMNASIUM_FRAMES = 20_000  # that are recorded of an environment
+# Every level of Procgen looks different, so there are many, each left while it is new.
+PROCGEN_FRAMES, PROCGEN_LONGEST = 100_000, 200
 
 
 class VideoFiles:
@@ -81,15 +86,16 @@ def usual_fit(text: str) -> str:
     """How pictures get another shape where nothing else is asked: a film's middle is cut out. Of a
     game nothing is, since what is played may stand at the edge, as the paddle of Breakout does.
     """
-    return "stretch" if text.startswith(GYMNASIUM) else "crop"
+    return "stretch" if text.startswith((GYMNASIUM, PROCGEN)) else "crop"
 
 
 def source_from(text: str, image_size: tuple[int, int], fit: str | None = None) -> FilmSource:
     """The films that a text names.
 
     Args:
-        text: the path of a recording or of a folder of them, or "gymnasium:ENV_ID", of which
-            `GYMNASIUM_FRAMES` frames are recorded.
+        text: the path of a recording or of a folder of them; "gymnasium:ENV_ID", of which
+            `GYMNASIUM_FRAMES` frames are recorded; or "procgen:GAME", of which `PROCGEN_FRAMES`
+            are, at most `PROCGEN_LONGEST` of a level.
         image_size: (height, width) of the frames, pixels.
         fit: how pictures of another shape get it, one of `pictures.FITS`; `usual_fit` by default.
 
@@ -99,6 +105,8 @@ def source_from(text: str, image_size: tuple[int, int], fit: str | None = None) 
     canvas = Canvas(image_size, fit or usual_fit(text))
     if text.startswith(GYMNASIUM):
         return GymnasiumSource(text.removeprefix(GYMNASIUM), canvas, GYMNASIUM_FRAMES)
+    if text.startswith(PROCGEN):
+        return GymnasiumSource(text, canvas, PROCGEN_FRAMES, longest=PROCGEN_LONGEST)
     return VideoFiles(text, canvas)
 
 

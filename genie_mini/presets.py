@@ -83,7 +83,9 @@ def pocket() -> GenieConfig:
 
 
 def mini() -> GenieConfig:
-    """64x64 pixels, patches of 8: the weights that ship with the package."""
+    """64x64 pixels, patches of 8. The weights that ship are of these sizes, but older: they neither
+    keep detail nor see surprise, which their world does not need.
+    """
     return GenieConfig(
         tokenizer=TokenizerConfig(
             image_size=(64, 64),
@@ -91,12 +93,14 @@ def mini() -> GenieConfig:
             encoder=STTransformerConfig(num_blocks=2, width=128, num_heads=4),
             decoder=STTransformerConfig(num_blocks=3, width=128, num_heads=4),
             quantizer=QuantizerConfig(num_codes=1024),
+            keeps_detail=True,
         ),
         latent_action=LatentActionConfig(
             image_size=(64, 64),
             patch_size=8,
             encoder=STTransformerConfig(num_blocks=2, width=96, num_heads=3),
             decoder=STTransformerConfig(num_blocks=2, width=128, num_heads=4),
+            sees_surprise=True,
         ),
         dynamics=DynamicsConfig(
             grid=(8, 8),

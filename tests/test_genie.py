@@ -232,10 +232,14 @@ def test_the_paper_has_eleven_billion_parameters():
 def test_the_weights_that_ship_load_and_are_small():
     for folder in WEIGHTS.glob("mini"):  # none until they are trained
         genie = Genie.from_pretrained(folder.name)
-        # They were trained with displacements of their game.
+        # They were trained with displacements of their game, and before detail and surprise.
         preset, own = PRESETS["mini"](), genie.config.latent_action
-        latent_action = replace(preset.latent_action, neighborhood=own.neighborhood)
-        assert genie.config == replace(preset, latent_action=latent_action)
+        latent_action = replace(
+            preset.latent_action, neighborhood=own.neighborhood, sees_surprise=False
+        )
+        tokenizer = replace(preset.tokenizer, keeps_detail=False)
+        older = replace(preset, latent_action=latent_action, tokenizer=tokenizer)
+        assert genie.config == older
         assert all(tensor.isfinite().all() for tensor in genie.state_dict().values())
         assert sum(path.stat().st_size for path in folder.rglob("*")) < 20e6
 

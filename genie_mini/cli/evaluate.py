@@ -8,13 +8,12 @@ import numpy as np
 
 from genie_mini.cli.options import (
     Commands,
-    add_cache,
     add_command,
     add_device,
-    add_fit,
+    add_films,
     add_weights,
     at_least,
-    check_cache,
+    check_films,
     chosen_fit,
     films_of,
     stays_as_it_is,
@@ -68,14 +67,12 @@ def add(commands: Commands) -> None:
         default=128,
         help=f"to score on, from {FEWEST_CLIPS} (default: %(default)s)",
     )
-    parser.add_argument(
-        "--data",
-        metavar="PATH|gymnasium:ENV_ID",
-        help="score on the films of a recording, of a folder of them, or of an environment of "
-        "Gymnasium, which is recorded (default: on the platformer)",
+    add_films(
+        parser,
+        "score on the films of a recording, of a folder of them, or of an environment of "
+        "Gymnasium or a game of Procgen, which is recorded as in training (default: on the "
+        "platformer)",
     )
-    add_fit(parser)
-    add_cache(parser)
     parser.add_argument(
         "--names",
         action="store_true",
@@ -98,7 +95,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.data is not None:
         _run_on_films(arguments, fit)
         return
-    check_cache(arguments)
+    check_films(arguments)
     if arguments.names:
         raise GenieError(
             "--names is for --data, which is not given; without it the names of the platformer "

@@ -4,8 +4,9 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from genie_mini.data.gymnasium_envs import POLICIES, USUAL_POLICY
 from genie_mini.data.pictures import FITS
-from genie_mini.data.sources import cached_films, user_cache, usual_fit
+from genie_mini.data.sources import cached_films, is_game, user_cache, usual_fit
 from genie_mini.device import DEVICES, PRECISIONS
 from genie_mini.errors import GenieError
 from genie_mini.files import ships, weights_folder
@@ -117,11 +118,24 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
         "--fit",
         choices=FITS,
         help="how pictures of another shape get that of the frames: their middle is cut out, black "
-        "bars are added, or they are stretched (default: crop; stretch for gymnasium:ENV_ID)",
+        "bars are added, or they are stretched (default: crop; stretch for a game)",
     )
 
 
-def add_cache(parser: argparse.ArgumentParser) -> None:
+def add_films(parser: argparse.ArgumentParser, what: str) -> None:
+    """--data, `what` is done with it, and how its films are made and kept."""
+    parser.add_argument("--data", metavar="PATH|gymnasium:ENV_ID|procgen:GAME", help=what)
+    add_fit(parser)
+    parser.add_argument(
+        "--policy",
+        choices=list(POLICIES),
+        help="who plays the game that --data names: a new action at every step, or each kept for "
+        f"four on average (default: {USUAL_POLICY})",
+    )
+    _add_cache(parser)
+
+
+def _add_cache(parser: argparse.ArgumentParser) -> None:
     """--cache: where the films of --data are kept."""
     parser.add_argument(
         "--cache",
@@ -132,20 +146,30 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_cache(arguments: argparse.Namespace) -> None:
-    """Refuse --cache where it would do nothing.
+def check_films(arguments: argparse.Namespace) -> None:
+    """Refuse --cache and --policy where they would do nothing.
 
     Raises:
-        GenieError: it is given without --data.
+        GenieError: one is given without --data.
     """
     _check_used(arguments, "cache", "data")
+    _check_used(arguments, "policy", "data")
 
 
 def films_of(arguments: argparse.Namespace, image_size: tuple[int, int], fit: str) -> Path:
-    """The folder of the cache with the films of --data, decoded if they were not before."""
+    """The folder of the cache with the films of --data, decoded if they were not before.
+
+    Raises:
+        GenieError: they cannot be had, or --policy is given and nobody plays.
+    """
+    if arguments.policy is not None and not is_game(arguments.data):
+        raise GenieError(
+            f"--policy is for games (gymnasium:ENV_ID, procgen:GAME), and {arguments.data} is none"
+        )
     cache = arguments.cache or user_cache()
     prepare_folder(cache)
-    return cached_films(arguments.data, image_size, cache, fit=fit)
+    policy = arguments.policy or USUAL_POLICY
+    return cached_films(arguments.data, image_size, cache, fit=fit, policy=policy)
 
 
 def chosen_fit(arguments: argparse.Namespace, source: str) -> str:

@@ -16,7 +16,7 @@ from genie_mini.cli.options import (
     add_out_folder,
     add_precision,
     add_seed,
-    check_cache,
+    check_films,
     chosen_fit,
     films_of,
 )
@@ -101,7 +101,7 @@ def run(arguments: argparse.Namespace) -> None:
         if arguments.steps is None and arguments.minutes is None:
             arguments.minutes = DEFAULT_MINUTES.get(arguments.preset)
     fit = chosen_fit(arguments, "data")
-    check_cache(arguments)
+    check_films(arguments)
     device = choose_device(arguments.device)
     with all_ranks(device):
         _train(arguments, fit, device)

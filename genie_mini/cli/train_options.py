@@ -2,7 +2,7 @@
 
 import argparse
 
-from genie_mini.cli.options import add_cache, add_fit, at_least, between
+from genie_mini.cli.options import add_films, at_least, between
 from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.models.tokenizer import CODEBOOKS
 from genie_mini.training.config import (
@@ -24,16 +24,13 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         choices=list(TRAINING_PRESETS),
         help="sizes of the networks (default: pocket)",
     )
-    parser.add_argument(
-        "--data",
-        metavar="PATH|gymnasium:ENV_ID",
-        help="a recording or a folder of them, with its sub-folders: videos, or .npy files as "
-        "`genie-mini record` writes them; or an environment of Gymnasium, which is recorded. A "
-        "tenth is held out for `evaluate --data` (default: the platformer, filmed anew for every "
-        "step)",
+    add_films(
+        parser,
+        "a recording or a folder of them, with its sub-folders: videos, or .npy files as "
+        "`genie-mini record` writes them; or an environment of Gymnasium, or a game of Procgen, "
+        "which is recorded. A tenth is held out for `evaluate --data` (default: the platformer, "
+        "filmed anew for every step)",
     )
-    add_fit(parser)
-    add_cache(parser)
     parser.add_argument(
         "--steps",
         type=at_least(1),

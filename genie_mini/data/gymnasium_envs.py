@@ -29,6 +29,7 @@ def repeating_policy(rng: np.random.Generator, before: int | None, num_actions: 
 
 
 POLICIES: dict[str, Policy] = {"random": random_policy, "repeated": repeating_policy}
+USUAL_POLICY = "repeated"
 
 
 class GymnasiumSource:
@@ -52,7 +53,7 @@ class GymnasiumSource:
         env_id: str,
         canvas: Canvas,
         num_frames: int,
-        policy: str | Policy = "repeated",
+        policy: str | Policy = USUAL_POLICY,
         seed: int = 0,
         longest: int = 1000,
     ):

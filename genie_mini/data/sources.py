@@ -8,7 +8,7 @@ from pathlib import Path
 
 from genie_mini.data.cache import Film, FilmSource, fill_cache
 from genie_mini.data.film_actions import actions_file, read_film_actions
-from genie_mini.data.gymnasium_envs import GymnasiumSource
+from genie_mini.data.gymnasium_envs import USUAL_POLICY, GymnasiumSource
 from genie_mini.data.pictures import Canvas
 from genie_mini.data.procgen_games import PROCGEN
 from genie_mini.data.video_files import find_files, read_files
@@ -82,14 +82,21 @@ def _size_and_time(file):
     return status.st_size, status.st_mtime_ns
 
 
+def is_game(text: str) -> bool:
+    """Whether a text names what is played to be filmed, and no path."""
+    return text.startswith((GYMNASIUM, PROCGEN))
+
+
 def usual_fit(text: str) -> str:
     """How pictures get another shape where nothing else is asked: a film's middle is cut out. Of a
     game nothing is, since what is played may stand at the edge, as the paddle of Breakout does.
     """
-    return "stretch" if text.startswith((GYMNASIUM, PROCGEN)) else "crop"
+    return "stretch" if is_game(text) else "crop"
 
 
-def source_from(text: str, image_size: tuple[int, int], fit: str | None = None) -> FilmSource:
+def source_from(
+    text: str, image_size: tuple[int, int], fit: str | None = None, policy: str = USUAL_POLICY
+) -> FilmSource:
     """The films that a text names.
 
     Args:
@@ -98,15 +105,16 @@ def source_from(text: str, image_size: tuple[int, int], fit: str | None = None) 
             are, at most `PROCGEN_LONGEST` of a level.
         image_size: (height, width) of the frames, pixels.
         fit: how pictures of another shape get it, one of `pictures.FITS`; `usual_fit` by default.
+        policy: who plays a game, one of `gymnasium_envs.POLICIES`.
 
     Raises:
         GenieError: there is no such thing, or nothing to see in it.
     """
     canvas = Canvas(image_size, fit or usual_fit(text))
     if text.startswith(GYMNASIUM):
-        return GymnasiumSource(text.removeprefix(GYMNASIUM), canvas, GYMNASIUM_FRAMES)
+        return GymnasiumSource(text.removeprefix(GYMNASIUM), canvas, GYMNASIUM_FRAMES, policy)
     if text.startswith(PROCGEN):
-        return GymnasiumSource(text, canvas, PROCGEN_FRAMES, longest=PROCGEN_LONGEST)
+        return GymnasiumSource(text, canvas, PROCGEN_FRAMES, policy, longest=PROCGEN_LONGEST)
     return VideoFiles(text, canvas)
 
 
@@ -124,16 +132,18 @@ def cached_films(
     root: Path | None = None,
     *,
     fit: str | None = None,
+    policy: str = USUAL_POLICY,
     progress: bool = True,
 ) -> Path:
     """The folder of the cache that holds the films which a text names, filled if need be.
 
     Args:
-        text, image_size, fit: see `source_from`.
+        text, image_size, fit, policy: see `source_from`.
         root: folder of all caches; `user_cache` by default.
         progress: show how many frames there are.
 
     Raises:
         GenieError: see `source_from`, or there are no frames.
     """
-    return fill_cache(source_from(text, image_size, fit), root or user_cache(), progress=progress)
+    source = source_from(text, image_size, fit, policy)
+    return fill_cache(source, root or user_cache(), progress=progress)

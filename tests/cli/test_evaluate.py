@@ -106,6 +106,8 @@ def test_mistakes_are_told_before_the_work(run_folder, films, tmp_path, wrong):
     words = ["evaluate", "--weights", run_folder]
     assert "--cache is for --data" in wrong(*words, "--cache", tmp_path)
     assert "--fit is for --data" in wrong(*words, "--fit", "pad")
+    assert "--policy is for --data" in wrong(*words, "--policy", "random")
+    assert "--policy is for games" in wrong(*words, "--policy", "random", "--data", films)
     words += ["--cache", tmp_path / "cache", "--data"]
     assert "does not exist" in wrong(*words, tmp_path / "no")
     assert "no environment Nothing-v9" in wrong(*words, "gymnasium:Nothing-v9")

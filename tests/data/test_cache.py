@@ -167,6 +167,19 @@ def test_play_without_a_cut_is_not_cut(seed):
     assert finder.cuts() == []
 
 
+def test_a_picture_that_scrolls_for_a_moment_is_not_cut():
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(256, size=(16, 48, 3), dtype=np.uint8)
+    level = coarse.repeat(8, axis=0).repeat(8, axis=1)
+    places = [0] * 10 + [8 * step for step in range(5)] + [32] * 15  # as when somebody falls
+    moments = [level[place : place + 64, 2 * place : 2 * place + 64] for place in places]
+    moments += [level[:64, 300:364]] * 10  # somewhere else
+    finder = CutFinder()
+    for frame in moments:
+        finder.see(frame)
+    assert finder.cuts() == [30]
+
+
 def test_a_cache_is_found_by_what_its_films_show(tmp_path):
     folder = cache_folder(Numbered((4, 5)), tmp_path)
     assert folder == cache_folder(Numbered((4, 5)), tmp_path)

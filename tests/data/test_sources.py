@@ -120,6 +120,12 @@ def test_an_environment_is_named_with_a_word_before_it(monkeypatch):
         source_from("gymnasium:Nothing-v0", (32, 32))
 
 
+def test_who_plays_a_game_is_part_of_what_its_films_are():
+    game = "gymnasium:genie_mini/Platformer-v0"
+    sources = [source_from(game, (16, 16)), source_from(game, (16, 16), policy="random")]
+    assert [source.identity["policy"] for source in sources] == ["repeated", "random"]
+
+
 def test_of_a_game_nothing_is_cut_off(folder):
     game = "gymnasium:genie_mini/Platformer-v0"
     fits = {text: source_from(text, (16, 16)).identity["fit"] for text in (game, str(folder))}

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
 
 from genie_mini.errors import GenieError
 from genie_mini.files import table_weights, weights_hashes
@@ -125,6 +128,39 @@ def read_watched(name: str) -> WatchedTraining:
     return WatchedTraining(
         **told, real=real, drawn=drawn, rows=pictures["rows"], columns=pictures["shown"]
     )
+
+
+@dataclass(frozen=True)
+class GameClips:
+    """Clips of a game that need not be installed.
+
+    Attributes:
+        frames: (clips, T, height, width, 3) float in [0, 1].
+        actions: the true ones, (clips, T - 1) int64, entry t leading from frame t to t + 1.
+        names: of the actions.
+    """
+
+    frames: Tensor
+    actions: np.ndarray
+    names: list[str]
+
+
+def read_clips(name: str) -> GameClips:
+    """Clips that `benchmarks/game_clips.py` kept; prints the command that made them.
+
+    Args:
+        name: of the file in `RESULTS`, without its ending, such as "clips/coinrun".
+
+    Raises:
+        GenieError: there are no such clips.
+    """
+    content = _read(name)
+    print(f"{content['command']}  (commit {content['commit']}, seed {content['seed']})")
+    pictures, actions = content["pictures"], np.array(content["actions"])
+    with Image.open(RESULTS / Path(name).parent / pictures["file"]) as file:
+        sheet = torch.from_numpy(np.array(file)).float() / 255
+    clips = sheet.unflatten(0, (len(actions), -1)).unflatten(2, (-1, pictures["side"]))
+    return GameClips(clips.transpose(1, 2).contiguous(), actions, content["names"])
 
 
 def _tell(content, commands, more=""):

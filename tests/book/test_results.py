@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from genie_mini import Genie
-from genie_mini.chapters.tables import read_scores, read_trainings, read_watched
+from genie_mini.chapters.tables import read_clips, read_scores, read_trainings, read_watched
 from genie_mini.errors import GenieError
 from genie_mini.files import PARTS, part_files, sha256, table_weights, weights_hashes
 from genie_mini.models.lookback import LOOKBACKS
@@ -27,8 +27,9 @@ TABLES = sorted(
     if path.name not in NO_TABLES
     and path not in (*WORLDS, GIFTS)
     and path.parent.name != "speed"  # of untrained networks: tests/test_speed.py
-    and path.parent.name != "trainings"
+    and path.parent.name not in ("trainings", "clips")
 )
+CLIPS = sorted((RESULTS / "clips").glob("*.json"))
 WATCHED = sorted((RESULTS / "trainings").glob("*.json"))
 TRAINED = sorted(path.parent for path in RESULTS.glob("*/*/training.json"))
 
@@ -124,8 +125,26 @@ def test_what_was_kept_of_a_training_belongs_together(path, capsys):
             assert low <= score["value"] <= high
 
 
+@pytest.mark.parametrize("path", CLIPS, ids=lambda path: path.stem)
+def test_clips_of_a_game_belong_to_their_actions_and_are_few(path, capsys):
+    made = json.loads(path.read_text(encoding="utf-8"))
+    sheet = path.parent / made["pictures"]["file"]
+    assert sha256(sheet) == made["pictures"]["sha256"] and sheet.stat().st_size < 300_000
+    assert isinstance(made["seed"], int) and re.fullmatch("[0-9a-f]{7,40}", made["commit"])
+    clips = read_clips(f"clips/{path.stem}")
+    assert made["command"] in capsys.readouterr().out
+    num_clips, num_frames = clips.frames.shape[:2]
+    assert clips.actions.shape == (num_clips, num_frames - 1)
+    assert 0 <= clips.actions.min() <= clips.actions.max() < len(clips.names)
+    # Frames in a row are nearer to each other than to those of another clip.
+    within = (clips.frames[:, 1:] - clips.frames[:, :-1]).abs().mean()
+    between = (clips.frames[1:] - clips.frames[:-1]).abs().mean()
+    assert within < between / 2
+    assert (path.parent / f"{path.stem}-licences.txt").is_file()
+
+
 def test_there_are_results_to_check():
-    assert TABLES and TRAINED and WORLDS and WATCHED
+    assert TABLES and TRAINED and WORLDS and WATCHED and CLIPS
 
 
 @pytest.mark.parametrize(

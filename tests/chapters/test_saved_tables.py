@@ -15,7 +15,7 @@ NAMES = [
     path.relative_to(RESULTS).with_suffix("").as_posix()
     for path in sorted([*RESULTS.glob("*.json"), *RESULTS.glob("*/*.json")])
     # tests/book/test_results.py and tests/test_speed.py read the others
-    if path.parent.name not in ("worlds", "latent_actions", "speed", "trainings")
+    if path.parent.name not in ("worlds", "latent_actions", "speed", "trainings", "clips")
 ]
 
 

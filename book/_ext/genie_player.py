@@ -1,7 +1,8 @@
-"""What lets a page play the learnt world: the export of the shipped weights, the runtime that runs
-it, and the player's script.
+"""What lets a page play a learnt world: the exports of the shipped weights, the runtime that runs
+them, and the player's script.
 
-The files lie in `_static/player`, each a classic script that holds a packed file, because a page
+The files lie in `_static/player` and its likes (`widget.PAGE_FILES`), each a classic script that
+holds a packed file, because a page
 opened from disk may load scripts and nothing else. They are asked for only when a reader presses
 Play.
 """
@@ -16,6 +17,7 @@ from sphinx.errors import ExtensionError
 
 from genie_mini.export.page import as_scripts, find_onnxruntime_web
 from genie_mini.play.share import player_files
+from genie_mini.play.widget import MODULE, PAGE_FILES
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "genie_mini"
@@ -23,27 +25,34 @@ EXPORTS = ROOT / "_build" / "export"
 VARIANT = "int8"  # what the pages play; `benchmarks/export.py` measures what that costs
 
 
-def export_folder():
-    """The folder of the present weights' export, named after all that it depends on."""
+def export_folder(weights):
+    """The folder of these weights' export, named after all that it depends on."""
     digest = hashlib.sha256()
-    for file in sorted([*PACKAGE.rglob("*.py"), *(PACKAGE / "weights" / "mini").iterdir()]):
+    for file in sorted([*PACKAGE.rglob("*.py"), *(PACKAGE / "weights" / weights).glob("*.*")]):
         digest.update(file.read_bytes())
-    return EXPORTS / digest.hexdigest()[:16]
+    return EXPORTS / f"{weights}-{digest.hexdigest()[:16]}"
 
 
-def start_export(app):
-    """Export in a process of its own while the pages are made."""
+def start_exports(app):
+    """Export in processes of their own while the pages are made."""
     # asked once: somebody may change the package while the book is built
-    app.genie_folder = folder = export_folder()
-    app.genie_export = None
-    if app.builder.format != "html" or (folder / "world.json").exists():
+    app.genie_folders = {weights: export_folder(weights) for weights in PAGE_FILES}
+    app.genie_exports = {}
+    if app.builder.format != "html":
         return
-    shutil.rmtree(EXPORTS, ignore_errors=True)
-    print("exporting the shipped weights, which the pages play", flush=True)
-    command = [sys.executable, "-m", "genie_mini.cli", "export", "--out", str(folder)]
-    app.genie_export = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    for old in set(EXPORTS.glob("*")) - set(app.genie_folders.values()):
+        shutil.rmtree(old)
+    for weights, folder in app.genie_folders.items():
+        if (folder / "world.json").exists():
+            continue
+        print(f"exporting the weights {weights}, which the pages play", flush=True)
+        command = [sys.executable, "-m", "genie_mini.cli", "export"]
+        app.genie_exports[weights] = subprocess.Popen(
+            [*command, "--weights", weights, "--out", str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
 
 def place_scripts(files, target):
@@ -53,15 +62,18 @@ def place_scripts(files, target):
         (target / f"{name}.js").write_text(script, encoding="ascii")
 
 
-def place_player(app, error):
-    """Wait for the export, and put it into the site."""
+def place_players(app, error):
+    """Wait for the exports, and put them into the site."""
     if error or app.builder.format != "html":
         return
-    if app.genie_export and app.genie_export.wait():
-        shutil.rmtree(app.genie_folder, ignore_errors=True)
-        raise ExtensionError("genie-mini export failed:\n" + app.genie_export.stdout.read())
-    files = player_files(app.genie_folder, VARIANT, find_onnxruntime_web())
-    place_scripts(files, Path(app.outdir) / "_static" / "player")
+    for weights, running in app.genie_exports.items():
+        told = running.communicate()[0]
+        if running.returncode:
+            shutil.rmtree(app.genie_folders[weights], ignore_errors=True)
+            raise ExtensionError(f"genie-mini export failed:\n{told}")
+    for weights, folder in app.genie_folders.items():
+        files = player_files(folder, VARIANT, find_onnxruntime_web())
+        place_scripts(files, Path(app.outdir) / PAGE_FILES[weights])
 
 
 def add_player(app, pagename, templatename, context, doctree):
@@ -69,13 +81,11 @@ def add_player(app, pagename, templatename, context, doctree):
     module may be loaded.
     """
     if "<genie-player" in context.get("body", ""):
-        from genie_mini.play.widget import MODULE
-
         app.add_js_file(None, body=MODULE, type="module")
 
 
 def setup(app):
-    app.connect("builder-inited", start_export)
+    app.connect("builder-inited", start_exports)
     app.connect("html-page-context", add_player)
-    app.connect("build-finished", place_player)
+    app.connect("build-finished", place_players)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,7 +22,7 @@ from PIL import Image
 from genie_mini.chapters.plots import PARTS
 from genie_mini.genie import Genie
 from genie_mini.play.images import to_uint8
-from genie_mini.play.prompts import level_picture
+from genie_mini.play.prompts import level_picture, saved_prompts
 from genie_mini.play.widget import Player, page_player, player_options, recorded_game
 from genie_mini.world import HELD_OUT_SEED
 
@@ -115,23 +115,30 @@ def player(
     *,
     form: str = "play",
     plan: Sequence[str] = (),
+    weights: str = "mini",
 ) -> HTML | Player:
-    """The learnt world to play. The built book's pages play it by themselves; in a notebook that
+    """A learnt world to play. The built book's pages play it by themselves; in a notebook that
     somebody runs, the kernel does.
 
     Args:
-        genie: the shipped `mini`, which is what the pages play.
+        genie: the weights that ship under that name, which is what the pages play.
         names: what each latent action means.
         form: see `genie_mini.play.widget.player_options`.
         plan: names of real actions: a game to replay beside the true one, in `LEVEL`.
+        weights: a key of `widget.PAGE_FILES`.
     """
     recording = recorded_game(list(plan), names, LEVEL) if plan else None
+    prompts = saved_prompts(weights, genie.config.tokenizer.image_size) or None
+    options = {"form": form, "prompts": prompts, "action_names": names, "recording": recording}
     if "GENIE_PAGE" not in os.environ:
-        return Player(genie, form=form, action_names=names, recording=recording)
-    options = player_options(genie, form, action_names=names, recording=recording)
-    session = genie.play(level_picture(LEVEL, genie.config.tokenizer.image_size), seed=0)
-    frames = [session.frame] + [session.step(names.index("dash right")) for _ in range(7)]
-    return page_player(options, torch.stack(frames), alt="")
+        return Player(genie, **options)
+    begin = prompts[0] if prompts else level_picture(LEVEL, genie.config.tokenizer.image_size)
+    session = genie.play(begin, seed=0)
+    pressed = names.index("dash right") if "dash right" in names else 0
+    frames = [session.frame] + [session.step(pressed) for _ in range(7)]
+    return page_player(
+        player_options(genie, **options, weights=weights), torch.stack(frames), alt=""
+    )
 
 
 # Boxes of the map: part, text, x, y, width.

@@ -44,7 +44,8 @@ def _join(*names):
 
 MODULE = _join("player_engines", "player_markup", "player_sketch", "player_naming", "player")
 FORMS = ("play", "maskgit", "actions", "memory")
-PAGE_FILES = "_static/player"  # where a page finds the exported world
+# Of the weights that ship, where a page finds the exported world.
+PAGE_FILES = {"mini": "_static/player", "mini-coinrun": "_static/player-mini-coinrun"}
 # held-out levels of all four palettes, in which the dream of a walk holds together for long
 PROMPT_LEVELS = (11, 1, 23, 12, 7, 22)
 _RECORDING_COLUMNS = 8
@@ -80,6 +81,7 @@ def player_options(
     action_names: list[str] | None = None,
     steps: int = PLAY_MASKGIT_STEPS,
     recording: dict | None = None,
+    weights: str = "mini",
 ) -> dict:
     """What a player needs to know.
 
@@ -93,6 +95,7 @@ def player_options(
             if unknown.
         steps: MaskGIT steps of a frame, at first; no more than a frame has tokens.
         recording: a game to replay, from `recorded_game`.
+        weights: which of `PAGE_FILES` a built page plays.
 
     Raises:
         GenieError: the form is unknown, there is no prompt or one that cannot be used, the steps
@@ -111,7 +114,7 @@ def player_options(
     return {
         "form": form,
         "steps": min(steps, rows * columns),
-        "assets": PAGE_FILES,
+        "assets": PAGE_FILES[weights],
         "world": describe(genie, action_names),
         "prompts": [
             {"name": f"Picture {number}", "image": data_uri(picture)}

@@ -67,7 +67,7 @@ def test_a_model_that_looks_back_differently_is_what_its_training_left(folder):
 def test_scores_of_a_genie_that_does_not_ship_say_what_made_them(path, capsys):
     made = json.loads(path.read_text(encoding="utf-8"))
     assert all(re.match(r"(genie-mini|python benchmarks/)", line) for line in made["commands"])
-    assert isinstance(made["seed"], int) and 0 < made["minutes"] < 45 and made["processor"]
+    assert isinstance(made["seed"], int) and 0 < made["minutes"] < 150 and made["processor"]
     assert re.fullmatch("[0-9a-f]{7,40}", made["commit"])
     assert all(re.fullmatch("[0-9a-f]{64}", found) for found in made["weights"].values())
     assert {"dynamics.safetensors", "tokenizer.safetensors"} <= set(made["weights"])

@@ -62,7 +62,7 @@ def exported_page(serve, tmp_path_factory):
     from genie_player import export_folder, place_scripts
 
     folder = tmp_path_factory.mktemp("site")
-    files = player_files(export_folder(), "fp32", find_onnxruntime_web())
+    files = player_files(export_folder("mini"), "fp32", find_onnxruntime_web())
     with pytest.MonkeyPatch.context() as patch:  # float32 is large: packed well it takes long
         patch.setattr(gzip, "compress", partial(gzip.compress, compresslevel=1))
         place_scripts(files, folder / FILES.strip("/"))

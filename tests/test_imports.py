@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "genie_mini"
 # Each line may import from the lines above it; rooms on one line know nothing of each other, but
 # for the exceptions.
 LAYERS = (
-    ("errors", "contract", "files", "outputs", "device", "ranks"),
+    ("errors", "contract", "files", "outputs", "run_log", "device", "ranks"),
     ("world", "models"),
     ("presets",),
     ("rollout", "hub"),
@@ -24,6 +24,8 @@ EXCEPTIONS = {
     ("export", "evaluation"),  # an export holds the names of the latent actions
     ("files", "errors"),
     ("outputs", "errors"),
+    ("run_log", "errors"),
+    ("run_log", "files"),
     ("device", "errors"),
     ("ranks", "errors"),
     ("device", "contract"),

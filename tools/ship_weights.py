@@ -6,7 +6,6 @@ model card.
 Where they were trained on this machine, its own words need not be given.
 """
 
-import csv
 import json
 import platform
 import sys
@@ -18,6 +17,7 @@ import torch
 from genie_mini.evaluation.scores import evaluate, meets_goal, save_scores
 from genie_mini.files import PARTS, WEIGHTS, sha256, write_atomic
 from genie_mini.genie import Genie
+from genie_mini.run_log import PHASES, clock, read_log
 from genie_mini.world import ACTIONS, HELD_OUT_SEED
 
 CARD = """# Model card: `{name}`
@@ -70,17 +70,11 @@ def cell(value: float | None) -> str:
 
 
 def last_rows(folder: Path) -> Iterator[tuple[str, int, float]]:
-    """(phase, number of steps, seconds) of each log of a training run; a resumed run starts its
-    clock again.
-    """
-    for phase in ("tokenizer", "world"):
-        with (folder / f"{phase}.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        if not rows:
-            continue  # a phase of no steps
-        clock = [float(row["seconds"]) for row in rows]
-        ends = [before for before, after in zip(clock, clock[1:], strict=False) if after < before]
-        yield phase, len(rows), sum(ends) + clock[-1]
+    """(phase, number of steps, seconds) of each log of a training run."""
+    for phase in PHASES:
+        seconds = clock(read_log(folder, phase))
+        if len(seconds):  # else a phase of no steps
+            yield phase, len(seconds), float(seconds[-1])
 
 
 def hardware() -> str:

@@ -1,7 +1,6 @@
 """Curves for a report: the losses of a run, and how a dream drifts from the truth."""
 
 import base64
-import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,8 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from genie_mini.evaluation.any_world import Drift
+from genie_mini.run_log import PHASES, read_log
 
-_LOGS = {"tokenizer": "Tokenizer", "world": "Latent actions and dynamics"}
+_TITLES = dict(zip(PHASES, ("Tokenizer", "Latent actions and dynamics"), strict=True))
 _NOT_CURVES = ("step", "seconds")
 _POINTS = 200  # of a curve: each is the mean of the steps around it
 
@@ -27,44 +27,26 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 def read_logs(folder: Path) -> dict[str, dict[str, Curve]]:
-    """The curves that training left in its folder, by phase and name; a phase without a log is left
-    out, and so is a line that breaks off.
+    """The curves that training left in its folder, by phase and name, smoothed: a step's loss jumps
+    with its clips. A phase without a log is left out.
     """
     phases = {}
-    for name, title in _LOGS.items():
-        path = folder / f"{name}.csv"
-        if path.exists():
-            with path.open(newline="", encoding="utf-8", errors="replace") as file:
-                curves = _curves(list(csv.DictReader(file)))
-            if curves:
-                phases[title] = curves
+    for phase, title in _TITLES.items():
+        log = read_log(folder, phase)
+        curves = {name: _smooth(log["step"], log[name]) for name in log if name not in _NOT_CURVES}
+        curves = {name: curve for name, curve in curves.items() if len(curve[0])}
+        if curves:
+            phases[title] = curves
     return phases
 
 
-def _curves(rows: list[dict]) -> dict[str, Curve]:
-    """The columns that hold numbers, smoothed: a step's loss jumps with its clips."""
-    curves = {}
-    for column in (rows[0] if rows else {}).keys():
-        points = [
-            (step, height)
-            for row in rows
-            if (step := _number(row.get("step"))) is not None
-            and (height := _number(row.get(column))) is not None
-        ]
-        if column and column not in _NOT_CURVES and points:
-            parts = np.array_split(np.array(points), min(_POINTS, len(points)))
-            means = np.array([part.mean(axis=0) for part in parts])
-            curves[column] = (means[:, 0], means[:, 1])
-    return curves
-
-
-def _number(text):
-    """The finite number that a cell holds, or None."""
-    try:
-        number = float(text)
-    except (TypeError, ValueError):
-        return None
-    return number if np.isfinite(number) else None
+def _smooth(places: np.ndarray, heights: np.ndarray) -> Curve:
+    there = np.flatnonzero(np.isfinite(heights))
+    parts = np.array_split(there, min(_POINTS, len(there))) if len(there) else []
+    places, heights = (
+        np.array([values[part].mean() for part in parts]) for values in (places, heights)
+    )
+    return places, heights
 
 
 def draw_log(curves: dict[str, Curve], dress: str) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from genie_mini.errors import GenieError
+from genie_mini.run_log import PHASES, clock, read_log
 from genie_mini.training.config import TrainingConfig
 from genie_mini.training.request import LENGTHS, Request
 
 _POINTS = 120  # of a curve: each is the mean of the steps around it
-_LOGS = ("tokenizer", "world")  # of the phases
 
 
 def training_config(request: Request) -> TrainingConfig:
@@ -43,18 +43,11 @@ class Timeline:
     def of(cls, run: Path, request: Request) -> "Timeline":
         """Read the logs in the folder of a run that was asked for this."""
         logs, end = [], 0.0
-        for name in _LOGS:
-            path = run / f"{name}.csv"
-            log: dict[str, np.ndarray] = {"minutes": np.empty(0)}
-            if path.exists() and path.stat().st_size:
-                rows = np.atleast_1d(np.genfromtxt(path, delimiter=",", names=True))
-                log = {column: rows[column] for column in rows.dtype.names or ()}
-                passed = np.diff(log["seconds"], prepend=0.0)
-                # A run that goes on after a stop counts from its start.
-                passed = np.where(passed < 0, log["seconds"], passed)
-                log["minutes"] = end + passed.cumsum() / 60
-            logs.append(log)
-            end = log["minutes"][-1] if len(log["minutes"]) else end
+        for phase in PHASES:
+            log = read_log(run, phase)
+            minutes = end + clock(log) / 60
+            logs.append({**log, "minutes": minutes})
+            end = minutes[-1] if len(minutes) else end
         return cls(logs, training_config(request))
 
     def taken(self, phase: int, step: int) -> int:

@@ -24,6 +24,7 @@ from genie_mini.errors import GenieError
 from genie_mini.files import PARTS
 from genie_mini.genie import Genie
 from genie_mini.outputs import prepare_folder, sole_writer
+from genie_mini.run_log import keep_rows, write_row
 from genie_mini.training.budget import decide_steps
 from genie_mini.training.checkpoint import read_checkpoint, restore, write_checkpoint
 from genie_mini.training.config import LEAST_MINUTES, MOST_MINUTES, TrainingConfig
@@ -36,7 +37,6 @@ from genie_mini.training.distributed import (
 )
 from genie_mini.training.folder import CHECKPOINT, claim
 from genie_mini.training.interrupt import postponed_interrupt
-from genie_mini.training.log import keep_rows, write_row
 from genie_mini.training.phases import Phase, build_phases
 from genie_mini.training.preparation import prepare
 from genie_mini.training.previews import DrawPreview, Previews

@@ -8,6 +8,7 @@ import torch
 from tiny import tiny_genie
 
 from genie_mini.errors import GenieError
+from genie_mini.run_log import write_row
 from genie_mini.studies import watched_training
 from genie_mini.studies.training_timeline import Timeline
 from genie_mini.studies.watched_training import (
@@ -24,7 +25,6 @@ from genie_mini.studies.watched_training import (
 )
 from genie_mini.training.checkpoint import write_checkpoint
 from genie_mini.training.config import TrainingConfig
-from genie_mini.training.log import write_row
 from genie_mini.training.request import Request
 
 CONFIG = TrainingConfig(

@@ -9,8 +9,8 @@ import torch
 from short_runs import Killed, Noise, kill, logs, same, weights
 
 from genie_mini.errors import GenieError
+from genie_mini.run_log import LOG_COLUMNS, keep_rows
 from genie_mini.training.checkpoint import read_checkpoint
-from genie_mini.training.log import LOG_COLUMNS, keep_rows
 from genie_mini.training.phases import Losses
 
 

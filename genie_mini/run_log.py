@@ -1,13 +1,16 @@
-"""The losses of each step, as a CSV file."""
+"""The losses of each step, as a CSV file: written by a training, read by whoever tells of it."""
 
 import csv
 import math
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
+
 from genie_mini.errors import GenieError
 from genie_mini.files import write_atomic
 
+PHASES = ("tokenizer", "world")  # of a training; each has a log of its name
 LOG_COLUMNS = (
     "step",
     "seconds",
@@ -60,6 +63,45 @@ def keep_rows(log: Path, steps: int) -> None:
         )
     kept = [row for row in rows if _step(row) < steps]
     write_atomic(log, "".join([heading, *kept]).encode() if steps else b"")
+
+
+def read_log(folder: Path, phase: str) -> dict[str, np.ndarray]:
+    """The columns of a phase's log by name, (steps,) float each, NaN where a cell holds no finite
+    number. Lines that do not begin with a step, as one that breaks off, are left out; without a log
+    there are no columns.
+
+    Args:
+        folder: of the run.
+        phase: one of `PHASES`.
+    """
+    path = folder / f"{phase}.csv"
+    if not path.exists():
+        return {}
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        rows = list(csv.DictReader(file))
+    columns = {
+        name: np.array([_number(row.get(name)) for row in rows]) for name in (rows or [{}])[0]
+    }
+    whole = np.isfinite(columns.get("step", np.empty(0)))
+    return {name: values[whole] for name, values in columns.items() if name and whole.any()}
+
+
+def clock(log: dict[str, np.ndarray]) -> np.ndarray:
+    """Seconds from the first step of a phase to the end of each, (steps,): the log of a run that
+    goes on after a stop begins to count again.
+    """
+    seconds = log.get("seconds", np.empty(0))
+    passed = np.diff(seconds, prepend=0.0)
+    return np.where(passed < 0, seconds, passed).cumsum()
+
+
+def _number(text):
+    """The finite number that a cell holds, or NaN."""
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def _step(row):

@@ -11,6 +11,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -129,15 +130,17 @@ def player(
     """
     recording = recorded_game(list(plan), names, LEVEL) if plan else None
     prompts = saved_prompts(weights, genie.config.tokenizer.image_size) or None
-    options = {"form": form, "prompts": prompts, "action_names": names, "recording": recording}
+    options: dict[str, Any] = {"form": form, "prompts": prompts, "recording": recording}
     if "GENIE_PAGE" not in os.environ:
-        return Player(genie, **options)
+        return Player(genie, action_names=names, **options)
     begin = prompts[0] if prompts else level_picture(LEVEL, genie.config.tokenizer.image_size)
     session = genie.play(begin, seed=0)
     pressed = names.index("dash right") if "dash right" in names else 0
     frames = [session.frame] + [session.step(pressed) for _ in range(7)]
     return page_player(
-        player_options(genie, **options, weights=weights), torch.stack(frames), alt=""
+        player_options(genie, **options, action_names=names, weights=weights),
+        torch.stack(frames),
+        alt="",
     )
 
 

@@ -1,12 +1,14 @@
 """The places that a command will write to: tried before the work that is to end there, so that
-minutes are not lost, nor what lies there; and one writer at a time.
+minutes are not lost, nor what lies there; one writer at a time; and what is made once and kept in a
+person's cache.
 """
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -81,3 +83,44 @@ def sole_writer(folder: Path) -> Iterator[None]:
         if os.name == "posix":  # on Windows the lock removes its file itself
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
+
+
+def user_cache() -> Path:
+    """The folder of this person's caches: the environment variable GENIE_MINI_CACHE, or else
+    .cache/genie-mini in the home folder.
+    """
+    chosen = os.environ.get("GENIE_MINI_CACHE")
+    return Path(chosen) if chosen else Path.home() / ".cache" / "genie-mini"
+
+
+def fill_once(folder: Path, is_whole: Callable[[], bool], fill: Callable[[Path], None]) -> None:
+    """Fill a folder, whole or not at all, unless that was done before. Of processes that come for
+    it together the first fills it, the others wait.
+
+    Args:
+        folder: made with those above it; what it holds and is not whole is replaced.
+        is_whole: whether nothing is to be done.
+        fill: writes into the empty folder that it is given, which then becomes this one.
+    """
+    if is_whole():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = folder.with_name(f".{folder.name}.lock")
+    with FileLock(lock):
+        try:
+            if not is_whole():
+                _replace(folder, fill)
+        finally:
+            with suppress(OSError):  # gone already; or open, which on Windows keeps it
+                lock.unlink()
+
+
+def _replace(folder, fill):
+    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
+    try:
+        partial.mkdir()
+        fill(partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

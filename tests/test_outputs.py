@@ -1,5 +1,5 @@
-"""Places to write to are tried before the work, what lies there is not lost, and one writes at a
-time.
+"""Places to write to are tried before the work, what lies there is not lost, one writes at a time,
+and what is kept is made once.
 """
 
 import multiprocessing
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from genie_mini.errors import GenieError
-from genie_mini.outputs import prepare_file, prepare_folder, sole_writer
+from genie_mini.outputs import fill_once, prepare_file, prepare_folder, sole_writer, user_cache
 
 
 def test_folders_are_made_and_left_empty(tmp_path):
@@ -107,3 +107,33 @@ def test_a_writer_that_was_killed_does_not_block(tmp_path):
         process.join()
     with sole_writer(tmp_path):
         pass
+
+
+def test_the_users_cache_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("GENIE_MINI_CACHE", str(tmp_path))
+    assert user_cache() == tmp_path
+    monkeypatch.delenv("GENIE_MINI_CACHE")
+    assert user_cache() == Path.home() / ".cache" / "genie-mini"
+
+
+def test_a_folder_that_was_stopped_half_way_is_not_there(tmp_path):
+    folder = tmp_path / "cache" / "one"
+
+    def stopped(partial):
+        (partial / "a").write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    def fill(partial):
+        (partial / "a").write_bytes(b"whole")
+
+    def is_whole():
+        return (folder / "a").exists() and (folder / "a").read_bytes() == b"whole"
+
+    with pytest.raises(KeyboardInterrupt):
+        fill_once(folder, is_whole, stopped)
+    assert list(folder.parent.iterdir()) == []
+    folder.mkdir()
+    (folder / "b").write_bytes(b"of another time")
+    fill_once(folder, is_whole, fill)
+    assert list(folder.parent.iterdir()) == [folder] and list(folder.iterdir()) == [folder / "a"]
+    fill_once(folder, is_whole, stopped)  # nothing is to be done

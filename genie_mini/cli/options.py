@@ -6,12 +6,12 @@ from pathlib import Path
 
 from genie_mini.data.gymnasium_envs import POLICIES, USUAL_POLICY
 from genie_mini.data.pictures import FITS
-from genie_mini.data.sources import cached_films, is_game, user_cache, usual_fit
+from genie_mini.data.sources import cached_films, is_game, usual_fit
 from genie_mini.device import DEVICES, PRECISIONS
 from genie_mini.errors import GenieError
 from genie_mini.files import ships, weights_folder
 from genie_mini.hub import fetch, is_copy, is_hub_id
-from genie_mini.outputs import prepare_folder
+from genie_mini.outputs import prepare_folder, user_cache
 from genie_mini.training.config import LAST_SEED, MOST
 
 Commands = argparse._SubParsersAction  # argparse has no public word for it

@@ -8,17 +8,13 @@ and which of them hang together; and, where the source knows them, the true acti
 import copy
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -26,6 +22,7 @@ from genie_mini.data.cuts import CutFinder
 from genie_mini.data.videos import draw_starts
 from genie_mini.errors import GenieError
 from genie_mini.files import write_atomic
+from genie_mini.outputs import fill_once
 
 _FORMAT = 2  # of the manifest; 1 was before cuts were told from scrolls
 _HELD_OUT = 0.1  # share of the frames that are kept for scoring
@@ -105,32 +102,19 @@ def fill_cache(source: FilmSource, root: Path, *, progress: bool = True) -> Path
         GenieError: the source has no frames.
     """
     folder = cache_folder(source, root)
-    if (folder / "manifest.json").exists():
-        return folder
-    root.mkdir(parents=True, exist_ok=True)
     # The processes of a training all come for the same films: the first decodes, the others wait.
-    lock = root / f".{folder.name}.lock"
-    with FileLock(lock):
-        try:
-            if not (folder / "manifest.json").exists():
-                _fill(source, folder, progress)
-        finally:
-            with suppress(OSError):  # gone already; or open, which on Windows keeps it
-                lock.unlink()
+    fill_once(
+        folder,
+        (folder / "manifest.json").exists,
+        lambda partial: _fill(source, partial, progress),
+    )
     return folder
 
 
 def _fill(source, folder, progress):
-    """Decode all films into a folder, which is there when it is whole."""
-    partial = folder.with_name(f"{folder.name}.partial-{os.getpid()}")
-    try:
-        partial.mkdir()
-        content = _write_films(source, partial, progress)
-        write_atomic(partial / "manifest.json", json.dumps(content, indent=1).encode() + b"\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    """Decode all films into an empty folder."""
+    content = _write_films(source, folder, progress)
+    write_atomic(folder / "manifest.json", json.dumps(content, indent=1).encode() + b"\n")
 
 
 def _write_films(source, folder, progress):

@@ -2,7 +2,6 @@
 procgen:GAME.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from genie_mini.data.gymnasium_envs import USUAL_POLICY, GymnasiumSource
 from genie_mini.data.pictures import Canvas
 from genie_mini.data.procgen_games import PROCGEN
 from genie_mini.data.video_files import find_files, read_files
+from genie_mini.outputs import user_cache
 from genie_mini.world.simulation import FRAMES_PER_SECOND
 
 GYMNASIUM = "gymnasium:"
@@ -116,14 +116,6 @@ def source_from(
     if text.startswith(PROCGEN):
         return GymnasiumSource(text, canvas, PROCGEN_FRAMES, policy, longest=PROCGEN_LONGEST)
     return VideoFiles(text, canvas)
-
-
-def user_cache() -> Path:
-    """The folder of this person's caches: the environment variable GENIE_MINI_CACHE, or else
-    .cache/genie-mini in the home folder.
-    """
-    chosen = os.environ.get("GENIE_MINI_CACHE")
-    return Path(chosen) if chosen else Path.home() / ".cache" / "genie-mini"
 
 
 def cached_films(

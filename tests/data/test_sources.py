@@ -2,7 +2,6 @@
 
 import logging
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from genie_mini.data import video_files
 from genie_mini.data.cache import CachedVideos
 from genie_mini.data.gymnasium_envs import GymnasiumSource
 from genie_mini.data.pictures import Canvas
-from genie_mini.data.sources import VideoFiles, cached_films, source_from, user_cache
+from genie_mini.data.sources import VideoFiles, cached_films, source_from
 from genie_mini.data.video_files import VideoFolder
 from genie_mini.errors import GenieError
 
@@ -132,10 +131,3 @@ def test_of_a_game_nothing_is_cut_off(folder):
     assert fits == {game: "stretch", str(folder): "crop"}
     for text in fits:
         assert source_from(text, (16, 16), "pad").identity["fit"] == "pad"
-
-
-def test_the_users_cache_is_where_the_environment_says(monkeypatch, tmp_path):
-    monkeypatch.setenv("GENIE_MINI_CACHE", str(tmp_path))
-    assert user_cache() == tmp_path
-    monkeypatch.delenv("GENIE_MINI_CACHE")
-    assert user_cache() == Path.home() / ".cache" / "genie-mini"

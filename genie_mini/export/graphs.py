@@ -134,21 +134,18 @@ class _PatchEncoder(nn.Module):
 def build_graphs(genie: Genie) -> dict[str, Graph]:
     """For each graph its module, example inputs by name, and the names of its outputs."""
     tokenizer, dynamics = genie.tokenizer, genie.dynamics
-    places = dynamics.config.context - 1
-    tokens = (
-        torch.arange(tokenizer.config.num_tokens, dtype=torch.int32)
-        % tokenizer.config.quantizer.num_codes
-    )
+    num_tokens, context = tokenizer.config.num_tokens, dynamics.config.context
+    tokens = torch.arange(num_tokens, dtype=torch.int32) % tokenizer.config.quantizer.num_codes
     shared = {
         "tokens": tokens,
         "position": torch.tensor([5.0]),
-        "attention_mask": torch.arange(places) < 3,
+        "attention_mask": torch.arange(context - 1) < 3,
     }
 
     def graph(
         module: nn.Module, transformer: STTransformer, inputs: dict[str, Tensor], output: str
     ) -> Graph:
-        num_blocks, *shape = past_shape(transformer, places)
+        num_blocks, *shape = past_shape(transformer.config, num_tokens, context)
         names = past_names(num_blocks)
         inputs = {**shared, **inputs, **{name: torch.randn(shape) for name in names}}
         return module, inputs, [output, *(f"new_{name}" for name in names)]

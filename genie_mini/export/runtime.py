@@ -21,36 +21,38 @@ from genie_mini.export.sessions import VARIANTS, Rings, Session, past_names, pas
 from genie_mini.genie import Genie
 from genie_mini.models.dynamics import DynamicsModel
 from genie_mini.models.maskgit import FrameSampler
-from genie_mini.models.st_transformer import STTransformer
+from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.models.tokenizer import Tokenizer
+from genie_mini.presets import GenieConfig
+from genie_mini.rollout import PlaySession
 
 
-def describe(genie: Genie, action_names: list[str] | None) -> dict:
+def describe(genie: "Genie | ExportedGenie", action_names: list[str] | None) -> dict:
     """What a player must know of a world besides its graphs."""
-    check_parts(genie, "tokenizer", "dynamics")
-    tokenizer, dynamics = genie.tokenizer, genie.dynamics
-    places = dynamics.config.context - 1
+    check_parts(genie, "config", "dynamics")
+    tokenizer, dynamics = genie.config.tokenizer, genie.config.dynamics
+    past = tokenizer.num_tokens, dynamics.context
     return {
-        "imageSize": list(tokenizer.config.image_size),
-        "grid": list(dynamics.config.grid),
-        "numCodes": dynamics.config.num_codes,
-        "context": dynamics.config.context,
-        "minP": dynamics.min_p,
-        "keepsDetail": tokenizer.config.keeps_detail,
-        "actionNames": check_action_names(action_names, dynamics.config.num_actions),
+        "imageSize": list(tokenizer.image_size),
+        "grid": list(dynamics.grid),
+        "numCodes": dynamics.num_codes,
+        "context": dynamics.context,
+        "minP": genie.dynamics.min_p,
+        "keepsDetail": tokenizer.keeps_detail,
+        "actionNames": check_action_names(action_names, dynamics.num_actions),
         "past": {
-            "step": past_shape(dynamics.transformer, places),
-            "decoder": past_shape(tokenizer.decoder, places),
+            "step": past_shape(dynamics.transformer, *past),
+            "decoder": past_shape(tokenizer.decoder, *past),
         },
     }
 
 
-def past_inputs(genie: Genie, transformer: STTransformer) -> dict[str, tuple[int, ...]]:
+def past_inputs(config: GenieConfig, stack: STTransformerConfig) -> dict[str, tuple[int, ...]]:
     """The shapes of a graph's inputs that hold its past, by name."""
-    places = genie.config.dynamics.context - 1
-    num_blocks, *shape = past_shape(transformer, places)
+    context = config.dynamics.context
+    num_blocks, *shape = past_shape(stack, config.tokenizer.num_tokens, context)
     past = {name: tuple(shape) for name in past_names(num_blocks)}
-    return {"position": (1,), "attention_mask": (places,), **past}
+    return {"position": (1,), "attention_mask": (context - 1,), **past}
 
 
 def check_rings(rings: Any, batch: int, session: Session) -> None:
@@ -174,23 +176,28 @@ class ExportedGenie:
         check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
         check_choice("variant", variant, VARIANTS)
         folder = Path(check_path("folder", folder))
-        tokens = {"tokens": (genie.config.tokenizer.num_tokens,)}
+        config = genie.config
+        tokens = {"tokens": (config.tokenizer.num_tokens,)}
         shapes: dict[str, dict[str, tuple[int, ...]]] = {
-            "step": {**tokens, "action": (1,), **past_inputs(genie, genie.dynamics.transformer)},
-            "decoder": {**tokens, **past_inputs(genie, genie.tokenizer.decoder)},
-            "encoder": {"picture": (*genie.config.tokenizer.image_size, 3)},
+            "step": {**tokens, "action": (1,), **past_inputs(config, config.dynamics.transformer)},
+            "decoder": {**tokens, **past_inputs(config, config.tokenizer.decoder)},
+            "encoder": {"picture": (*config.tokenizer.image_size, 3)},
         }
         step, decoder, encoder = (
             Session(folder / f"{name}.{variant}.onnx", inputs) for name, inputs in shapes.items()
         )
         self.device = torch.device("cpu")
-        self.config, self.latent_action_model = genie.config, genie.latent_action_model
+        self.config, self.latent_action_model = config, genie.latent_action_model
         self.dynamics = _ExportedDynamics(genie.dynamics, step)
         self.tokenizer = _ExportedTokenizer(genie.tokenizer, encoder, decoder)
 
     def eval(self) -> "ExportedGenie":
         """An export does not learn."""
         return self
+
+    def play(self, prompt: Tensor, seed: int = 0) -> PlaySession:
+        """See `Genie.play`."""
+        return PlaySession(self, prompt, seed)
 
 
 @torch.no_grad()

@@ -5,23 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
+from genie_mini.device import PLAY_THREADS
 from genie_mini.errors import GenieError
-from genie_mini.models.st_transformer import STTransformer
+from genie_mini.models.st_transformer import STTransformerConfig
 
 # how the weights are stored; all compute in float32, int8 multiplies in integers
 VARIANTS = ("fp32", "fp16", "int8")
 
 
-def past_shape(transformer: STTransformer, places: int) -> tuple[int, ...]:
-    """The shape of a graph's past: (blocks, N, heads, places, head width)."""
-    config = transformer.config
-    return (
-        config.num_blocks,
-        transformer.num_tokens,
-        config.num_heads,
-        places,
-        config.features_per_head,
-    )
+def past_shape(stack: STTransformerConfig, num_tokens: int, context: int) -> tuple[int, ...]:
+    """The shape of a graph's past: (blocks, N, heads, context - 1, head width)."""
+    return stack.num_blocks, num_tokens, stack.num_heads, context - 1, stack.features_per_head
 
 
 def past_names(num_blocks: int) -> list[str]:
@@ -78,7 +72,7 @@ class Session:
                 "playing an export needs onnxruntime: pip install 'genie-mini[export]'"
             ) from error
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
+        options.intra_op_num_threads = PLAY_THREADS
         try:
             self.session = onnxruntime.InferenceSession(path.read_bytes(), options)
         # onnxruntime's exceptions have no base but this, and OSError is one too

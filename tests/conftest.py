@@ -36,9 +36,9 @@ CHROMIUM_FLAGS = [
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory):
-    """Films that tests decode do not go among this person's own."""
+    """Films that tests decode, and graphs that they make, do not go among this person's own."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENIE_MINI_CACHE", str(tmp_path_factory.mktemp("films")))
+        patch.setenv("GENIE_MINI_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -23,6 +23,7 @@ from genie_mini.errors import GenieError
 from genie_mini.evaluation import action_names, metrics, player_detector, scores
 from genie_mini.evaluation.action_map import action_map, fit_action_map, visible_actions
 from genie_mini.evaluation.cycle_consistency import cycle_scores
+from genie_mini.export.engine import choose_engine
 from genie_mini.export.runtime import ExportedGenie, describe
 from genie_mini.export.write import export
 from genie_mini.genie import Genie, in_windows
@@ -673,6 +674,14 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
         "export, action_names": Door(
             lambda value: export(genie, folder, ["fp32"], value),
             st.sampled_from([3, "12345678", ["left"], [1] * 8, [None] * 8, {"left": 1}]),
+        ),
+        "choose_engine": Door(choose_engine, st.one_of(genies, st.just(folder))),
+        "choose_engine, name": Door(
+            lambda value: choose_engine(genie, value), no_words("auto", "torch", "onnxruntime")
+        ),
+        "choose_engine, cache": Door(
+            lambda value: choose_engine(genie, "onnxruntime", value),
+            NO_PATHS.filter(lambda value: value is not None),
         ),
         "describe": Door(lambda value: describe(value, None), genies),
         "ExportedGenie": Door(lambda value: ExportedGenie(value, folder, "fp32"), genies),

@@ -104,11 +104,13 @@ class Trial:
             sys.exit(f"not so: {what}")
 
 
-def try_play(trial: Trial) -> None:
-    """Open the page of `genie-mini play`, begin a world, play a frame, and stop by Ctrl-C."""
+def try_play(trial: Trial, engine: str) -> None:
+    """Open the page of `genie-mini play`, begin a world, play a frame through an engine, and stop
+    by Ctrl-C.
+    """
     # A shell's background job ignores Ctrl-C, and whatever it starts would too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    command = [str(trial.program), "play", "--no-browser"]
+    command = [str(trial.program), "play", "--no-browser", "--engine", engine]
     group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {}
     server = subprocess.Popen(
         command, cwd=trial.folder, env=trial.shut, stdout=subprocess.PIPE, text=True, **group
@@ -133,7 +135,7 @@ def try_play(trial: Trial) -> None:
         trial.expect(f"Ctrl-C ends it, with {code}", code == 0 or os.name == "nt")
     finally:
         server.kill()
-    print("          play", flush=True)
+    print(f"          play, {engine}", flush=True)
 
 
 def try_all(trial: Trial, wheel: Path, oldest: bool) -> None:
@@ -150,7 +152,7 @@ def try_all(trial: Trial, wheel: Path, oldest: bool) -> None:
     trial.genie_mini(TRAIN)
     trial.genie_mini(EVALUATE)
     trial.genie_mini(SCORES)
-    try_play(trial)
+    try_play(trial, "auto")
     trial.run(trial.python, "-c", GYMNASIUM)
     trial.run(trial.python, "-c", CHAPTERS)
     told = trial.genie_mini("export --weights run --out onnx", code=2)
@@ -158,6 +160,7 @@ def try_all(trial: Trial, wheel: Path, oldest: bool) -> None:
     trial.install(f"{wheel}[export]", *(oldest_options(trial.folder, "export") if oldest else ()))
     trial.genie_mini("export --weights run --out onnx")
     trial.expect("an export lies there", (trial.folder / "onnx" / "world.json").is_file())
+    try_play(trial, "onnxruntime")
     told = trial.genie_mini("export --weights run --page world.html", code=2)
     trial.expect(f"where onnxruntime-web comes from is told: {told}", "npm install" in told)
 

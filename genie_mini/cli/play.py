@@ -17,6 +17,7 @@ from genie_mini.cli.options import (
 from genie_mini.data.pictures import read_picture
 from genie_mini.device import PLAY_THREADS, choose_device, threads
 from genie_mini.evaluation.action_names import read_action_names
+from genie_mini.export.engine import ENGINES, choose_engine
 from genie_mini.files import weights_folder
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import saved_prompts
@@ -40,6 +41,14 @@ def add(commands: Commands) -> None:
     )
     add_weights(parser)
     add_device(parser)
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="auto",
+        help="what draws the frames, which are the same; auto is onnxruntime, the faster one, on a "
+        "CPU with the packages of genie-mini[export]. It makes graphs of weights before it plays "
+        "them for the first time, which takes a while (default: %(default)s)",
+    )
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--prompt", type=Path, metavar="IMAGE", help="begin from a picture")
     start.add_argument(
@@ -67,8 +76,9 @@ def run(arguments: argparse.Namespace) -> None:
     own = saved_prompts(arguments.weights, genie.config.tokenizer.image_size)
     folder = weights_folder(arguments.weights)
     naming = None if stays_as_it_is(folder) else folder
+    player = choose_engine(genie, arguments.engine)
     with PlayServer(
-        genie, names, **start, port=arguments.port, own=own, names_folder=naming
+        player, names, **start, port=arguments.port, own=own, names_folder=naming
     ) as server:
         print(f"play at {server.address} (Ctrl-C stops)", flush=True)
         if not arguments.no_browser:

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Collection, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -132,8 +133,9 @@ def export(
             `PARITY`.
     """
     check_path("folder", folder)
-    _check_exportable(genie, variants, action_names)
-    _needs_onnx()
+    _check_variants(variants)
+    check_exportable(genie)
+    check_action_names(action_names, genie.config.dynamics.num_actions)
     convert = {"fp32": lambda model: model, "fp16": _store_in_half, "int8": _multiply_in_bytes}
     genie, folder = genie.eval(), Path(folder)
     traced = genie if genie.device.type == "cpu" else copy.deepcopy(genie).cpu()
@@ -161,16 +163,14 @@ def export(
     return differences
 
 
-def _check_exportable(genie, variants, action_names):
+def check_exportable(genie: Genie) -> None:
+    """Make sure that a Genie can be exported, and that what it takes is installed.
+
+    Raises:
+        GenieError: its dynamics model looks back in another way than the paper's or keeps no past,
+            or a package is missing.
+    """
     check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
-    given = list(variants) if isinstance(variants, Collection) else [variants]
-    unknown = [variant for variant in given if variant not in VARIANTS]
-    if unknown or not given:
-        raise GenieError(
-            f"variants are some of {', '.join(VARIANTS)}, got "
-            f"{', '.join(map(str, unknown)) or 'none'}"
-        )
-    check_action_names(action_names, genie.config.dynamics.num_actions)
     if genie.config.dynamics.lookback != "recent":
         raise GenieError(
             'only the look-back "recent" can be exported, this Genie has '
@@ -178,14 +178,18 @@ def _check_exportable(genie, variants, action_names):
         )
     if genie.config.dynamics.context < 2:
         raise GenieError("a Genie of context 1 cannot be exported: its graphs keep a past")
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            raise GenieError(
+                f"exporting needs the package {package}: pip install 'genie-mini[export]'"
+            )
 
 
-def _needs_onnx():
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
+def _check_variants(variants):
+    given = list(variants) if isinstance(variants, Collection) else [variants]
+    unknown = [variant for variant in given if variant not in VARIANTS]
+    if unknown or not given:
         raise GenieError(
-            f"exporting needs the package {error.name}: pip install 'genie-mini[export]'"
-        ) from error
+            f"variants are some of {', '.join(VARIANTS)}, got "
+            f"{', '.join(map(str, unknown)) or 'none'}"
+        )

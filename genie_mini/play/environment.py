@@ -4,10 +4,18 @@ it.
 Importing `genie_mini` registers it as `genie_mini/Genie-v0`.
 """
 
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 
-from genie_mini.contract import check_integer, check_min_p, check_temperature, shown
+from genie_mini.contract import (
+    check_integer,
+    check_min_p,
+    check_parts,
+    check_temperature,
+    shown,
+)
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
@@ -30,7 +38,8 @@ class GenieEnv(gymnasium.Env):
     `if __name__ == "__main__":`.
 
     Args:
-        genie: a `Genie`, or what `Genie.from_pretrained` takes.
+        genie: a `Genie`, or one as `export.choose_engine` gives it, or what `Genie.from_pretrained`
+            takes.
         maskgit_steps: of each frame.
         temperature: of the sampling; 0 always draws the likeliest token.
         render_mode: "rgb_array", or None.
@@ -53,7 +62,10 @@ class GenieEnv(gymnasium.Env):
         min_p=None,
     ):
         check_render_mode(self, render_mode)
-        self.genie = (genie if isinstance(genie, Genie) else Genie.from_pretrained(genie)).eval()
+        if isinstance(genie, str | Path):
+            genie = Genie.from_pretrained(genie)
+        check_parts(genie, "config", "dynamics", "play")
+        self.genie = genie.eval()
         rows, columns = self.genie.config.dynamics.grid
         self.maskgit_steps = check_integer("maskgit_steps", maskgit_steps, 1, rows * columns)
         self.temperature = check_temperature(temperature)

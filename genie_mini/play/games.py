@@ -6,6 +6,7 @@ import numpy as np
 
 from genie_mini.contract import shown
 from genie_mini.errors import GenieError
+from genie_mini.export.runtime import ExportedGenie
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import as_prompt
 from genie_mini.rollout import PlaySession
@@ -25,7 +26,7 @@ class Games:
         genie: draws their frames.
     """
 
-    def __init__(self, genie: Genie):
+    def __init__(self, genie: Genie | ExportedGenie):
         self._genie = genie.eval()
         self._sessions: dict[str, PlaySession] = {}  # the one played latest comes last
         self._stopped = False

@@ -18,6 +18,7 @@ from torch import Tensor
 from genie_mini.contract import shown
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import LONGEST_NAME, save_name_by_hand
+from genie_mini.export.runtime import ExportedGenie
 from genie_mini.genie import Genie
 from genie_mini.play.games import Games, Stopped
 from genie_mini.play.http_handler import LONGEST_LINE, Handler
@@ -67,7 +68,7 @@ class PlayServer(ThreadingHTTPServer):
     """Serves the page and the games on it at `address`; for use with `serve_forever`.
 
     Args:
-        genie: draws the frames.
+        genie: draws the frames; `export.choose_engine` gives the faster one of the two.
         action_names: what each latent action means, such as "left"; None if nobody knows.
         prompt: a picture to begin with, as `prompts.as_prompt` takes it.
         level: seed of the platformer level to begin with if there is no prompt.
@@ -89,7 +90,7 @@ class PlayServer(ThreadingHTTPServer):
 
     def __init__(
         self,
-        genie: Genie,
+        genie: Genie | ExportedGenie,
         action_names: list[str] | None = None,
         prompt=None,
         level: int | None = None,

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from genie_mini.contract import check_integer
 from genie_mini.errors import GenieError
-from genie_mini.export.runtime import describe
+from genie_mini.export.runtime import ExportedGenie, describe
 from genie_mini.genie import Genie
 from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.play.games import Games
@@ -75,7 +75,7 @@ def offered_pictures(
 
 
 def player_options(
-    genie: Genie,
+    genie: Genie | ExportedGenie,
     form: str = "play",
     prompts: list | None = None,
     action_names: list[str] | None = None,
@@ -226,7 +226,7 @@ class Player(anywidget.AnyWidget):
     _esm = MODULE
     options = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, genie: Genie, **options):
+    def __init__(self, genie: Genie | ExportedGenie, **options):
         super().__init__(options=player_options(genie, **options))
         self._games = Games(genie)
         self.on_msg(self._answer)

@@ -55,7 +55,7 @@ def test_users_mistakes_are_told_in_one_line(tmp_path, weights, wrong):
     tiny_genie().save(tmp_path / "deep")
     (tmp_path / "deep" / "scores.json").write_text(100_000 * "[")
     assert "has no list of names" in wrong("play", "--weights", tmp_path / "deep", "--no-browser")
-    words = ["play", "--weights", weights, "--no-browser"]
+    words = ["play", "--weights", weights, "--no-browser", "--engine", "torch"]
     assert "is not a picture" in wrong(*words, "--prompt", weights / "config.json")
     assert "port 99999" in wrong(*words, "--port", "99999")
 
@@ -73,6 +73,7 @@ def test_users_mistakes_are_told_in_one_line(tmp_path, weights, wrong):
         ["play", "--level", str(2**63)],
         ["play", "--level", "1", "--prompt", "x.png"],
         ["play", "--port", "-1"],
+        ["play", "--engine", "tensorflow"],
         ["record", "--out", "x", "--clips", "0"],
         ["record", "--out", "x", "--clips", "1" + 30 * "0"],
         ["record", "--out", "x", "--clips", 5000 * "9"],
@@ -273,15 +274,31 @@ def test_play_serves_the_page_until_it_is_stopped(weights, monkeypatch, capsys):
 
     monkeypatch.setattr(cli.play.PlayServer, "serve_forever", serve)
     monkeypatch.setattr(cli.play.webbrowser, "open", opened.append)
-    assert main(["play", "--weights", str(weights), "--level", "7"]) == 0
+    words = ["play", "--weights", str(weights), "--engine", "torch"]
+    assert main([*words, "--level", "7"]) == 0
     first = data_uri(to_uint8(level_picture(7, (32, 32))))
     options = json.loads(
         pages[0].split('<script type="application/json">')[1].split("</script>")[0]
     )
     assert options["prompts"][0]["image"] == first
     assert opened[0].startswith("http://127.0.0.1:") and opened[0] in capsys.readouterr().out
-    assert main(["play", "--weights", str(weights), "--no-browser"]) == 0
+    assert main([*words, "--no-browser"]) == 0
     assert len(opened) == 1 and first not in pages[1]
+
+
+@pytest.mark.parametrize("words, engine", [([], "auto"), (["--engine", "onnxruntime"], None)])
+def test_the_engine_that_is_asked_for_draws_the_frames(weights, words, engine, monkeypatch):
+    asked, given = [], []
+    monkeypatch.setattr(cli.play, "choose_engine", lambda *ours: asked.append(ours) or "a player")
+
+    def serve(player, *_, **__):
+        given.append(player)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.play, "PlayServer", serve)
+    assert main(["play", "--weights", str(weights), *words]) == 130
+    ((genie, name),) = asked
+    assert isinstance(genie, Genie) and name == (engine or words[-1]) and given == ["a player"]
 
 
 @pytest.fixture
@@ -300,7 +317,8 @@ def played(monkeypatch):
             raise KeyboardInterrupt
 
         monkeypatch.setattr(cli.play.PlayServer, "serve_forever", serve)
-        assert main(["play", "--weights", str(weights), "--no-browser"]) == 0
+        words = ["play", "--weights", str(weights), "--no-browser", "--engine", "torch"]
+        assert main(words) == 0
         return found
 
     return play

@@ -87,7 +87,8 @@ def test_the_command_line_fits_data_and_prompts(tmp_path, monkeypatch):
     for options in ([], ["--fit", "pad"], ["--fit", "stretch"]):
         assert cli.main(["train", "--data", data, "--out", out, *options]) == 0
         with pytest.raises(Stopped):
-            cli.main(["play", "--prompt", str(tmp_path / "wide.png"), *options])
+            words = ["play", "--engine", "torch", "--prompt", str(tmp_path / "wide.png")]
+            cli.main([*words, *options])
     assert [frame.shape[0] for frame in given] == 3 * [32, 64], "pocket's and mini's"
     assert [(frame > 0).mean() for frame in given] == [1, 1, 1 / 4, 1 / 4, 1 / 2, 1 / 2]
 

@@ -16,6 +16,7 @@ from tiny import tiny_genie
 
 from genie_mini import GenieEnv
 from genie_mini.errors import GenieError
+from genie_mini.export import choose_engine
 from genie_mini.play.prompts import level_picture
 from genie_mini.world import HELD_OUT_SEED
 
@@ -105,6 +106,19 @@ def test_it_begins_from_several_frames_too(environment):
     clip = np.stack([level_picture(level, (32, 32)).numpy() for level in (1, 2, 3)])
     tokens = environment.reset(options={"prompt": clip})[1]["tokens"]
     assert tokens.shape == (16,)
+
+
+def test_an_export_is_played_as_its_genie_is(tmp_path):
+    def play(genie):
+        environment = GenieEnv(genie, temperature=0.5, min_p=0.1)
+        first = environment.reset(seed=3)[0]
+        return np.stack([first, *(environment.step(action)[0] for action in (1, 5))]).astype(int)
+
+    genie = tiny_genie()
+    frames = play(choose_engine(genie, "onnxruntime", tmp_path))
+    assert np.abs(frames - play(genie)).max() <= 1
+    with pytest.raises(GenieError, match="a Genie is needed, got 3"):
+        GenieEnv(3)
 
 
 @pytest.mark.parametrize("action", [-1, 8, 2.5])

@@ -16,6 +16,7 @@ from tiny import NAMES, tiny_genie
 
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import read_action_names
+from genie_mini.export import choose_engine
 from genie_mini.play.games import MOST_GAMES, Games
 from genie_mini.play.images import data_uri, to_uint8
 from genie_mini.play.prompts import level_picture
@@ -54,6 +55,25 @@ def test_a_game_is_what_a_session_plays(server):
         assert status == 200 and len(answer["steps"]) == 3
         assert answer["tokens"] == answer["steps"][-1] == session.tokens.tolist()
         torch.testing.assert_close(torch.from_numpy(frame.copy()), expected)
+
+
+def test_a_game_is_the_same_on_every_engine(tmp_path):
+    genie = tiny_genie()
+    player = choose_engine(genie, "onnxruntime", tmp_path)
+    with PlayServer(genie, NAMES) as ours, PlayServer(player, NAMES) as theirs:
+        assert ours.page == theirs.page
+        for message, picture in (
+            (BEGIN, PICTURE.tobytes()),
+            (STEP, b""),
+            (STEP | {"action": 5, "maskgitSteps": 8, "temperature": 1.5, "minP": 0.2}, b""),
+            (STEP | {"temperature": 0}, b""),
+        ):
+            told, frames = zip(
+                *(server.answer("/game", message, picture) for server in (ours, theirs)),
+                strict=True,
+            )
+            assert told[0] == told[1]
+            np.testing.assert_allclose(*(np.frombuffer(f, "<f4") for f in frames), atol=1e-4)
 
 
 def test_starting_again_brings_back_the_same_game(server):

@@ -1,5 +1,5 @@
 """Put a Genie of a game into the package: rounded to bfloat16, scored on the game's held-out films
-as it ships, with its prompts, the names of its buttons, its model card and the tables of a chapter.
+as it ships, with its prompts, its model card and the tables of a chapter.
 
     python tools/ship_world.py runs/coinrun mini-coinrun procgen:coinrun "the command that trained it" COMMIT
 
@@ -17,7 +17,6 @@ from ship_weights import cell, hardware, last_rows
 
 from genie_mini.chapters.tables import RESULTS
 from genie_mini.data.gymnasium_envs import POLICIES, USUAL_POLICY
-from genie_mini.evaluation.action_names import NAMES, read_action_names
 from genie_mini.files import PARTS, WEIGHTS, sha256, write_atomic
 from genie_mini.genie import Genie
 from genie_mini.play.prompts import PROMPTS
@@ -47,8 +46,6 @@ The training has one seed.
 |---|---|---|---|---|
 {scores}
 
-Buttons, named with 200 labelled transitions: {names}.
-
 ## Files
 
 | file | SHA-256 |
@@ -62,7 +59,7 @@ def report(folder: Path, game: str, policy: str) -> dict:
     out = folder / f"{policy}.json"
     told = ["genie-mini", "evaluate", "--weights", folder.name, "--data", game]
     command = [sys.executable, "-m", "genie_mini.cli", *told[1:3], str(folder), *told[4:]]
-    extra = ["--names"] if policy == USUAL_POLICY else ["--policy", policy]
+    extra = [] if policy == USUAL_POLICY else ["--policy", policy]
     subprocess.run([*command, *extra, "--out", str(out)], check=True)
     return {"command": " ".join([*told, *extra]), **json.loads(out.read_text(encoding="utf-8"))}
 
@@ -99,7 +96,7 @@ def main(run: Path, name: str, game: str, command: str, commit: str) -> None:
     target.mkdir(exist_ok=True)
     shutil.copytree(rounded / PROMPTS, target / PROMPTS, dirs_exist_ok=True)
     files = ["config.json", *(f"{part}.safetensors" for part in PARTS)]
-    for file in (*files, NAMES):
+    for file in files:
         shutil.copy(rounded / file, target / file)
     card = CARD.format(
         name=name,
@@ -117,7 +114,6 @@ def main(run: Path, name: str, game: str, command: str, commit: str) -> None:
         clips=found["num_clips"],
         films_scored=found["num_films"],
         scores="\n".join(map(table_row, found["scores"])),
-        names=", ".join(f"{code} {told}" for code, told in enumerate(read_action_names(target))),
         files="\n".join(f"| `{file}` | `{sha256(target / file)}` |" for file in files),
     )
     write_atomic(target / "MODEL_CARD.md", card.encode())

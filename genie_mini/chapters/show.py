@@ -112,7 +112,7 @@ GAME += ["jump left"] + ["dash left"] * 4 + ["right"] * 6 + ["jump right"] + ["d
 
 def player(
     genie: Genie,
-    names: list[str],
+    names: list[str] | None,
     *,
     form: str = "play",
     plan: Sequence[str] = (),
@@ -123,19 +123,19 @@ def player(
 
     Args:
         genie: the weights that ship under that name, which is what the pages play.
-        names: what each latent action means.
+        names: what each latent action means; None if nobody knows.
         form: see `genie_mini.play.widget.player_options`.
         plan: names of real actions: a game to replay beside the true one, in `LEVEL`.
         weights: a key of `widget.PAGE_FILES`.
     """
-    recording = recorded_game(list(plan), names, LEVEL) if plan else None
+    recording = recorded_game(list(plan), names or [], LEVEL) if plan else None
     prompts = saved_prompts(weights, genie.config.tokenizer.image_size) or None
     options: dict[str, Any] = {"form": form, "prompts": prompts, "recording": recording}
     if "GENIE_PAGE" not in os.environ:
         return Player(genie, action_names=names, **options)
     begin = prompts[0] if prompts else level_picture(LEVEL, genie.config.tokenizer.image_size)
     session = genie.play(begin, seed=0)
-    pressed = names.index("dash right") if "dash right" in names else 0
+    pressed = names.index("dash right") if names else 0
     frames = [session.frame] + [session.step(pressed) for _ in range(7)]
     return page_player(
         player_options(genie, **options, action_names=names, weights=weights),

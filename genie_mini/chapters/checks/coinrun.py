@@ -45,7 +45,7 @@ def _bits_seen(table):
     return named["bits told by a supervised network"]
 
 
-@exercise({"random": 0.0, "repeated": 0.0}, {"random": 1.0, "repeated": 1.0}, {"random": 0.1}, 0.5)
+@exercise({"random": 0.0, "repeated": 0.0}, {"random": 2.6, "repeated": 2.6}, {"random": 0.1}, 0.5)
 def check_seen(answer) -> None:
     """A dictionary: the bits that the supervised network reads of an action, by policy."""
     expect_entries(answer, "of bits by policy", ("random", "repeated"))

@@ -159,7 +159,8 @@ def test_ctrl_c_ends_the_command_at_once_though_steps_are_drawn_and_wait(tmp_pat
         "    time.sleep(0.5)\n"
         "    return real(*arguments)\n"
         "DynamicsModel.predict_logits = slow\n"
-        "sys.exit(main(['play', '--no-browser', '--weights', sys.argv[1]]))\n",
+        "words = ['play', '--no-browser', '--engine', 'torch', '--weights', sys.argv[1]]\n"
+        "sys.exit(main(words))\n",
         encoding="utf-8",
     )
     command = [sys.executable, str(script), str(tmp_path / "weights")]

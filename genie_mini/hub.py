@@ -155,7 +155,7 @@ def _library(wish: str) -> ModuleType:
         if error.name != "huggingface_hub":
             raise  # it is there, and one of its own packages is not
         raise GenieError(
-            f"{wish}, huggingface_hub is needed: `pip install genie-mini[hub]`"
+            f'{wish}, huggingface_hub is needed: `pip install "genie-mini[hub]"`'
         ) from None
     return huggingface_hub
 

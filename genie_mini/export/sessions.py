@@ -69,7 +69,7 @@ class Session:
             import onnxruntime
         except ImportError as error:
             raise GenieError(
-                "playing an export needs onnxruntime: pip install 'genie-mini[export]'"
+                'playing an export needs onnxruntime: pip install "genie-mini[export]"'
             ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = PLAY_THREADS

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Collection, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +27,10 @@ from genie_mini.files import write_atomic
 from genie_mini.genie import Genie
 
 _OPSET = 20
+# What the extra `export` of pyproject.toml asks for. Older exporters fail midway, in words that do
+# not say what to do.
+LOWEST = {"torch": (2, 13), "onnx": (1, 23), "onnxscript": (0, 7), "onnxruntime": (1, 32)}
+_HOW = 'pip install "genie-mini[export]"'
 
 
 @contextmanager
@@ -129,8 +134,8 @@ def export(
 
     Raises:
         ValueError: a variant is unknown, the dynamics model looks back in another way than the
-            paper's, a package for exporting is missing, or float32 logits differ by more than
-            `PARITY`.
+            paper's, a package for exporting is missing or too old, or float32 logits differ by more
+            than `PARITY`.
     """
     check_path("folder", folder)
     _check_variants(variants)
@@ -168,7 +173,7 @@ def check_exportable(genie: Genie) -> None:
 
     Raises:
         GenieError: its dynamics model looks back in another way than the paper's or keeps no past,
-            or a package is missing.
+            or a package is missing or too old.
     """
     check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
     if genie.config.dynamics.lookback != "recent":
@@ -178,11 +183,20 @@ def check_exportable(genie: Genie) -> None:
         )
     if genie.config.dynamics.context < 2:
         raise GenieError("a Genie of context 1 cannot be exported: its graphs keep a past")
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        if find_spec(package) is None:
-            raise GenieError(
-                f"exporting needs the package {package}: pip install 'genie-mini[export]'"
-            )
+    for package, lowest in LOWEST.items():
+        _check_package(package, lowest)
+
+
+def _check_package(package, lowest):
+    if find_spec(package) is None:
+        raise GenieError(f"exporting needs the package {package}: {_HOW}")
+    try:
+        found = version(package)
+    except PackageNotFoundError:  # it came by another name, as onnxruntime-gpu does
+        return
+    if tuple(map(int, found.split(".")[:2])) < lowest:
+        least = ".".join(map(str, lowest))
+        raise GenieError(f"exporting needs {package} {least} or newer, this is {found}: {_HOW}")
 
 
 def _check_variants(variants):

@@ -58,7 +58,7 @@ def card_section(card: str) -> str:
         from markdown_it import MarkdownIt
     except ImportError as error:
         raise GenieError(
-            f"a page needs the package {error.name}: pip install 'genie-mini[export]'"
+            f'a page needs the package {error.name}: pip install "genie-mini[export]"'
         ) from error
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     tokens = reader.parse(card)

@@ -54,7 +54,7 @@ def test_without_the_extra_pytorch_plays(package, exports, tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, package, None)
     genie = tiny_genie()
     assert choose_engine(genie, cache=tmp_path) is genie and not exports
-    told = rf"needs the package {package}: pip install 'genie-mini\[export\]'"
+    told = rf'needs the package {package}: pip install "genie-mini\[export\]"'
     with pytest.raises(GenieError, match=told):
         choose_engine(genie, "onnxruntime", tmp_path)
 

@@ -5,7 +5,9 @@ it cannot do.
 import json
 import shutil
 import sys
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,11 +18,12 @@ from tiny import tiny_genie
 from genie_mini.errors import GenieError
 from genie_mini.export.graphs import GRAPHS
 from genie_mini.export.runtime import ExportedGenie
-from genie_mini.export.write import VARIANTS, export
+from genie_mini.export.write import LOWEST, VARIANTS, export
 from genie_mini.genie import Genie
 from genie_mini.models.patches import fold
 from genie_mini.rollout import Rollout
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["left", "right", "jump", "nothing", "dash left", "dash right", "jump left", "jump right"]
 
 
@@ -117,6 +120,20 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="needs the package onnxscript"):
         export(tiny_genie(), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_package_that_is_too_old_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("genie_mini.export.write.version", {"torch": "2.6.0+cpu"}.get)
+    with pytest.raises(ValueError, match="needs torch 2.13 or newer, this is 2.6.0.cpu: pip inst"):
+        export(tiny_genie(), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_lowest_versions_are_those_of_the_extra():
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = dict(need.split(">=") for need in metadata["optional-dependencies"]["export"])
+    lowest = {name: ".".join(map(str, version)) for name, version in LOWEST.items()}
+    assert lowest.items() <= asked.items()
 
 
 def test_a_model_that_differs_is_not_accepted(tmp_path, monkeypatch):

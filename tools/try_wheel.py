@@ -1,5 +1,6 @@
 """Try what a person does with the built wheel: record, train, evaluate, play and export, in a new
-environment and an empty folder that know nothing of this repository, with the network shut.
+environment, an empty folder and an empty home that know nothing of this repository, with the
+network shut.
 
     python -m build
     python tools/try_wheel.py dist/genie_mini-0.1.0-py3-none-any.whl            # newest packages
@@ -42,6 +43,8 @@ def resolve(host, *arguments, **more):
 
 socket.socket.connect, socket.getaddrinfo = connect, resolve
 """
+# Variables that lead to own settings, caches and packages, or to a network beside the guard.
+OWN = re.compile("PYTHON|VIRTUAL_ENV|XDG_|GENIE_MINI_|MPL|TORCH|HF_|.+_PROXY", re.IGNORECASE)
 WHERE = "import genie_mini; print(genie_mini.__file__)"
 CHAPTERS = "from genie_mini.chapters import plots, show, tables; print(tables.RESULTS.is_dir())"
 GYMNASIUM = """
@@ -56,27 +59,28 @@ SCORES = "evaluate --weights run --clips 64 --out run/scores.json"
 
 
 class Trial:
-    """An environment with the wheel, and an empty folder to work in."""
+    """An environment with the wheel, an empty folder to work in, and an empty home."""
 
     def __init__(self, folder: Path):
-        self.environment, self.folder, guard = folder / "env", folder / "work", folder / "guard"
-        self.folder.mkdir()
-        guard.mkdir()
+        self.environment, self.folder = folder / "env", folder / "work"
+        guard, home = folder / "guard", folder / "home"
+        for new in (self.folder, guard, home):
+            new.mkdir()
         (guard / "sitecustomize.py").write_text(NO_NETWORK, encoding="utf-8")
         programs = self.environment / ("Scripts" if os.name == "nt" else "bin")
         self.python, self.program = programs / "python", programs / "genie-mini"
-        unknown = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
-        kept = {name: value for name, value in os.environ.items() if name not in unknown}
-        caches = {"GENIE_MINI_CACHE": str(folder / "cache"), "MPLCONFIGDIR": str(folder / "mpl")}
-        self.shut = {**kept, **caches, "PYTHONPATH": str(guard), "PYTHONUTF8": "1"}
-        self.open = kept
+        self.open = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+        kept = {name: value for name, value in os.environ.items() if not OWN.match(name)}
+        homes = {"HOME": str(home), "USERPROFILE": str(home)}  # the latter on Windows
+        self.shut = {**kept, **homes, "PYTHONPATH": str(guard), "PYTHONUTF8": "1"}
 
     def install(self, requirement: str, *options: str) -> None:
-        """Let pip install into the environment, which is made if it is not there."""
+        """Let pip install into the environment, which is made if it is not there, and check it."""
         if not self.environment.exists():
             subprocess.run([sys.executable, "-m", "venv", self.environment], check=True)
         command = [self.python, "-m", "pip", "install", "--quiet", *options, requirement]
         subprocess.run(command, check=True, cwd=self.folder, env=self.open)
+        self.run(self.python, "-m", "pip", "check")
 
     def run(self, *words: object, code: int = 0) -> str:
         """Run a command of the environment without a network; returns what it printed. Stop if it
@@ -148,6 +152,8 @@ def try_all(trial: Trial, wheel: Path, oldest: bool) -> None:
     version = wheel.name.split("-")[1]
     told = trial.genie_mini("--version").strip()
     trial.expect(f"{told!r} is the wheel's version", told == f"genie-mini {version}")
+    again = trial.run(trial.python, "-m", "genie_mini.cli", "--version").strip()
+    trial.expect(f"the module is the command, {again!r}", again == told)
     trial.genie_mini("record --out films --clips 40 --size 32")
     trial.genie_mini(TRAIN)
     trial.genie_mini(EVALUATE)

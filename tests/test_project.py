@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -126,22 +127,34 @@ def test_the_readme_ci_and_the_workflow_run_one_command():
     assert any(step.endswith(command.split(maxsplit=1)[1]) for step in steps)
 
 
-def test_a_source_distribution_holds_what_a_clone_does(tmp_path):
+def build(folder, what):
+    """Build a "wheel" or an "sdist" from a folder into `built` beside it; returns the file."""
+    built = folder.parent / "built"
+    program = f"from setuptools import build_meta; print(build_meta.build_{what}({str(built)!r}))"
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return built / done.stdout.splitlines()[-1]
+
+
+def test_a_source_distribution_holds_what_a_clone_does_and_builds_the_package_alone(tmp_path):
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("not a clone")
-    clone, built = tmp_path / "clone", tmp_path / "built"
+    clone = tmp_path / "clone"
     files = {name for name in listed.stdout.split("\0") if (ROOT / name).is_file()}
     for name in files:
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, clone / name)
-    program = "from setuptools import build_meta; build_meta.build_sdist('../built')"
-    built.mkdir()
-    subprocess.run([sys.executable, "-c", program], cwd=clone, check=True, capture_output=True)
-    (archive,) = built.iterdir()
-    with tarfile.open(archive) as packed:
+    with tarfile.open(build(clone, "sdist")) as packed:
         inside = {name.split("/", 1)[1] for name in packed.getnames() if "/" in name}
+        packed.extractall(tmp_path / "unpacked", filter="data")
     assert files - inside == set()
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    with zipfile.ZipFile(build(unpacked, "wheel")) as wheel:
+        held = set(wheel.namelist())
+    package = {name for name in held if ".dist-info/" not in name}
+    assert package == {name for name in files if name.startswith("genie_mini/")}
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in held)
 
 
 def test_the_workflow_looks_for_faults_in_both_languages():

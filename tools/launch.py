@@ -24,10 +24,12 @@ if "google.colab" in sys.modules:  # elsewhere this cell does nothing
     import os
     import subprocess
 
-    subprocess.run(["git", "clone", "--quiet", "--depth", "1", "--branch", "{branch}", "{url}", "genie"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--editable", "genie"], check=True)
-    sys.path.insert(0, os.path.abspath("genie"))
-    os.chdir("genie/book")"""
+    here = os.path.expanduser("~/genie")
+    if not os.path.isdir(here):  # after a restart of the runtime it is there
+        subprocess.run(["git", "clone", "--quiet", "--depth", "1", "--branch", "{branch}", "{url}", here], check=True)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--editable", here], check=True)
+    sys.path.insert(0, here)
+    os.chdir(os.path.join(here, "book"))"""
 
 
 def repository() -> tuple[str, str]:

@@ -2,6 +2,7 @@
 there are none.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,37 @@ def test_elsewhere_the_cell_does_nothing(tmp_path):
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert not list(tmp_path.iterdir())
+
+
+# A stand-in for Colab, where `git clone` makes a folder and pip does nothing. The cell runs, and
+# once more after a restart of the runtime.
+COLAB = """
+import os, pathlib, subprocess, sys, types
+
+def run(command, check):
+    print(*(word for word in command if word in ("clone", "install")))
+    if "clone" in command:
+        pathlib.Path(command[-1], "book").mkdir(parents=True)
+
+subprocess.run, sys.modules["google.colab"] = run, types.ModuleType("google.colab")
+start = os.getcwd()
+for _ in range(2):
+    os.chdir(start)
+    exec(CELL)
+    print(pathlib.Path.cwd().relative_to(pathlib.Path.home()).as_posix())
+"""
+
+
+def test_on_colab_the_cell_fetches_the_repository_once(tmp_path):
+    cell = launch.CELL.format(url=EXAMPLE, branch="main")
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    result = subprocess.run(
+        [sys.executable, "-c", f"CELL = {cell!r}\n{COLAB}"],
+        env={**os.environ, **home},
+        capture_output=True,
+        text=True,
+    )
+    assert result.stdout.split() == ["clone", *["install", "genie/book"] * 2], result.stderr
 
 
 @pytest.mark.parametrize("url, shown", [("", False), (EXAMPLE, True)])

@@ -12,8 +12,8 @@ import argparse
 import itertools
 import statistics
 import time
+from importlib.metadata import version
 
-import onnxruntime
 import torch
 from machine import commit, processor
 
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--weights", default="mini", metavar="NAME|DIR")
     weights = parser.parse_args().weights
     print(f"{weights}, code of {commit()}, {processor()}")
-    print(f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}", flush=True)
+    print(f"torch {torch.__version__}, onnxruntime {version('onnxruntime')}", flush=True)
     with threads(PLAY_THREADS):
         rates = measure(Genie.from_pretrained(weights))
     print(f"{'frames a second':24}" + "".join(f"{engine:>14}" for engine in ENGINES))

@@ -63,15 +63,15 @@ class Trial:
 
     def __init__(self, folder: Path):
         self.environment, self.folder = folder / "env", folder / "work"
-        guard, home = folder / "guard", folder / "home"
-        for new in (self.folder, guard, home):
+        guard, self.home = folder / "guard", folder / "home"
+        for new in (self.folder, guard, self.home):
             new.mkdir()
         (guard / "sitecustomize.py").write_text(NO_NETWORK, encoding="utf-8")
         programs = self.environment / ("Scripts" if os.name == "nt" else "bin")
         self.python, self.program = programs / "python", programs / "genie-mini"
         self.open = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
         kept = {name: value for name, value in os.environ.items() if not OWN.match(name)}
-        homes = {"HOME": str(home), "USERPROFILE": str(home)}  # the latter on Windows
+        homes = {"HOME": str(self.home), "USERPROFILE": str(self.home)}  # the latter on Windows
         self.shut = {**kept, **homes, "PYTHONPATH": str(guard), "PYTHONUTF8": "1"}
 
     def install(self, requirement: str, *options: str) -> None:
@@ -169,6 +169,8 @@ def try_all(trial: Trial, wheel: Path, oldest: bool) -> None:
     try_play(trial, "onnxruntime")
     told = trial.genie_mini("export --weights run --page world.html", code=2)
     trial.expect(f"where onnxruntime-web comes from is told: {told}", "npm install" in told)
+    kept = {path.name for path in (trial.home / ".cache").iterdir()}
+    trial.expect(f"only ours is kept at home: {kept}", kept <= {"genie-mini", "matplotlib"})
 
 
 def oldest_options(folder: Path, *extras: str) -> list[str]:

@@ -3,7 +3,9 @@ it cannot do.
 """
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 import tomllib
 from dataclasses import replace
@@ -120,6 +122,25 @@ def test_a_missing_package_is_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="needs the package onnxscript"):
         export(tiny_genie(), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_onnxruntime_sends_nobody_what_it_runs_on(tmp_path):
+    program = (
+        "import genie_mini.export, onnxruntime\n"
+        "from onnx import TensorProto, helper\n"
+        "value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in 'xy']\n"
+        "node = helper.make_node('Identity', ['x'], ['y'])\n"
+        "graph = helper.make_graph([node], 'graph', value[:1], value[1:])\n"
+        "opset = [helper.make_opsetid('', 20)]\n"
+        "model = helper.make_model(graph, opset_imports=opset, ir_version=10)\n"
+        "onnxruntime.InferenceSession(model.SerializeToString())\n"
+    )
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path), "LOCALAPPDATA": str(tmp_path)}
+    kept = {
+        k: v for k, v in os.environ.items() if k not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    }
+    subprocess.run([sys.executable, "-c", program], env={**kept, **home}, check=True)
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name]
 
 
 def test_a_package_that_is_too_old_is_named(tmp_path, monkeypatch):

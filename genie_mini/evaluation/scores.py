@@ -209,9 +209,7 @@ def cache_difference(genie: Genie, frames: Tensor) -> float:
 
 
 def evaluate(genie: Genie, num_clips: int = 128) -> tuple[list[Score], np.ndarray]:
-    """Compute all scores; returns them and the map from latent to real actions. Takes a minute or
-    two.
-    """
+    """Compute all scores; returns them and the map from latent to real actions. Takes minutes."""
     check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
     num_clips = check_integer("num_clips", num_clips, 1, MOST_CLIPS)
     genie.eval()

@@ -5,8 +5,10 @@ import numpy as np
 # A cut brings what no scroll explains: so much of 255 on average, whichever way the frame before is
 # shifted, and so many times more than the frames around it. Measured, the first and the last of a
 # hundred, levels in a row: in the platformer cuts bring 5 to 131, play without a cut at most 10; in
-# CoinRun, whose picture scrolls with the player and changes by up to 27, 10 to 91 and at most 10. A
-# false cut loses a clip or two, and all that moves fast; a missed one teaches that the world leaps.
+# CoinRun, whose picture scrolls with the player and changes by up to 27, 10 to 91 and at most 10.
+# Of 199 cuts between levels of the platformer, 64 pixels, 174 are found, and no false one; by the
+# change alone 181, and 24 false ones. A false cut loses a clip or two, and all that moves fast; a
+# missed one teaches that the world leaps.
 _LEAST_NEWS = 10.0
 _TIMES_USUAL = 3.0
 _AROUND = 8  # frames on each side

@@ -6,6 +6,7 @@ training, over a few steps at play (`maskgit`), the surest first. The latent act
 embedding of every token of the frame that it leads to.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,8 @@ from genie_mini.models.patches import check_grid
 from genie_mini.models.recomputation import in_parts
 from genie_mini.models.st_transformer import STTransformer, STTransformerConfig
 from genie_mini.ranks import batch_ratio, uniform, uniform_where
+
+_EMBEDDING_STD = 0.2  # of the embeddings' entries, at the beginning
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,15 @@ class DynamicsModel(FrameSampler, nn.Module):
         self.position = nn.Parameter(torch.empty(self.num_tokens, width))
         for table in (self.embed_token.weight, self.embed_action.weight, self.position):
             # Alike in size: a token that is much longer drowns the action in the first norm.
-            nn.init.normal_(table, std=0.2)
+            nn.init.normal_(table, std=_EMBEDDING_STD)
         self.transformer = STTransformer(config.transformer, config.grid)
         self.to_logits = nn.Linear(width, config.num_codes)
+        # Most of a frame is as it was. Where a code is read out as it is put in, the network learns
+        # to copy once for all codes, not for each; logits begin with a size of one.
+        with torch.no_grad():
+            codes = self.embed_token.weight[: config.num_codes]
+            self.to_logits.weight.copy_(codes / (_EMBEDDING_STD * math.sqrt(width)))
+            self.to_logits.bias.zero_()
 
     @property
     def device(self) -> torch.device:

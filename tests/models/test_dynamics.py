@@ -48,6 +48,12 @@ def frames_that_differ(dynamics, first, second):
     return (dynamics(*first) != dynamics(*second)).flatten(2).any(dim=-1).any(dim=0)
 
 
+def test_before_training_the_likeliest_token_is_the_one_that_stands_there(dynamics):
+    tokens, actions = draw()
+    likeliest = dynamics(tokens, actions).argmax(dim=-1)
+    assert (likeliest == tokens).float().mean() > 0.8, "by chance 1 in 32"
+
+
 @pytest.mark.parametrize("t", range(5))
 def test_logits_depend_on_no_later_token(dynamics, t):
     tokens, actions = draw()

@@ -76,10 +76,10 @@ def run(arguments: argparse.Namespace) -> None:
     own = saved_prompts(arguments.weights, genie.config.tokenizer.image_size)
     folder = weights_folder(arguments.weights)
     naming = None if stays_as_it_is(folder) else folder
-    player = choose_engine(genie, arguments.engine)
     with PlayServer(
-        player, names, **start, port=arguments.port, own=own, names_folder=naming
+        genie, names, **start, port=arguments.port, own=own, names_folder=naming
     ) as server:
+        server.play_with(choose_engine(genie, arguments.engine))
         print(f"play at {server.address} (Ctrl-C stops)", flush=True)
         if not arguments.no_browser:
             webbrowser.open(server.address)

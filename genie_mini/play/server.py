@@ -68,7 +68,7 @@ class PlayServer(ThreadingHTTPServer):
     """Serves the page and the games on it at `address`; for use with `serve_forever`.
 
     Args:
-        genie: draws the frames; `export.choose_engine` gives the faster one of the two.
+        genie: draws the frames, until another is given to `play_with`.
         action_names: what each latent action means, such as "left"; None if nobody knows.
         prompt: a picture to begin with, as `prompts.as_prompt` takes it.
         level: seed of the platformer level to begin with if there is no prompt.
@@ -119,6 +119,12 @@ class PlayServer(ThreadingHTTPServer):
                 f"port {port} cannot be used ({error}); without a port a free one is taken"
             ) from error
         self.address = f"http://127.0.0.1:{self.server_port}"
+
+    def play_with(self, player: Genie | ExportedGenie) -> None:
+        """Let another draw the frames, before the first game: `export.choose_engine` gives the
+        faster one, but may take a while, and all else that could be wrong is known by now.
+        """
+        self._games = Games(player)
 
     def answer(self, path: str, message: dict, more: bytes) -> tuple[dict, bytes]:
         """Do what a message to /game or /names asks for, after all that was asked before.

@@ -55,7 +55,11 @@ def test_users_mistakes_are_told_in_one_line(tmp_path, weights, wrong):
     tiny_genie().save(tmp_path / "deep")
     (tmp_path / "deep" / "scores.json").write_text(100_000 * "[")
     assert "has no list of names" in wrong("play", "--weights", tmp_path / "deep", "--no-browser")
-    words = ["play", "--weights", weights, "--no-browser", "--engine", "torch"]
+
+
+def test_what_play_cannot_begin_with_is_told_before_graphs_are_made(weights, wrong, monkeypatch):
+    monkeypatch.setattr("genie_mini.cli.play.choose_engine", lambda *_: pytest.fail("too late"))
+    words = ["play", "--weights", weights, "--no-browser"]
     assert "is not a picture" in wrong(*words, "--prompt", weights / "config.json")
     assert "port 99999" in wrong(*words, "--port", "99999")
 

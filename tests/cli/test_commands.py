@@ -295,11 +295,11 @@ def test_the_engine_that_is_asked_for_draws_the_frames(weights, words, engine, m
     asked, given = [], []
     monkeypatch.setattr(cli.play, "choose_engine", lambda *ours: asked.append(ours) or "a player")
 
-    def serve(player, *_, **__):
+    def begin(server, player):
         given.append(player)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.play, "PlayServer", serve)
+    monkeypatch.setattr(cli.play.PlayServer, "play_with", begin)
     assert main(["play", "--weights", str(weights), *words]) == 130
     ((genie, name),) = asked
     assert isinstance(genie, Genie) and name == (engine or words[-1]) and given == ["a player"]

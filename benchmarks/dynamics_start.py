@@ -27,11 +27,11 @@ from genie_mini.training.config import TRAINING_PRESETS
 from genie_mini.training.phases import build_phases
 from genie_mini.training.step import make_optimizer, repeatable, take_step
 
-STEPS, SEEDS, CLIPS = 600, (0, 1, 2), 64
+SEEDS, CLIPS = (0, 1, 2), 64
 
 
-def trained(genie, videos, seed, at_random):
-    """A dynamics model after `STEPS` steps of one clip."""
+def trained(genie, videos, steps, seed, at_random):
+    """A dynamics model after some steps of one clip."""
     torch.manual_seed(seed)
     genie.dynamics = DynamicsModel(genie.config.dynamics)
     if at_random:
@@ -41,14 +41,14 @@ def trained(genie, videos, seed, at_random):
         tokenizer_steps=0,
         latent_action_steps=0,
         latent_action_pretraining_steps=0,
-        dynamics_steps=STEPS,
+        dynamics_steps=steps,
         seed=seed,
     )
     phase = build_phases(genie, videos, config)[1]
     phase = replace(phase, parts=phase.parts[1:])
     optimizer = make_optimizer(phase, config)
     with repeatable(genie.device):
-        for step in range(STEPS):
+        for step in range(steps):
             wish = phase.wish([seed, 1], step)
             frames = None if phase.reuse.knows(step) else videos.batch(*wish)
             take_step(phase, step, frames, optimizer, torch.float32, config)
@@ -70,17 +70,18 @@ def main():
     parser.add_argument("weights", type=Path)
     parser.add_argument("--data", required=True)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--steps", type=int, default=600)
     asked = parser.parse_args()
     genie = Genie.from_pretrained(asked.weights).eval()
     films = cached_films(asked.data, genie.config.tokenizer.image_size, asked.cache)
     videos, held_out = CachedVideos(films), CachedVideos(films, "held out")
     clips = draw_clips(held_out, CLIPS, CLIP_FRAMES, key=0)
     latent = in_batches(genie.latent_action_model.infer, clips.frames)
-    print(f"commit {commit()}, {STEPS} steps, {len(clips.frames)} held-out clips")
+    print(f"commit {commit()}, {asked.steps} steps, {len(clips.frames)} held-out clips")
     for start, at_random in (("at random", True), ("as it is put in", False)):
         rows = []
         for seed in SEEDS:
-            trained(genie, videos, seed, at_random)
+            trained(genie, videos, asked.steps, seed, at_random)
             rows.append(scores(genie, clips, latent))
             print(f"{start}, seed {seed}: loss {rows[-1][0]:.2f}, next frame {rows[-1][1]:+.2f} dB")
         # of three seeds, 95% by Student's t

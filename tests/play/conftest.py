@@ -34,8 +34,8 @@ def open_page(browser):
 
     def open_(address, script=None, routes=None, **options):
         context = browser.new_context(**options)
-        context.set_default_timeout(20_000)
-        context.set_default_navigation_timeout(90_000)  # a page is large, a machine may be busy
+        context.set_default_timeout(60_000)  # a page is large, a machine may be busy
+        context.set_default_navigation_timeout(90_000)
         contexts.append(context)
         if script:
             context.add_init_script(script)

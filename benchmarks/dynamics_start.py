@@ -25,7 +25,7 @@ from genie_mini.genie import CLIP_FRAMES
 from genie_mini.models.dynamics import DynamicsModel
 from genie_mini.training.config import TRAINING_PRESETS
 from genie_mini.training.phases import build_phases
-from genie_mini.training.step import make_optimizer, repeatable, take_step
+from genie_mini.training.step import take_all_steps
 
 SEEDS, CLIPS = (0, 1, 2), 64
 
@@ -45,19 +45,12 @@ def trained(genie, videos, steps, seed, at_random):
         seed=seed,
     )
     phase = build_phases(genie, videos, config)[1]
-    phase = replace(phase, parts=phase.parts[1:])
-    optimizer = make_optimizer(phase, config)
-    with repeatable(genie.device):
-        for step in range(steps):
-            wish = phase.wish([seed, 1], step)
-            frames = None if phase.reuse.knows(step) else videos.batch(*wish)
-            take_step(phase, step, frames, optimizer, torch.float32, config)
+    take_all_steps(replace(phase, parts=phase.parts[1:]), videos, config)
     genie.dynamics.eval()
 
 
-def scores(genie, clips, latent):
+def scores(genie, clips, tokens, latent):
     """The loss on held-out clips, and by how much the next frame is above repeating the last."""
-    tokens = in_batches(genie.tokenizer.encode, clips.frames)
     torch.manual_seed(0)
     with torch.no_grad():
         loss = genie.dynamics.loss(tokens, latent)["loss"].item()
@@ -76,13 +69,14 @@ def main():
     films = cached_films(asked.data, genie.config.tokenizer.image_size, asked.cache)
     videos, held_out = CachedVideos(films), CachedVideos(films, "held out")
     clips = draw_clips(held_out, CLIPS, CLIP_FRAMES, key=0)
+    tokens = in_batches(genie.tokenizer.encode, clips.frames)
     latent = in_batches(genie.latent_action_model.infer, clips.frames)
     print(f"commit {commit()}, {asked.steps} steps, {len(clips.frames)} held-out clips")
     for start, at_random in (("at random", True), ("as it is put in", False)):
         rows = []
         for seed in SEEDS:
             trained(genie, videos, asked.steps, seed, at_random)
-            rows.append(scores(genie, clips, latent))
+            rows.append(scores(genie, clips, tokens, latent))
             print(f"{start}, seed {seed}: loss {rows[-1][0]:.2f}, next frame {rows[-1][1]:+.2f} dB")
         # of three seeds, 95% by Student's t
         spread = 4.30 * np.std(rows, axis=0, ddof=1) / math.sqrt(len(SEEDS))

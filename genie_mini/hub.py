@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, TypeGuard
 
 from genie_mini.contract import shown
-from genie_mini.errors import GenieError
+from genie_mini.errors import GenieError, how_to_install
 from genie_mini.files import PARTS, SUMS
 from genie_mini.presets import GenieConfig
 
@@ -154,9 +154,7 @@ def _library(wish: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "huggingface_hub":
             raise  # it is there, and one of its own packages is not
-        raise GenieError(
-            f'{wish}, huggingface_hub is needed: `pip install "genie-mini[hub]"`'
-        ) from None
+        raise GenieError(f"{wish}, huggingface_hub is needed: `{how_to_install('hub')}`") from None
     return huggingface_hub
 
 

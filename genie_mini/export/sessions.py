@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from genie_mini.device import PLAY_THREADS
-from genie_mini.errors import GenieError
+from genie_mini.errors import GenieError, how_to_install
 from genie_mini.models.st_transformer import STTransformerConfig
 
 # how the weights are stored; all compute in float32, int8 multiplies in integers
@@ -69,7 +69,7 @@ class Session:
             import onnxruntime
         except ImportError as error:
             raise GenieError(
-                'playing an export needs onnxruntime: pip install "genie-mini[export]"'
+                f"playing an export needs onnxruntime: {how_to_install('export')}"
             ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = PLAY_THREADS

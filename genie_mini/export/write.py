@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from genie_mini.contract import check_parts, check_path
-from genie_mini.errors import GenieError
+from genie_mini.errors import GenieError, how_to_install
 from genie_mini.evaluation.action_names import check_action_names
 from genie_mini.evaluation.metrics import PARITY
 from genie_mini.export.graphs import build_graphs
@@ -30,7 +30,6 @@ _OPSET = 20
 # What the extra `export` of pyproject.toml asks for. Older exporters fail midway, in words that do
 # not say what to do.
 LOWEST = {"torch": (2, 13), "onnx": (1, 23), "onnxscript": (0, 7), "onnxruntime": (1, 32)}
-_HOW = 'pip install "genie-mini[export]"'
 
 
 @contextmanager
@@ -189,14 +188,17 @@ def check_exportable(genie: Genie) -> None:
 
 def _check_package(package, lowest):
     if find_spec(package) is None:
-        raise GenieError(f"exporting needs the package {package}: {_HOW}")
+        raise GenieError(f"exporting needs the package {package}: {how_to_install('export')}")
     try:
         found = version(package)
     except PackageNotFoundError:  # it came by another name, as onnxruntime-gpu does
         return
     if tuple(map(int, found.split(".")[:2])) < lowest:
         least = ".".join(map(str, lowest))
-        raise GenieError(f"exporting needs {package} {least} or newer, this is {found}: {_HOW}")
+        raise GenieError(
+            f"exporting needs {package} {least} or newer, this is {found}: "
+            f"{how_to_install('export')}"
+        )
 
 
 def _check_variants(variants):

@@ -5,7 +5,7 @@ nothing from outside is markup.
 import html
 import re
 
-from genie_mini.errors import GenieError
+from genie_mini.errors import GenieError, how_to_install
 from genie_mini.genie import Genie
 
 _LICENCE = re.compile(r"^\|\s*licen[cs]e\s*\|\s*(\S.*?)\s*\|\s*$", re.MULTILINE | re.IGNORECASE)
@@ -58,7 +58,7 @@ def card_section(card: str) -> str:
         from markdown_it import MarkdownIt
     except ImportError as error:
         raise GenieError(
-            f'a page needs the package {error.name}: pip install "genie-mini[export]"'
+            f"a page needs the package {error.name}: {how_to_install('export')}"
         ) from error
     reader = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     tokens = reader.parse(card)

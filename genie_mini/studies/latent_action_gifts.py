@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genie_mini.data.platformer import PlatformerVideos
-from genie_mini.device import choose_precision, float32_weights, in_float32
+from genie_mini.device import float32_weights, in_float32
 from genie_mini.evaluation.action_map import visible_actions
 from genie_mini.evaluation.metrics import psnr
 from genie_mini.evaluation.true_actions import answers_of_codes, entropy_bits
@@ -26,7 +26,7 @@ from genie_mini.models.quantizer import Quantizer, QuantizerConfig
 from genie_mini.presets import GenieConfig, pocket
 from genie_mini.training.config import TRAINING_PRESETS, TrainingConfig
 from genie_mini.training.phases import build_phases
-from genie_mini.training.step import make_optimizer, repeatable, take_step
+from genie_mini.training.step import take_all_steps
 from genie_mini.world.recording import Truth, record
 from genie_mini.world.simulation import ACTIONS
 
@@ -197,12 +197,7 @@ def train_alone(
     videos = PlatformerVideos(genie.config.latent_action.image_size[0])
     phase = build_phases(genie, videos, schedule)[1]
     phase = replace(phase, parts=phase.parts[:1])  # without the dynamics model
-    optimizer = make_optimizer(phase, schedule)
-    precision = choose_precision(schedule.precision, genie.device)
-    with repeatable(genie.device):
-        for step in range(steps):
-            frames = videos.batch(*phase.clips(step), [seed, 1, step])
-            take_step(phase, step, frames, optimizer, precision, schedule)
+    take_all_steps(phase, videos, schedule)
     return genie.latent_action_model.eval()
 
 

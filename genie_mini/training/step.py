@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from genie_mini.device import computing_in
+from genie_mini.data.videos import Videos
+from genie_mini.device import choose_precision, computing_in
 from genie_mini.errors import GenieError
 from genie_mini.genie import Genie
 from genie_mini.ranks import batch_metrics, own_rows, shared_batch
@@ -67,6 +68,24 @@ def take_step(
         optimizer.step()
         after_step()
     return metrics
+
+
+def take_all_steps(phase: Phase, videos: Videos, config: TrainingConfig) -> None:
+    """Learn a whole phase in memory, for a study: nothing is logged, saved or shown.
+
+    Args:
+        phase: what is learnt, from its first step to its last.
+        videos: where its clips come from; which ones follows from the seed.
+        config: how it is learnt.
+    """
+    device = next(phase.parts[0].module.parameters()).device
+    optimizer = make_optimizer(phase, config)
+    precision = choose_precision(config.precision, device)
+    with repeatable(device):
+        for step in range(phase.steps):
+            known = phase.reuse.knows(step)
+            frames = None if known else videos.batch(*phase.wish([config.seed, 1], step))
+            take_step(phase, step, frames, optimizer, precision, config)
 
 
 @contextmanager

@@ -5,8 +5,9 @@ torch.compile, and frames at play. On an idle machine, about two minutes on an H
     python benchmarks/speed_page.py
 
 What is to be known first is measured first, and the table is written after every row: no row is
-begun after `--seconds`. A row that fails says so in the table and the next one is measured. To see
-on any machine that all of it runs, with the sizes of `pocket` and two clips (add `--trial`):
+begun after `--seconds`. Where a GPU is lent for less time, `--rows` names those that matter. A row
+that fails says so in the table and the next one is measured. To see on any machine that all of it
+runs, with the sizes of `pocket` and two clips (add `--trial`):
 
     OMP_NUM_THREADS=1 python benchmarks/gpu.py --trial --device cpu trial.json
 """
@@ -15,7 +16,7 @@ import argparse
 import gc
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -194,9 +195,15 @@ def jobs(content: dict, device: torch.device, trial: bool) -> Iterator[Job]:
     yield from training([LARGE])
 
 
-def measure(content: dict, device: torch.device, trial: bool, last: float, save) -> None:
+def chosen(wanted: Iterable[Job], rows: list[int] | None) -> list[Job]:
+    """Those of these numbers, counted from 1, in their order; with None all."""
+    every = list(wanted)
+    return every if rows is None else [every[row - 1] for row in rows]
+
+
+def measure(content: dict, wanted: Iterable[Job], last: float, save) -> None:
     """Fill the tables, saving each row; those not begun before the time `last` are left out."""
-    for table, what, row in jobs(content, device, trial):
+    for table, what, row in wanted:
         if time.monotonic() > last:
             content["left out"].append(what)
             continue
@@ -231,10 +238,12 @@ def main() -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--seconds", type=float, default=300.0, help="after which no row is begun")
     parser.add_argument("--trial", action="store_true", help="sizes of pocket, two clips")
+    parser.add_argument("--rows", type=int, nargs="+", help="only these of `jobs`, counted from 1")
     parser.add_argument("--commit", default="", help="of the code, where it lies without git")
     options = parser.parse_args()
     device = choose_device(options.device)
-    command = f"python benchmarks/gpu.py --seconds {options.seconds:g} {options.out}"
+    told = f" --rows {' '.join(map(str, options.rows))}" if options.rows else ""
+    command = f"python benchmarks/gpu.py{told} --seconds {options.seconds:g} {options.out}"
     content = speed.about(command, options.commit) | machine(device)
     content |= {"training": [], "schedule": [], "play": [], "left out": []}
     print(content, flush=True)
@@ -243,7 +252,8 @@ def main() -> None:
     def save():
         write_atomic(options.out, json.dumps(content, indent=1).encode() + b"\n")
 
-    measure(content, device, options.trial, began + options.seconds, save)
+    wanted = chosen(jobs(content, device, options.trial), options.rows)
+    measure(content, wanted, began + options.seconds, save)
 
 
 if __name__ == "__main__":

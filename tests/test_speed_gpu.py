@@ -88,7 +88,8 @@ def test_no_failure_ends_the_run_and_every_row_is_saved(monkeypatch, capsys):
     monkeypatch.setattr(gpu, "time_steps", lambda *arguments: [1.0, 2.0, 3.0])
     monkeypatch.setattr(speed, "seconds", lambda *arguments, device=None: 0.5)
     content, saved = measured(), []
-    gpu.measure(content, speed.CPU, True, time.monotonic() + 60, lambda: saved.append(1))
+    rows = gpu.jobs(content, speed.CPU, True)
+    gpu.measure(content, rows, time.monotonic() + 60, lambda: saved.append(1))
     rows = content["training"] + content["schedule"] + content["play"]
     assert len(saved) == len(rows) + 1 == len(capsys.readouterr().out.splitlines()) + 1
     assert all(row["failed"].startswith("AssertionError: a") for row in content["training"])
@@ -104,11 +105,20 @@ def test_no_failure_ends_the_run_and_every_row_is_saved(monkeypatch, capsys):
 
 def test_no_row_is_begun_when_the_time_is_over():
     content = measured()
-    gpu.measure(content, speed.CPU, False, time.monotonic() - 1, lambda: None)
+    rows = gpu.jobs(content, speed.CPU, False)
+    gpu.measure(content, rows, time.monotonic() - 1, lambda: None)
     first = content["left out"][0]
     assert (first["network"], first["setting"], first["frames"]) == ("dynamics", "mini", 64)
     assert not content["training"]
     assert "- play, `coinrun`: no time was left\n" in speed_page.gpu_section(content)
+
+
+def test_rows_are_measured_that_were_asked_for_in_their_order():
+    jobs = gpu.chosen(gpu.jobs(measured(), speed.CPU, False), [9, 5, 7])
+    whole, tokenizer, actions = (what for _, what, _ in jobs)
+    assert whole == {"preset": "mini"}
+    assert (tokenizer["network"], tokenizer["setting"]) == ("tokenizer", "coinrun")
+    assert (actions["network"], actions["compiled"]) == ("latent_action_model", False)
 
 
 def test_the_page_holds_every_number_of_a_gpu_after_the_processors(filled):

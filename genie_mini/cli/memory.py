@@ -53,10 +53,13 @@ def run(arguments: argparse.Namespace) -> None:
         if getattr(arguments, option) and option not in EXPERIMENTS[name].takes:
             raise GenieError(f"{name} takes no --{option}: leave it out")
     prepare_file(arguments.out, {"command", "rows"})
-    genie = Genie.from_pretrained(weights).to(choose_device(arguments.device))
+    device = choose_device(arguments.device)
+    genie = Genie.from_pretrained(weights).to(device)
     rows = run_experiment(genie, name, read_measured_names(weights), arguments.cases, seed)
     words = ["genie-mini", "memory", name, "--weights", weights, "--seed", str(seed)]
     words += ["--cases", str(arguments.cases)] if arguments.cases else []
+    # Sums on another device differ in their last digits.
+    words += ["--device", device.type] if device.type != "cpu" else []
     try:
         save_table(arguments.out, rows, shlex.join(words), seed, weights)
     finally:  # they have taken minutes: told even where they cannot be kept

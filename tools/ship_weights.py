@@ -77,6 +77,12 @@ def last_rows(folder: Path) -> Iterator[tuple[str, int, float]]:
             yield phase, len(seconds), float(seconds[-1])
 
 
+def notes(folder: Path) -> str:
+    """What is to be said of a run's training, from its NOTES.md."""
+    file = folder / "NOTES.md"
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
 def hardware() -> str:
     """This machine in words; run it with as many threads (OMP_NUM_THREADS) as the training had."""
     cores = torch.get_num_threads()
@@ -93,11 +99,10 @@ def main(folder: Path, command: str, trained_on: str) -> None:
     save_scores(target / "scores.json", scores, names)
     files = [target / "config.json", *(target / f"{part}.safetensors" for part in PARTS)]
     runs = list(last_rows(folder))
-    notes = folder / "NOTES.md"
     card = CARD.format(
         name="mini",
         command=command,
-        notes=notes.read_text() if notes.exists() else "",
+        notes=notes(folder),
         seed_bits=HELD_OUT_SEED.bit_length() - 1,
         steps=", ".join(f"{phase}: {steps}" for phase, steps, _ in runs),
         time=", ".join(f"{phase}: {seconds / 60:.0f} minutes" for phase, _, seconds in runs),

@@ -1,9 +1,12 @@
 """Put a Genie of a game into the package: rounded to bfloat16, scored on the game's held-out films
 as it ships, with its prompts, its model card and the tables of a chapter.
 
-    python tools/ship_world.py runs/coinrun mini-coinrun procgen:coinrun "the command that trained it" COMMIT
+    python tools/ship_world.py runs/coinrun mini-coinrun procgen:coinrun "the command that trained it" COMMIT \
+        ["the hardware that trained it"]
 
-COMMIT is that of the code that trained it. Takes some ten minutes.
+COMMIT is that of the code that trained it. Several commands are joined by " && "; what is to be said
+of them stands in NOTES.md of the run. Without the last argument the hardware is this machine. Takes
+some ten minutes.
 """
 
 import json
@@ -13,7 +16,7 @@ import sys
 from pathlib import Path
 
 import torch
-from ship_weights import cell, hardware, last_rows
+from ship_weights import cell, hardware, last_rows, notes
 
 from genie_mini.chapters.tables import RESULTS
 from genie_mini.data.gymnasium_envs import POLICIES, USUAL_POLICY
@@ -37,6 +40,7 @@ Genie for 64x64 frames of `{game}`, learnt from films alone.
 | format | safetensors, bfloat16, {size:.1f} MB together; computed with in float32 |
 | licence | MIT, like the code; what it draws it learnt from pictures by others: `genie_mini/chapters/results/clips/coinrun-licences.txt` |
 
+{notes}
 ## Scores
 
 `{evaluation}`, on the weights as they ship: {clips} clips from {films_scored} levels that training did not see. Intervals are over levels. "Chance" is what no skill gets, "best" what is possible, where that is known.
@@ -72,7 +76,7 @@ def table_row(score: dict) -> str:
     return f"| {name} | {' | '.join(figures)} |"
 
 
-def main(run: Path, name: str, game: str, command: str, commit: str) -> None:
+def main(run: Path, name: str, game: str, command: str, commit: str, trained_on: str) -> None:
     """Round, score, and write weights, prompts, names, card and tables."""
     rounded = run / name
     Genie.from_pretrained(run).save(rounded, torch.bfloat16)
@@ -82,12 +86,12 @@ def main(run: Path, name: str, game: str, command: str, commit: str) -> None:
     made = {
         "commit": commit,
         "seed": 0,
-        "processor": hardware(),
+        "processor": trained_on,
         "minutes": round(sum(seconds for *_, seconds in logs) / 60, 1),
     }
     kept = ("weights", "data_sha256", "num_clips", "num_films", "num_groups", "scores")
     for policy, found in reports.items():
-        content = {"commands": [command, found["command"]], **made}
+        content = {"commands": [*command.split(" && "), found["command"]], **made}
         content |= {key: found[key] for key in kept}
         suffix = "" if policy == USUAL_POLICY else f"-{policy}"
         table = RESULTS / "worlds" / f"{game.split(':')[-1]}{suffix}.json"
@@ -108,7 +112,8 @@ def main(run: Path, name: str, game: str, command: str, commit: str) -> None:
         films=found["data_sha256"],
         steps=", ".join(f"{phase}: {steps}" for phase, steps, _ in logs),
         time=", ".join(f"{phase}: {seconds / 60:.0f} minutes" for phase, _, seconds in logs),
-        hardware=hardware(),
+        hardware=trained_on,
+        notes=notes(run),
         size=sum((target / file).stat().st_size for file in files) / 1e6,
         evaluation=found["command"],
         clips=found["num_clips"],
@@ -120,6 +125,6 @@ def main(run: Path, name: str, game: str, command: str, commit: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 6:
+    if len(sys.argv) not in (6, 7):
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    main(Path(sys.argv[1]), *sys.argv[2:6], (sys.argv[6:] or [hardware()])[0])

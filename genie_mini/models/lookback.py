@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 RUN = 4  # attended frames after which the sparse window doubles its stride
-# frames that retrieval chooses from; training clips should be no shorter than this and one more
-LONGEST_REACH = 63
+# Frames that retrieval chooses from: twice as many as a training clip has. Rotary embeddings tell a
+# frame's age, so ages that were not trained on are at least of the same kind.
+LONGEST_REACH = 127
 
 
 class Lookback:
@@ -101,35 +102,41 @@ class SparseLookback(Lookback):
 
 
 class RetrievalLookback(Lookback):
-    """Three quarters of the window for the last frames, the rest for old frames that lay next to
-    what is seen now.
+    """Half of the window for the last frames, the rest for a stretch of old ones, which begins next
+    to what is seen now.
 
     An old frame matters if the frame before or after it looked like the present one and it did not
     itself: it shows what comes into view when the way is walked back. How alike two frames are is
-    the share of places with the same token.
+    the share of places with the same token. With the frame that matters most come those that lie
+    behind it, seen from its neighbour: one frame of a thing is remembered badly, several are not.
     """
 
     @property
     def reach(self) -> int:
-        """All frames of a training clip."""
+        """See `Lookback.reach`. In training it is all frames of a clip."""
         return LONGEST_REACH
 
     def choose(self, tokens: Tensor, first: int) -> Tensor:
-        """Recent ones and relevant ones; see `Lookback.choose`."""
+        """Recent ones and a stretch; see `Lookback.choose`."""
         batch, num_frames, _ = tokens.shape
-        num_retrieved = (self.slots + 1) // 4
-        num_old = max(0, num_frames - (self.slots - num_retrieved))
+        length = (self.slots + 1) // 2
+        num_old = max(0, num_frames - (self.slots - length))
         chosen = torch.ones(batch, num_frames, dtype=torch.bool, device=tokens.device)
-        if num_old > num_retrieved:
+        if num_old > length:
             alike = (tokens == tokens[:, -1:]).float().mean(dim=-1)
             before = torch.cat([alike.new_zeros(batch, 1), alike[:, : num_old - 1]], dim=1)
-            relevance = torch.maximum(before, alike[:, 1 : num_old + 1]) - alike[:, :num_old]
+            after = alike[:, 1 : num_old + 1]
+            relevance = torch.maximum(before, after) - alike[:, :num_old]
             # Among equals the more recent; a place weighs 1 / N, far more than all of time.
             relevance = relevance + torch.arange(num_old, device=tokens.device) * (
                 0.1 / tokens.shape[2] / num_frames
             )
+            best = relevance.argmax(dim=1, keepdim=True)
+            led_away = (after >= before).gather(1, best)  # so what lies behind is older
+            start = torch.where(led_away, best - length + 1, best).clamp(0, num_old - length)
+            stretch = start + torch.arange(length, device=tokens.device)
             chosen[:, :num_old] = False
-            chosen.scatter_(1, relevance.topk(num_retrieved, dim=1).indices, True)
+            chosen.scatter_(1, stretch, True)
         return chosen
 
 

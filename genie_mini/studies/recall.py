@@ -26,7 +26,7 @@ from genie_mini.world.rendering import PLAYER_SCREEN_X
 from genie_mini.world.simulation import DASH_LEFT, DASH_RIGHT, NOTHING
 from genie_mini.world.sprites import SCREEN, TILE
 
-OLDEST = 40  # age in frames up to which recall is asked for
+OLDEST = 120  # age in frames up to which recall can be asked for
 SHIFTS = (
     -4,
     0,
@@ -176,6 +176,7 @@ def read_landmark(pictures: Tensor, worlds: TwinWorlds, standing: bool) -> tuple
 
 
 AGES = (*range(1, 21), 24, 28, 32, 36, 40)
+FAR_AGES = (60, 80, 100, 120)  # asked where the look-back reaches as far
 OLDEST_EXACT = 20  # an exact window is asked no further: nothing older than the window can reach it
 
 
@@ -229,10 +230,12 @@ def recall_rows(
     def oracle(prompt, simulation):
         return Simulated(simulation, worlds.size)
 
-    curves = {"played": recall(played(Rollout), worlds, AGES)}
+    reach = genie.dynamics.lookback.reach
+    ages = [*AGES, *(age for age in FAR_AGES if age <= reach)]
+    curves = {"played": recall(played(Rollout), worlds, ages)}
     if not played_alone:
-        curves["never seen"] = recall(played(Rollout), worlds, AGES[1:], unseen=True)
-        curves["oracle"] = recall(oracle, worlds, AGES)
+        curves["never seen"] = recall(played(Rollout), worlds, ages[1:], unseen=True)
+        curves["oracle"] = recall(oracle, worlds, ages)
         if genie.config.dynamics.lookback == "recent":
             curves["exact window"] = recall(
                 played(ExactWindow), worlds, [age for age in AGES if age <= OLDEST_EXACT]

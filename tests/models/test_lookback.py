@@ -88,6 +88,17 @@ def test_retrieval_finds_the_frame_that_lay_next_to_what_is_seen_now():
     )
 
 
+def test_retrieval_fetches_a_stretch_that_lies_behind_what_is_seen_now():
+    thing, now = torch.zeros(TOKENS, dtype=torch.int64), torch.ones(TOKENS, dtype=torch.int64)
+    half = torch.tensor([1, 0] * (TOKENS // 2))  # half like now, so it matters less
+    lookback = RetrievalLookback(CONTEXT)
+
+    left = torch.stack([*[thing] * 12, *[now] * 44])[None]
+    assert lookback.choose(left, 0)[0].nonzero()[:, 0].tolist() == [*range(4, 12), *range(49, 56)]
+    come = torch.stack([*[now] * 4, *[thing] * 12, *[half] * 24, *[now] * 8])[None]
+    assert lookback.choose(come, 0)[0].nonzero()[:, 0].tolist() == [*range(4, 12), *range(41, 48)]
+
+
 def model(name, context=6, seed=0):
     torch.manual_seed(seed)
     stack = STTransformerConfig(num_blocks=2, width=16, num_heads=2)

@@ -71,6 +71,11 @@ def test_the_table_of_recall_has_a_curve_for_the_model_for_chance_and_for_the_or
     assert {row["model"] for row in sparse} == {"played", "never seen", "oracle"}
     alone = recall_rows(genie, NAMES, cases=8, seed=0, played_alone=True)
     assert alone == [row for row in rows if row["model"] == "played"]
+    monkeypatch.setattr("genie_mini.studies.recall.FAR_AGES", (4, 200))
+    fetched = recall_rows(
+        genie.with_lookback("retrieval"), NAMES, cases=2, seed=0, played_alone=True
+    )
+    assert [row["age"] for row in fetched] == [1, 3, 4], "as far as it reaches"
 
 
 def test_the_player_is_found_where_he_is():

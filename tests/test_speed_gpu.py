@@ -88,8 +88,8 @@ def test_no_failure_ends_the_run_and_every_row_is_saved(monkeypatch, capsys):
     monkeypatch.setattr(gpu, "time_steps", lambda *arguments: [1.0, 2.0, 3.0])
     monkeypatch.setattr(speed, "seconds", lambda *arguments, device=None: 0.5)
     content, saved = measured(), []
-    rows = gpu.jobs(content, speed.CPU, True)
-    gpu.measure(content, rows, time.monotonic() + 60, lambda: saved.append(1))
+    jobs = gpu.jobs(content, speed.CPU, True)
+    gpu.measure(content, jobs, time.monotonic() + 60, lambda: saved.append(1))
     rows = content["training"] + content["schedule"] + content["play"]
     assert len(saved) == len(rows) + 1 == len(capsys.readouterr().out.splitlines()) + 1
     assert all(row["failed"].startswith("AssertionError: a") for row in content["training"])
@@ -105,8 +105,8 @@ def test_no_failure_ends_the_run_and_every_row_is_saved(monkeypatch, capsys):
 
 def test_no_row_is_begun_when_the_time_is_over():
     content = measured()
-    rows = gpu.jobs(content, speed.CPU, False)
-    gpu.measure(content, rows, time.monotonic() - 1, lambda: None)
+    jobs = gpu.jobs(content, speed.CPU, False)
+    gpu.measure(content, jobs, time.monotonic() - 1, lambda: None)
     first = content["left out"][0]
     assert (first["network"], first["setting"], first["frames"]) == ("dynamics", "mini", 64)
     assert not content["training"]

@@ -50,4 +50,5 @@ def main(folder: Path, command: str, target: Path, trained_on: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) not in (4, 5):
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), (sys.argv[4:] or [hardware()])[0])
+    trained_on = sys.argv[4] if len(sys.argv) == 5 else hardware()
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), trained_on)

@@ -1,4 +1,4 @@
-"""Put a Genie of a game into the package: rounded to bfloat16, scored on the game's held-out films
+r"""Put a Genie of a game into the package: rounded to bfloat16, scored on the game's held-out films
 as it ships, with its prompts, its model card and the tables of a chapter.
 
     python tools/ship_world.py runs/coinrun mini-coinrun procgen:coinrun "the command that trained it" COMMIT \
@@ -127,4 +127,4 @@ def main(run: Path, name: str, game: str, command: str, commit: str, trained_on:
 if __name__ == "__main__":
     if len(sys.argv) not in (6, 7):
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), *sys.argv[2:6], (sys.argv[6:] or [hardware()])[0])
+    main(Path(sys.argv[1]), *sys.argv[2:6], sys.argv[6] if len(sys.argv) == 7 else hardware())

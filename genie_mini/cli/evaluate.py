@@ -14,7 +14,6 @@ from genie_mini.cli.options import (
     add_weights,
     at_least,
     check_films,
-    chosen_fit,
     films_of,
     stays_as_it_is,
 )
@@ -91,11 +90,10 @@ def add(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    fit = chosen_fit(arguments, "data")
-    if arguments.data is not None:
-        _run_on_films(arguments, fit)
-        return
     check_films(arguments)
+    if arguments.data is not None:
+        _run_on_films(arguments)
+        return
     if arguments.names:
         raise GenieError(
             "--names is for --data, which is not given; without it the names of the platformer "
@@ -112,7 +110,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"saved to {out}")
 
 
-def _run_on_films(arguments, fit):
+def _run_on_films(arguments):
     folder = weights_folder(arguments.weights)
     genie = Genie.from_pretrained(arguments.weights).to(choose_device(arguments.device))
     beside = Path() if stays_as_it_is(folder) else folder
@@ -125,7 +123,7 @@ def _run_on_films(arguments, fit):
     page = out.with_suffix(".html")
     if page.exists() and not out.exists():
         raise GenieError(f"{page} is there, and no report: give another name as --out")
-    films = films_of(arguments, genie.config.tokenizer.image_size, fit)
+    [films] = films_of(arguments, [arguments.data], genie.config.tokenizer.image_size)
     train, held_out = (CachedVideos(films, split) for split in SPLITS)
     meanings = _meanings(arguments, films, held_out.source) if arguments.names else None
     report = evaluate_videos(

@@ -1,12 +1,12 @@
 """What the commands share: the way a command is added, and the options that several have."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from genie_mini.data.gymnasium_envs import POLICIES, USUAL_POLICY
 from genie_mini.data.pictures import FITS
-from genie_mini.data.sources import cached_films, is_game, usual_fit
+from genie_mini.data.sources import cached_films, is_game
 from genie_mini.device import DEVICES, PRECISIONS
 from genie_mini.errors import GenieError
 from genie_mini.files import ships, weights_folder
@@ -122,9 +122,18 @@ def add_fit(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_films(parser: argparse.ArgumentParser, what: str) -> None:
-    """--data, `what` is done with it, and how its films are made and kept."""
-    parser.add_argument("--data", metavar="PATH|gymnasium:ENV_ID|procgen:GAME", help=what)
+def add_films(parser: argparse.ArgumentParser, what: str, *, several: bool = False) -> None:
+    """--data, `what` is done with it, and how its films are made and kept.
+
+    Args:
+        parser: receives the options.
+        what: help on --data.
+        several: whether it may be given more than once; it is a list then.
+    """
+    action = "append" if several else "store"
+    parser.add_argument(
+        "--data", metavar="PATH|gymnasium:ENV_ID|procgen:GAME", help=what, action=action
+    )
     add_fit(parser)
     parser.add_argument(
         "--policy",
@@ -147,42 +156,46 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
 
 
 def check_films(arguments: argparse.Namespace) -> None:
-    """Refuse --cache and --policy where they would do nothing.
+    """Refuse --cache, --fit and --policy where they would do nothing.
 
     Raises:
         GenieError: one is given without --data.
     """
-    _check_used(arguments, "cache", "data")
-    _check_used(arguments, "policy", "data")
+    for option in ("cache", "fit", "policy"):
+        check_used(arguments, option, "data")
 
 
-def films_of(arguments: argparse.Namespace, image_size: tuple[int, int], fit: str) -> Path:
-    """The folder of the cache with the films of --data, decoded if they were not before.
+def films_of(
+    arguments: argparse.Namespace, data: Sequence[str], image_size: tuple[int, int]
+) -> list[Path]:
+    """The folders of the cache with the films that --data names, decoded if they were not before.
+
+    Args:
+        arguments: of the command.
+        data: each --data.
+        image_size: (height, width) of the frames, pixels.
 
     Raises:
         GenieError: they cannot be had, or --policy is given and nobody plays.
     """
-    if arguments.policy is not None and not is_game(arguments.data):
+    if arguments.policy is not None and not any(map(is_game, data)):
         raise GenieError(
-            f"--policy is for games (gymnasium:ENV_ID, procgen:GAME), and {arguments.data} is none"
+            f"--policy is for games (gymnasium:ENV_ID, procgen:GAME), and {', '.join(data)} is none"
         )
     cache = arguments.cache or user_cache()
     prepare_folder(cache)
     policy = arguments.policy or USUAL_POLICY
-    return cached_films(arguments.data, image_size, cache, fit=fit, policy=policy)
+    return [
+        cached_films(text, image_size, cache, fit=arguments.fit, policy=policy) for text in data
+    ]
 
 
-def chosen_fit(arguments: argparse.Namespace, source: str) -> str:
-    """The --fit of what the option `source` names.
+def check_used(arguments: argparse.Namespace, option: str, source: str) -> None:
+    """Refuse an option that would do nothing.
 
     Raises:
-        GenieError: it was given without that option, and would do nothing.
+        GenieError: it is given without the option whose pictures it is for.
     """
-    _check_used(arguments, "fit", source)
-    return arguments.fit or usual_fit(str(getattr(arguments, source)))
-
-
-def _check_used(arguments, option, source):
     if getattr(arguments, option) is not None and getattr(arguments, source) is None:
         raise GenieError(f"--{option} is for --{source}, which is not given")
 

@@ -5,6 +5,7 @@ import shlex
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,7 +18,6 @@ from genie_mini.cli.options import (
     add_precision,
     add_seed,
     check_films,
-    chosen_fit,
     films_of,
 )
 from genie_mini.cli.train_options import (
@@ -29,6 +29,7 @@ from genie_mini.cli.train_options import (
 )
 from genie_mini.data.cache import SPLITS, CachedVideos
 from genie_mini.data.platformer import PlatformerVideos
+from genie_mini.data.several_worlds import SeveralWorlds
 from genie_mini.data.videos import Videos
 from genie_mini.device import choose_device
 from genie_mini.errors import GenieError
@@ -100,14 +101,13 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.preset = arguments.preset or "pocket"
         if arguments.steps is None and arguments.minutes is None:
             arguments.minutes = DEFAULT_MINUTES.get(arguments.preset)
-    fit = chosen_fit(arguments, "data")
     check_films(arguments)
     device = choose_device(arguments.device)
     with all_ranks(device):
-        _train(arguments, fit, device)
+        _train(arguments, device)
 
 
-def _train(arguments, fit, device):
+def _train(arguments, device):
     """Train, in every process that `torchrun` has started; the first one writes and tells."""
     on_first(lambda: prepare_folder(arguments.out))
     torch.manual_seed(arguments.seed)
@@ -121,11 +121,11 @@ def _train(arguments, fit, device):
         videos = PlatformerVideos(size[0], returning=arguments.lookback is not None)
         film = torch.from_numpy(record(1, FILM_FRAMES, size=size[0], held_out=True)[0][0])
     else:
-        films = films_of(arguments, size, fit)
-        videos, held_out = (CachedVideos(films, split) for split in SPLITS)
+        folders = films_of(arguments, arguments.data, size)
+        videos, held_out = (_of_folders(folders, split) for split in SPLITS)
         film = _film_of(held_out if held_out.longest > 1 else videos)
         # Of films that training does not see, if any are held out.
-        prompts = (held_out if held_out.stretches else videos).batch(_PROMPTS, 1, [0])[:, 0]
+        prompts = (held_out if held_out.longest else videos).batch(_PROMPTS, 1, [0])[:, 0]
     new = on_first(lambda: not (arguments.out / CHECKPOINT).exists())
     patches = on_first(lambda: _find_patches(arguments, genie, config, videos)) if new else None
     if patches is not None:
@@ -164,20 +164,30 @@ def _find_patches(arguments, genie, config, videos):
     if wish == "patches":
         return count_patches(videos, patch_size, seed)
     counted = others = videos  # the platformer is filmed anew for each clip
-    if isinstance(videos, CachedVideos):
+    if isinstance(videos, CachedVideos | SeveralWorlds):
         counted, others = videos.divided(_COUNTED)
         if videos.longest < config.num_frames or min(counted.longest, others.longest) < 2:
             return None  # too little to train on, as will be told, or to look at
     patches = count_patches(counted, patch_size, seed)
-    view = view_patches(patches, others, patch_size, seed)
-    chosen = "the most frequent patches" if view.fits else "learnt"
-    print(f"tokens are {chosen}: with a codebook of patches, {view}", file=sys.stderr)
-    if not view.fits:
+    worlds = others.worlds if isinstance(others, SeveralWorlds) else [others]
+    views = [view_patches(patches, world, patch_size, seed) for world in worlds]
+    # What one world needs, all get: a picture is made of tokens of one kind.
+    fit = all(view.fits for view in views)
+    chosen = "the most frequent patches" if fit else "learnt"
+    seen = "; ".join(map(str, views))
+    print(f"tokens are {chosen}: with a codebook of patches, {seen}", file=sys.stderr)
+    if not fit:
         return None
     return patches if counted is videos else count_patches(videos, patch_size, seed)
 
 
-def _film_of(films: CachedVideos) -> Tensor:
+def _of_folders(folders: list[Path], split: str) -> CachedVideos | SeveralWorlds:
+    """The films of one world or of several."""
+    worlds = [CachedVideos(folder, split) for folder in folders]
+    return worlds[0] if len(worlds) == 1 else SeveralWorlds(worlds)
+
+
+def _film_of(films: CachedVideos | SeveralWorlds) -> Tensor:
     """Some frames in a row for the preview."""
     return films.batch(1, min(FILM_FRAMES, films.longest), [0])[0]
 

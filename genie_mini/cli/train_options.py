@@ -28,8 +28,10 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         parser,
         "a recording or a folder of them, with its sub-folders: videos, or .npy files as "
         "`genie-mini record` writes them; or an environment of Gymnasium, or a game of Procgen, "
-        "which is recorded. A tenth is held out for `evaluate --data` (default: the platformer, "
+        "which is recorded. A tenth is held out for `evaluate --data`. Given more than once, it "
+        "names several worlds, which get the same share of the clips (default: the platformer, "
         "filmed anew for every step)",
+        several=True,
     )
     parser.add_argument(
         "--steps",

@@ -2,7 +2,6 @@
 complain in one line.
 """
 
-import argparse
 import http.client
 import json
 import shutil
@@ -18,7 +17,6 @@ from tiny import tiny_genie
 
 from genie_mini import cli
 from genie_mini.cli import build_parser, main
-from genie_mini.cli.options import chosen_fit
 from genie_mini.data.video_files import VideoFolder
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import save_name_by_hand
@@ -457,18 +455,3 @@ def test_a_recording_that_is_stopped_leaves_no_half_file(tmp_path, monkeypatch, 
     assert main(["record", "--out", str(tmp_path), "--clips", "2"]) == 130
     assert "stopped" in capsys.readouterr().err
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-
-
-@pytest.mark.parametrize(
-    "source, named, asked, fit",
-    [
-        ("data", "gymnasium:ALE/Breakout-v5", None, "stretch"),
-        ("data", "gymnasium:ALE/Breakout-v5", "crop", "crop"),
-        ("data", "films", None, "crop"),
-        ("prompt", Path("photo.jpg"), None, "crop"),
-        ("data", None, None, "crop"),
-    ],
-)
-def test_pictures_of_another_shape_are_fitted_as_asked_or_as_is_usual(source, named, asked, fit):
-    arguments = argparse.Namespace(fit=asked, **{source: named})
-    assert chosen_fit(arguments, source) == fit

@@ -222,6 +222,31 @@ def test_what_is_asked_for_is_not_looked_at(tmp_path, clips, monkeypatch):
         assert Genie.from_pretrained(tmp_path / wish).config.tokenizer.codebook == wish
 
 
+# several worlds
+
+
+def test_several_worlds_train_one_genie_and_share_its_prompts(tmp_path, wrong):
+    worlds = [tmp_path / "dark", tmp_path / "light"]
+    for world, grey in zip(worlds, (40, 200), strict=True):
+        world.mkdir()
+        np.save(world / "film.npy", np.full((3, 4, 32, 32, 3), grey, np.uint8))
+    words = ["train", "--steps", "1", "--out", str(tmp_path / "run")]
+    assert main([*words, *(f"--data={world}" for world in worlds)]) == 0
+    prompts = saved_prompts(tmp_path / "run", (32, 32))
+    assert sorted(round(float(p.mean()) * 255) for p in prompts) == [40] * 3 + [200] * 3
+    assert "was asked for something else: data" in wrong(*words, f"--data={worlds[0]}")
+
+
+def test_tokens_are_learnt_where_one_of_the_worlds_needs_it(tmp_path, patch_run, capsys):
+    new = save_film(tmp_path / "between.npy", 0.7183)
+    capsys.readouterr()
+    words = ["train", "--steps", "1", "--data", patch_run[2], "--data"]
+    assert main([*words, patch_run[2], "--out", str(tmp_path / "same")]) == 0
+    assert "tokens are the most frequent patches" in capsys.readouterr().err
+    assert main([*words, new, "--out", str(tmp_path / "two")]) == 0
+    assert "tokens are learnt" in capsys.readouterr().err
+
+
 # minutes
 
 

@@ -1,12 +1,13 @@
-r"""Put a Genie of a game into the package: rounded to bfloat16, scored on the game's held-out films
-as it ships, with its prompts, its model card and the tables of a chapter.
+r"""Put a Genie of a game, or of several worlds, into the package: rounded to bfloat16, scored on
+held-out films as it ships, with its prompts, its model card and the tables of a chapter.
 
     python tools/ship_world.py runs/coinrun mini-coinrun procgen:coinrun "the command that trained it" COMMIT \
         ["the hardware that trained it"]
 
-COMMIT is that of the code that trained it. Several commands are joined by " && "; what is to be said
-of them stands in NOTES.md of the run. Without the last argument the hardware is this machine. Takes
-some ten minutes.
+In the place of the game may stand several --data, "films,procgen:coinrun", and after a | such as the
+Genie has never seen: "films,procgen:coinrun|procgen:ninja". COMMIT is that of the code that trained
+it. Several commands are joined by " && "; what is to be said of them stands in NOTES.md of the run.
+Without the last argument the hardware is this machine. Takes some five minutes a report.
 """
 
 import json
@@ -26,30 +27,27 @@ from genie_mini.play.prompts import PROMPTS
 
 CARD = """# Model card: `{name}`
 
-Genie for 64x64 frames of `{game}`, learnt from films alone.
+Genie for 64x64 frames of {games}, learnt from films alone.
 
 | | |
 |---|---|
 | command | `{command}` |
 | commit | `{commit}` |
 | seed | 0 |
-| data | `{game}`: {frames} frames, at most {longest} of a level, filmed by a player who keeps to each button for four steps on average; no actions. SHA-256 of the films: `{films}` |
+| data | {data}; a tenth is held out; no actions |
 | steps | {steps} |
 | time | {time} |
 | hardware | {hardware} |
 | format | safetensors, bfloat16, {size:.1f} MB together; computed with in float32 |
-| licence | MIT, like the code; what it draws it learnt from pictures by others: `genie_mini/chapters/results/clips/coinrun-licences.txt` |
+| licence | MIT, like the code; what it draws it learnt from pictures by others{licences} |
 
 {notes}
 ## Scores
 
-`{evaluation}`, on the weights as they ship: {clips} clips from {films_scored} levels that training did not see. Intervals are over levels. "Chance" is what no skill gets, "best" what is possible, where that is known.
+On the weights as they ship, on films that training did not see. Intervals are over films. "Chance" is what no skill gets, "best" what is possible, where that is known.
 The training has one seed.
 
-| score | value | 95% interval | chance | best |
-|---|---|---|---|---|
 {scores}
-
 ## Files
 
 | file | SHA-256 |
@@ -58,14 +56,41 @@ The training has one seed.
 """
 
 
-def report(folder: Path, game: str, policy: str) -> dict:
+def report(folder: Path, data: str, policy: str) -> dict:
     """What `genie-mini evaluate` finds, with the command."""
-    out = folder / f"{policy}.json"
-    told = ["genie-mini", "evaluate", "--weights", folder.name, "--data", game]
+    out = folder / f"{title(data)}-{policy}.json"
+    told = ["genie-mini", "evaluate", "--weights", folder.name, "--data", data]
     command = [sys.executable, "-m", "genie_mini.cli", *told[1:3], str(folder), *told[4:]]
     extra = [] if policy == USUAL_POLICY else ["--policy", policy]
-    subprocess.run([*command, *extra, "--out", str(out)], check=True)
+    if not out.exists():  # else it was stopped after this report
+        subprocess.run([*command, *extra, "--out", str(out)], check=True)
     return {"command": " ".join([*told, *extra]), **json.loads(out.read_text(encoding="utf-8"))}
+
+
+def title(data: str) -> str:
+    """A word for a world: its game, or its folder."""
+    return Path(data.split(":")[-1]).name.split("-")[0].lower()
+
+
+def films_row(data: str, found: dict) -> str:
+    """The films of a world for the card."""
+    source = found["source"]
+    told = f"`{data}`"
+    if "frames" in source:
+        told += f": {source['frames']:,} frames"
+        if source.get("longest"):
+            told += f", at most {source['longest']} of a level"
+        told += ", filmed by a player who keeps to each button for four steps on average"
+    return f"{told}. SHA-256 of the films: `{found['data_sha256']}`"
+
+
+def score_table(found: dict) -> str:
+    """The scores of a report for the card."""
+    told = (
+        f"`{found['command']}`: {found['num_clips']} clips from {found['num_films']} films.\n\n"
+        "| score | value | 95% interval | chance | best |\n|---|---|---|---|---|\n"
+    )
+    return told + "\n".join(map(table_row, found["scores"])) + "\n"
 
 
 def table_row(score: dict) -> str:
@@ -76,12 +101,15 @@ def table_row(score: dict) -> str:
     return f"| {name} | {' | '.join(figures)} |"
 
 
-def main(run: Path, name: str, game: str, command: str, commit: str, trained_on: str) -> None:
-    """Round, score, and write weights, prompts, names, card and tables."""
+def main(run: Path, name: str, worlds: str, command: str, commit: str, trained_on: str) -> None:
+    """Round, score, and write weights, prompts, card and tables."""
     rounded = run / name
     Genie.from_pretrained(run).save(rounded, torch.bfloat16)
     shutil.copytree(run / PROMPTS, rounded / PROMPTS, dirs_exist_ok=True)
-    reports = {policy: report(rounded, game, policy) for policy in POLICIES}
+    seen, _, unseen = (part.split(",") if part != "|" else [] for part in worlds.partition("|"))
+    alone = len(seen) == 1  # then other players are tried, else other worlds
+    asked = [(data, USUAL_POLICY) for data in [*seen, *filter(None, unseen)]]
+    asked += [(seen[0], policy) for policy in POLICIES if alone and policy != USUAL_POLICY]
     logs = list(last_rows(run))
     made = {
         "commit": commit,
@@ -89,36 +117,47 @@ def main(run: Path, name: str, game: str, command: str, commit: str, trained_on:
         "processor": trained_on,
         "minutes": round(sum(seconds for *_, seconds in logs) / 60, 1),
     }
-    kept = ("weights", "data_sha256", "num_clips", "num_films", "num_groups", "scores")
-    for policy, found in reports.items():
+    reports = {}
+    for data, policy in asked:
+        found = reports[data, policy] = report(rounded, data, policy)
         content = {"commands": [*command.split(" && "), found["command"]], **made}
+        kept = ("weights", "data_sha256", "num_clips", "num_films", "num_groups", "scores")
         content |= {key: found[key] for key in kept}
-        suffix = "" if policy == USUAL_POLICY else f"-{policy}"
-        table = RESULTS / "worlds" / f"{game.split(':')[-1]}{suffix}.json"
-        write_atomic(table, json.dumps(content, indent=1).encode() + b"\n")
-    found, target = reports[USUAL_POLICY], WEIGHTS / name
+        table = title(data) if alone else f"{name.removeprefix('mini-')}-{title(data)}"
+        table += "" if policy == USUAL_POLICY else f"-{policy}"
+        file = RESULTS / "worlds" / f"{table}.json"
+        write_atomic(file, json.dumps(content, indent=1).encode() + b"\n")
+    trained = [reports[data, USUAL_POLICY] for data in seen]
+    write_package(run, rounded, seen, trained, {"command": command, **made})
+
+
+def write_package(
+    run: Path, rounded: Path, seen: list[str], reports: list[dict], made: dict
+) -> None:
+    """Put weights, prompts and card among those that ship."""
+    target = WEIGHTS / rounded.name
     target.mkdir(exist_ok=True)
     shutil.copytree(rounded / PROMPTS, target / PROMPTS, dirs_exist_ok=True)
     files = ["config.json", *(f"{part}.safetensors" for part in PARTS)]
     for file in files:
         shutil.copy(rounded / file, target / file)
+    logs = list(last_rows(run))
+    licences = ""
+    if "procgen:coinrun" in seen:
+        licences = ": `genie_mini/chapters/results/clips/coinrun-licences.txt`"
     card = CARD.format(
-        name=name,
-        game=game,
-        command=command,
-        commit=commit,
-        frames=f"{found['source']['frames']:,}",
-        longest=found["source"]["longest"],
-        films=found["data_sha256"],
+        name=rounded.name,
+        games=", ".join(f"`{data}`" for data in seen),
+        command=made["command"],
+        commit=made["commit"],
+        data="; ".join(map(films_row, seen, reports)),
         steps=", ".join(f"{phase}: {steps}" for phase, steps, _ in logs),
         time=", ".join(f"{phase}: {seconds / 60:.0f} minutes" for phase, _, seconds in logs),
-        hardware=trained_on,
+        hardware=made["processor"],
+        licences=licences,
         notes=notes(run),
         size=sum((target / file).stat().st_size for file in files) / 1e6,
-        evaluation=found["command"],
-        clips=found["num_clips"],
-        films_scored=found["num_films"],
-        scores="\n".join(map(table_row, found["scores"])),
+        scores="\n".join(map(score_table, reports)),
         files="\n".join(f"| `{file}` | `{sha256(target / file)}` |" for file in files),
     )
     write_atomic(target / "MODEL_CARD.md", card.encode())

@@ -106,9 +106,10 @@ def main(run: Path, name: str, worlds: str, command: str, commit: str, trained_o
     rounded = run / name
     Genie.from_pretrained(run).save(rounded, torch.bfloat16)
     shutil.copytree(run / PROMPTS, rounded / PROMPTS, dirs_exist_ok=True)
-    seen, _, unseen = (part.split(",") if part != "|" else [] for part in worlds.partition("|"))
+    seen, unseen = (filter(None, part.split(",")) for part in (worlds + "|").split("|")[:2])
+    seen = list(seen)
     alone = len(seen) == 1  # then other players are tried, else other worlds
-    asked = [(data, USUAL_POLICY) for data in [*seen, *filter(None, unseen)]]
+    asked = [(data, USUAL_POLICY) for data in [*seen, *unseen]]
     asked += [(seen[0], policy) for policy in POLICIES if alone and policy != USUAL_POLICY]
     logs = list(last_rows(run))
     made = {

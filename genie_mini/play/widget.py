@@ -45,7 +45,11 @@ def _join(*names):
 MODULE = _join("player_engines", "player_markup", "player_sketch", "player_naming", "player")
 FORMS = ("play", "maskgit", "actions", "memory")
 # Of the weights that ship, where a page finds the exported world.
-PAGE_FILES = {"mini": "_static/player", "mini-coinrun": "_static/player-mini-coinrun"}
+PAGE_FILES = {
+    "mini": "_static/player",
+    "mini-coinrun": "_static/player-mini-coinrun",
+    "mini-worlds": "_static/player-mini-worlds",
+}
 # held-out levels of all four palettes, in which the dream of a walk holds together for long
 PROMPT_LEVELS = (11, 1, 23, 12, 7, 22)
 _RECORDING_COLUMNS = 8

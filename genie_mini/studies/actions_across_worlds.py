@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genie_mini.evaluation.any_world import Clips
-from genie_mini.evaluation.intervals import bootstrap_interval
+from genie_mini.evaluation.intervals import FEWEST_GROUPS, bootstrap_interval
 from genie_mini.evaluation.metrics import in_batches
 from genie_mini.genie import Genie
 from genie_mini.models.displacements import matching_costs
 
 AXES = ("down", "right")  # of the picture, in which movements are given
 _BLOCK = 8  # side of what is matched, in pixels of a picture 64 high; others in proportion
-_FARTHEST = 7  # pixels of such a picture that a block is looked for, each way
+_FARTHEST = 13  # pixels of such a picture that a block is looked for, each way: a fifth of it
 _CHANGED = 2 / 255  # mean absolute difference above which a block has changed
 _EXPLAINED = 0.5  # and share of it that may be left where movement explains the change
 
@@ -91,7 +91,8 @@ def world_movements(genie: Genie, clips: Clips) -> Movements:
                 return float(moved[chosen, :, axis][hits].mean()) if hits.any() else float("nan")
 
             mean[action, axis] = statistic(np.arange(len(codes)))
-            intervals[action, axis] = bootstrap_interval(statistic, clips.groups) or np.nan
+            if len(np.unique(clips.groups[there.any(axis=1)])) >= FEWEST_GROUPS:
+                intervals[action, axis] = bootstrap_interval(statistic, clips.groups)
     shares = np.bincount(codes.flatten(), minlength=num_actions) / codes.size
     return Movements(shares, mean, intervals)
 
@@ -100,18 +101,25 @@ def agreement(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """Whether two worlds move alike under the same latent actions.
 
     Args:
-        one, other: movement of either world along one axis, an entry for each action, eight at
-            most. Actions that one of them never sees (NaN) are left out.
+        one, other: movement of either world under each of eight actions at most: (actions,) along
+            one axis, or (actions, n) along several that are looked at together. Actions that one of
+            them never sees (NaN) are left out.
 
     Returns:
-        The correlation over the actions, and the share of all ways to pair them that agree as well
-        or better: what chance would do.
+        The correlation over the actions, the mean of those along several axes; and the share of all
+        ways to pair the actions that agree as well or better: what chance would do.
     """
-    known = ~np.isnan(one + other)
-    one, other = (axis[known] - axis[known].mean() for axis in (one, other))
-    length = np.linalg.norm(one) * np.linalg.norm(other)
-    if not length:
-        return 0.0, 1.0
-    pairings = other[np.array(list(permutations(range(len(other)))))] @ one / length
-    told = float(one @ other / length)
-    return told, float((pairings >= told - 1e-9).mean())
+    one, other = (movement.reshape(len(movement), -1) for movement in (one, other))
+    known = ~np.isnan(one + other).any(axis=1)
+    one, other = (_normed(movement[known]) for movement in (one, other))
+    orders = np.array(list(permutations(range(len(other)))))
+    paired = np.einsum("ac,oac->o", one, other[orders]) / one.shape[1]
+    told = float(paired[0])  # the first order is as it is
+    return told, float((paired >= told - 1e-9).mean())
+
+
+def _normed(movement):
+    """Each column around its mean and of length 1; a world that never moves stays 0."""
+    movement = movement - movement.mean(axis=0)
+    length = np.linalg.norm(movement, axis=0)
+    return movement / np.where(length, length, 1)

@@ -27,9 +27,10 @@ def scrolled(moves, side=64, seed=0):
 
 @pytest.mark.parametrize("side", [32, 64])
 def test_a_scroll_is_measured_in_pixels_down_and_to_the_right(side):
-    moves = [(2, 0), (0, -3), (0, 0), (-1, 2)]
+    far = 12 * side // 64
+    moves = [(2, 0), (0, -3), (0, 0), (-1, 2), (-far, 0)]
     found = picture_movement(scrolled(moves, side)[None])
-    assert found.shape == (1, 4, 2)
+    assert found.shape == (1, 5, 2)
     assert np.allclose(found[0], moves, atol=0.25)
 
 
@@ -76,3 +77,18 @@ def test_chance_is_the_share_of_pairings_that_agree_as_well():
     with_gap = np.append(one, np.nan)
     assert agreement(with_gap, np.append(2 * one, 7.0)) == pytest.approx((1.0, 1 / 24))
     assert agreement(one, np.zeros(4)) == (0.0, 1.0), "a world that never moves agrees with none"
+    two = np.stack([one, np.array([0.0, 2.0, 1.0, 1.0])], axis=1)
+    assert agreement(two, two) == pytest.approx((1.0, 1 / 24))
+    assert agreement(two, two * [1, -1])[0] == pytest.approx(0.0)
+
+
+def test_of_an_action_that_few_films_hold_nothing_sure_is_said(monkeypatch):
+    genie = tiny_genie()
+    size = genie.config.tokenizer.image_size[0]
+    films = torch.stack([scrolled([(0, 1)] * 3, size, seed=n) for n in range(6)])
+    codes = torch.zeros(6, 3, dtype=torch.int64)
+    codes[:2, 0] = 1
+    monkeypatch.setattr(genie.latent_action_model, "infer", lambda frames: codes[: len(frames)])
+    found = world_movements(genie, Clips(np.arange(6), films, np.arange(6)))
+    assert not np.isnan(found.mean[:2]).any() and not np.isnan(found.intervals[0]).any()
+    assert np.isnan(found.intervals[1]).all()

@@ -1,4 +1,4 @@
-"""Clips cut from recordings: video files, and arrays of frames."""
+"""Clips cut from recordings: video files, sequences of pictures, and arrays of frames."""
 
 import hashlib
 import logging
@@ -15,11 +15,13 @@ from tqdm.auto import tqdm
 
 from genie_mini.data.films import PICTURE_ENDINGS, VIDEO_ENDINGS, read_animation, read_video
 from genie_mini.data.pictures import Canvas, check_pixels
+from genie_mini.data.sequences import find_sequences, read_sequence
 from genie_mini.data.videos import draw_starts
 from genie_mini.errors import GenieError
 
-ENDINGS = (".npy", *VIDEO_ENDINGS, *PICTURE_ENDINGS)
+ENDINGS = (".npy", ".npz", *VIDEO_ENDINGS, *PICTURE_ENDINGS)
 
+_FRAMES = "bytes of shape (frames, height, width, 3) or (clips, frames, height, width, 3)"
 _NAMED = 10  # files of a kind that are named when they are skipped; the others are counted
 
 _log = logging.getLogger(__name__)
@@ -28,9 +30,10 @@ _log = logging.getLogger(__name__)
 class VideoFolder:
     """Clips cut at random from the recordings in a folder and its sub-folders, or from one file.
 
-    Takes .npy arrays of (frames, height, width, 3) or (clips, frames, height, width, 3) bytes at
-    ten frames a second, as `genie-mini record` writes them, and video files and animated pictures,
-    which are brought to ten frames a second. Hidden files and what lies in a folder `truth` are
+    Takes arrays of (frames, height, width, 3) or (clips, frames, height, width, 3) bytes at ten
+    frames a second, in .npy files, as `genie-mini record` writes them, or .npz; numbered pictures,
+    likewise ten a second (`data.sequences`); and video files and animated pictures, which are
+    brought to ten frames a second. Hidden files and what lies in a folder `truth` are
     left alone. Files that cannot be read are skipped, and a warning names them.
 
     Args:
@@ -106,17 +109,25 @@ def read_files(
     path: Path, files: list[Path], skipped: dict[Path, str], canvas: Canvas
 ) -> Iterator[tuple[Path, list[np.ndarray]]]:
     """The recordings in each of the files that `find_files` found at `path`, (frames, height,
-    width, 3) uint8 each. Files that cannot be read have none; they are added to `skipped`, and at
-    the end a warning names all that is there.
+    width, 3) uint8 each; those of a sequence of pictures stand with its first file. Files that
+    cannot be read have none; they are added to `skipped`, and at the end a warning names all that
+    is there.
 
     Raises:
         GenieError: none can be read.
     """
     found = False
+    sequences = find_sequences(files)
+    within = {file for sequence in sequences.values() for file in sequence[1:]}
     for file in files:
+        if file in within:  # read with the first of them
+            continue
         recordings = []
         try:
-            recordings = read_recordings(file, canvas)
+            if file in sequences:
+                recordings = read_sequence(sequences[file], skipped, canvas)
+            else:
+                recordings = read_recordings(file, canvas)
         except GenieError as error:
             if file == path:
                 raise GenieError(f"{file} {error}") from error
@@ -187,9 +198,8 @@ def read_recordings(file: Path, canvas: Canvas) -> list[np.ndarray]:
     ending = file.suffix.lower()
     if ending not in ENDINGS:
         raise GenieError("is of no kind that is read")
-    read = read_array if ending == ".npy" else read_video
-    if ending in PICTURE_ENDINGS:
-        read = read_animation
+    readers = {".npy": read_array, ".npz": read_arrays}
+    read = readers.get(ending, read_animation if ending in PICTURE_ENDINGS else read_video)
     try:
         if not file.stat().st_size:  # or a pipe, from which reading would wait
             raise GenieError("is empty")
@@ -209,11 +219,34 @@ def read_array(file: Path, canvas: Canvas) -> list[np.ndarray]:
         frames = np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # NumPy's parser raises nearly everything on a damaged header
         raise GenieError(f"cannot be read: {error}") from error
-    if frames.dtype != np.uint8 or frames.ndim not in (4, 5) or frames.shape[-1] != 3:
-        raise GenieError(
-            "must hold bytes of shape (frames, height, width, 3) or (clips, frames, height, "
-            f"width, 3), got {frames.dtype} {frames.shape}"
-        )
+    if not _are_frames(frames):
+        raise GenieError(f"must hold {_FRAMES}, got {frames.dtype} {frames.shape}")
+    return _in_clips(frames, canvas)
+
+
+def read_arrays(file: Path, canvas: Canvas) -> list[np.ndarray]:
+    """Read the arrays of frames, or of clips, of an .npz file; others in it are left alone.
+
+    Raises:
+        GenieError: it is no such file, or holds no frames.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except Exception as error:  # as above
+        raise GenieError(f"cannot be read: {error}") from error
+    frames = [array for array in arrays.values() if _are_frames(array)]
+    if not frames:
+        held = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())
+        raise GenieError(f"must hold {_FRAMES}, got {held or 'nothing'}")
+    return [clip for array in frames for clip in _in_clips(array, canvas)]
+
+
+def _are_frames(array):
+    return array.dtype == np.uint8 and array.ndim in (4, 5) and array.shape[-1] == 3
+
+
+def _in_clips(frames, canvas):
     if not frames.size:
         raise GenieError(f"holds no frames: its shape is {frames.shape}")
     clips = [frames] if frames.ndim == 4 else list(frames)

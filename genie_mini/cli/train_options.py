@@ -26,11 +26,11 @@ def add_what(parser: argparse.ArgumentParser) -> None:
     )
     add_films(
         parser,
-        "a recording or a folder of them, with its sub-folders: videos, or .npy files as "
-        "`genie-mini record` writes them; or an environment of Gymnasium, or a game of Procgen, "
-        "which is recorded. A tenth is held out for `evaluate --data`. Given more than once, it "
-        "names several worlds, which get the same share of the clips (default: the platformer, "
-        "filmed anew for every step)",
+        "a recording or a folder of them, with its sub-folders: videos, numbered pictures, or "
+        "arrays of frames (.npy as `genie-mini record` writes them, .npz, HDF5); or an environment "
+        "of Gymnasium, or a game of Procgen, which is recorded. A tenth is held out for `evaluate "
+        "--data`. Given more than once, it names several worlds, which get the same share of the "
+        "clips (default: the platformer, filmed anew for every step)",
         several=True,
     )
     parser.add_argument(

@@ -27,8 +27,8 @@ from genie_mini.errors import GenieError
 from genie_mini.world.simulation import FRAMES_PER_SECOND
 
 # Of pictures that may move; the others are frames of a sequence (`data.sequences`).
-PICTURE_ENDINGS = (".gif", ".png", ".apng", ".webp", ".avif")
-PICTURE_ENDINGS += (".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+_MOVING = (".gif", ".png", ".apng", ".webp", ".avif")
+PICTURE_ENDINGS = (*_MOVING, ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 # By the name of ffmpeg's demuxer. No others are opened: a playlist, whatever its ending, names
 # other files or machines.
 _FORMATS = {

@@ -9,19 +9,18 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from genie_mini.data.array_files import ARRAY_READERS
 from genie_mini.data.films import PICTURE_ENDINGS, VIDEO_ENDINGS, read_animation, read_video
-from genie_mini.data.pictures import Canvas, check_pixels
+from genie_mini.data.pictures import Canvas
 from genie_mini.data.sequences import find_sequences, read_sequence
 from genie_mini.data.videos import draw_starts
 from genie_mini.errors import GenieError
 
-ENDINGS = (".npy", ".npz", *VIDEO_ENDINGS, *PICTURE_ENDINGS)
+ENDINGS = (*ARRAY_READERS, *VIDEO_ENDINGS, *PICTURE_ENDINGS)
 
-_FRAMES = "bytes of shape (frames, height, width, 3) or (clips, frames, height, width, 3)"
 _NAMED = 10  # files of a kind that are named when they are skipped; the others are counted
 
 _log = logging.getLogger(__name__)
@@ -31,9 +30,9 @@ class VideoFolder:
     """Clips cut at random from the recordings in a folder and its sub-folders, or from one file.
 
     Takes arrays of (frames, height, width, 3) or (clips, frames, height, width, 3) bytes at ten
-    frames a second, in .npy files, as `genie-mini record` writes them, or .npz; numbered pictures,
-    likewise ten a second (`data.sequences`); and video files and animated pictures, which are
-    brought to ten frames a second. Hidden files and what lies in a folder `truth` are
+    frames a second, from .npy files, as `genie-mini record` writes them, .npz or HDF5; numbered
+    pictures, likewise ten a second (`data.sequences`); and video files and animated pictures, which
+    are brought to ten frames a second. Hidden files and what lies in a folder `truth` are
     left alone. Files that cannot be read are skipped, and a warning names them.
 
     Args:
@@ -198,60 +197,11 @@ def read_recordings(file: Path, canvas: Canvas) -> list[np.ndarray]:
     ending = file.suffix.lower()
     if ending not in ENDINGS:
         raise GenieError("is of no kind that is read")
-    readers = {".npy": read_array, ".npz": read_arrays}
-    read = readers.get(ending, read_animation if ending in PICTURE_ENDINGS else read_video)
+    usual = read_animation if ending in PICTURE_ENDINGS else read_video
+    read = ARRAY_READERS.get(ending, usual)
     try:
         if not file.stat().st_size:  # or a pipe, from which reading would wait
             raise GenieError("is empty")
         return read(file, canvas)
     except (OSError, av.FFmpegError) as error:
         raise GenieError(f"cannot be read: {error.strerror or error}") from error
-
-
-def read_array(file: Path, canvas: Canvas) -> list[np.ndarray]:
-    """Map an array of frames, or of clips, from its file; frames of another size are read and
-    scaled.
-
-    Raises:
-        GenieError: it is no array, or one of something else.
-    """
-    try:
-        frames = np.lib.format.open_memmap(file, mode="r")
-    except Exception as error:  # NumPy's parser raises nearly everything on a damaged header
-        raise GenieError(f"cannot be read: {error}") from error
-    if not _are_frames(frames):
-        raise GenieError(f"must hold {_FRAMES}, got {frames.dtype} {frames.shape}")
-    return _in_clips(frames, canvas)
-
-
-def read_arrays(file: Path, canvas: Canvas) -> list[np.ndarray]:
-    """Read the arrays of frames, or of clips, of an .npz file; others in it are left alone.
-
-    Raises:
-        GenieError: it is no such file, or holds no frames.
-    """
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except Exception as error:  # as above
-        raise GenieError(f"cannot be read: {error}") from error
-    frames = [array for array in arrays.values() if _are_frames(array)]
-    if not frames:
-        held = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())
-        raise GenieError(f"must hold {_FRAMES}, got {held or 'nothing'}")
-    return [clip for array in frames for clip in _in_clips(array, canvas)]
-
-
-def _are_frames(array):
-    return array.dtype == np.uint8 and array.ndim in (4, 5) and array.shape[-1] == 3
-
-
-def _in_clips(frames, canvas):
-    if not frames.size:
-        raise GenieError(f"holds no frames: its shape is {frames.shape}")
-    clips = [frames] if frames.ndim == 4 else list(frames)
-    height, width = frames.shape[-3:-1]
-    if (height, width) == (canvas.height, canvas.width):
-        return clips
-    check_pixels(width, height)
-    return [np.stack([canvas.draw(Image.fromarray(frame)) for frame in clip]) for clip in clips]

@@ -1,4 +1,4 @@
-"""Numbered pictures are one film, in the order of their numbers; arrays lie in .npz files, too."""
+"""Numbered pictures are one film, in the order of their numbers."""
 
 import os
 
@@ -78,20 +78,3 @@ def test_a_sequence_is_a_film_of_a_cache_and_any_picture_of_it_makes_it_another(
     assert (folder / "frames.bin").stat().st_size == 30 * 16 * 16 * 3
     save_picture(tmp_path / "films" / "30.png", 100)
     assert cached_films(str(tmp_path / "films"), (16, 16), tmp_path, progress=False) != folder
-
-
-def test_frames_in_an_npz_file_are_read_and_what_else_is_in_it_is_not(tmp_path):
-    frames = grey_frames(range(5))
-    clips = np.stack([grey_frames(range(10, 13)), grey_frames(range(20, 23))])
-    np.savez_compressed(tmp_path / "a.npz", frames=frames, clips=clips, actions=np.arange(5))
-    assert greys(tmp_path) == [[0, 1, 2, 3, 4], [10, 11, 12], [20, 21, 22]]
-
-
-@pytest.mark.parametrize("held", [{}, {"actions": np.arange(3)}, {"a": np.array([{}], object)}])
-def test_an_npz_file_without_frames_says_what_it_holds(tmp_path, held):
-    np.savez(tmp_path / "a.npz", **held)
-    with pytest.raises(GenieError, match=r"a\.npz (must hold bytes of shape|cannot be read)"):
-        VideoFolder(tmp_path / "a.npz", 16)
-    (tmp_path / "a.npz").write_bytes(b"no archive")
-    with pytest.raises(GenieError, match="cannot be read"):
-        VideoFolder(tmp_path / "a.npz", 16)

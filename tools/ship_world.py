@@ -62,8 +62,7 @@ def report(folder: Path, data: str, policy: str) -> dict:
     told = ["genie-mini", "evaluate", "--weights", folder.name, "--data", data]
     command = [sys.executable, "-m", "genie_mini.cli", *told[1:3], str(folder), *told[4:]]
     extra = [] if policy == USUAL_POLICY else ["--policy", policy]
-    if not out.exists():  # else it was stopped after this report
-        subprocess.run([*command, *extra, "--out", str(out)], check=True)
+    subprocess.run([*command, *extra, "--out", str(out)], check=True)
     return {"command": " ".join([*told, *extra]), **json.loads(out.read_text(encoding="utf-8"))}
 
 
@@ -106,8 +105,9 @@ def main(run: Path, name: str, worlds: str, command: str, commit: str, trained_o
     rounded = run / name
     Genie.from_pretrained(run).save(rounded, torch.bfloat16)
     shutil.copytree(run / PROMPTS, rounded / PROMPTS, dirs_exist_ok=True)
-    seen, unseen = (filter(None, part.split(",")) for part in (worlds + "|").split("|")[:2])
-    seen = list(seen)
+    seen, unseen = (
+        [data for data in part.split(",") if data] for part in (worlds + "|").split("|")[:2]
+    )
     alone = len(seen) == 1  # then other players are tried, else other worlds
     asked = [(data, USUAL_POLICY) for data in [*seen, *unseen]]
     asked += [(seen[0], policy) for policy in POLICIES if alone and policy != USUAL_POLICY]
@@ -129,11 +129,11 @@ def main(run: Path, name: str, worlds: str, command: str, commit: str, trained_o
         file = RESULTS / "worlds" / f"{table}.json"
         write_atomic(file, json.dumps(content, indent=1).encode() + b"\n")
     trained = [reports[data, USUAL_POLICY] for data in seen]
-    write_package(run, rounded, seen, trained, {"command": command, **made})
+    write_package(rounded, seen, trained, {"command": command, **made}, logs, notes(run))
 
 
 def write_package(
-    run: Path, rounded: Path, seen: list[str], reports: list[dict], made: dict
+    rounded: Path, seen: list[str], reports: list[dict], made: dict, logs: list, told: str
 ) -> None:
     """Put weights, prompts and card among those that ship."""
     target = WEIGHTS / rounded.name
@@ -142,7 +142,6 @@ def write_package(
     files = ["config.json", *(f"{part}.safetensors" for part in PARTS)]
     for file in files:
         shutil.copy(rounded / file, target / file)
-    logs = list(last_rows(run))
     licences = ""
     if "procgen:coinrun" in seen:
         licences = ": `genie_mini/chapters/results/clips/coinrun-licences.txt`"
@@ -156,7 +155,7 @@ def write_package(
         time=", ".join(f"{phase}: {seconds / 60:.0f} minutes" for phase, _, seconds in logs),
         hardware=made["processor"],
         licences=licences,
-        notes=notes(run),
+        notes=told,
         size=sum((target / file).stat().st_size for file in files) / 1e6,
         scores="\n".join(map(score_table, reports)),
         files="\n".join(f"| `{file}` | `{sha256(target / file)}` |" for file in files),

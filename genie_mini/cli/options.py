@@ -6,7 +6,7 @@ from pathlib import Path
 
 from genie_mini.data.gymnasium_envs import POLICIES, USUAL_POLICY
 from genie_mini.data.pictures import FITS
-from genie_mini.data.sources import cached_films, is_game
+from genie_mini.data.sources import cached_films, is_game, usual_fit
 from genie_mini.device import DEVICES, PRECISIONS
 from genie_mini.errors import GenieError
 from genie_mini.files import ships, weights_folder
@@ -186,8 +186,14 @@ def films_of(
     prepare_folder(cache)
     policy = arguments.policy or USUAL_POLICY
     return [
-        cached_films(text, image_size, cache, fit=arguments.fit, policy=policy) for text in data
+        cached_films(text, image_size, cache, fit=chosen_fit(arguments, text), policy=policy)
+        for text in data
     ]
+
+
+def chosen_fit(arguments: argparse.Namespace, named: str | Path) -> str:
+    """The --fit of what is named, the usual one where none was asked for."""
+    return arguments.fit or usual_fit(str(named))
 
 
 def check_used(arguments: argparse.Namespace, option: str, source: str) -> None:

@@ -12,10 +12,10 @@ from genie_mini.cli.options import (
     add_weights,
     at_least,
     check_used,
+    chosen_fit,
     stays_as_it_is,
 )
 from genie_mini.data.pictures import read_picture
-from genie_mini.data.sources import usual_fit
 from genie_mini.device import PLAY_THREADS, choose_device, threads
 from genie_mini.evaluation.action_names import read_action_names
 from genie_mini.export.engine import ENGINES, choose_engine
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_used(arguments, "fit", "prompt")
     if arguments.prompt is not None:
         size = genie.config.tokenizer.image_size
-        fit = arguments.fit or usual_fit(str(arguments.prompt))
+        fit = chosen_fit(arguments, arguments.prompt)
         start["prompt"] = read_picture(arguments.prompt, size, fit)
     own = saved_prompts(arguments.weights, genie.config.tokenizer.image_size)
     folder = weights_folder(arguments.weights)

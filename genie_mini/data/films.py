@@ -26,9 +26,8 @@ from genie_mini.data.pictures import (
 from genie_mini.errors import GenieError
 from genie_mini.world.simulation import FRAMES_PER_SECOND
 
-# Of pictures that may move; the others are frames of a sequence (`data.sequences`).
-_MOVING = (".gif", ".png", ".apng", ".webp", ".avif")
-PICTURE_ENDINGS = (*_MOVING, ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+# Of pictures that may move, and of others, which are frames of a sequence (`data.sequences`).
+PICTURE_ENDINGS = tuple(".gif .png .apng .webp .avif .jpg .jpeg .bmp .tif .tiff".split())
 # By the name of ffmpeg's demuxer. No others are opened: a playlist, whatever its ending, names
 # other files or machines.
 _FORMATS = {

@@ -91,6 +91,20 @@ def check_pixels(width: int, height: int) -> None:
         raise GenieError(f"has {width}x{height} pixels; {MOST_PIXELS:,} is the most")
 
 
+def check_not_empty(file: Path) -> None:
+    """Refuse a file without bytes, and a pipe, from which reading would wait.
+
+    Raises:
+        GenieError: it is one, or cannot be looked at. The message goes on from the file's name.
+    """
+    try:
+        size = file.stat().st_size
+    except OSError as error:
+        raise GenieError(f"cannot be read: {error.strerror or error}") from error
+    if not size:
+        raise GenieError("is empty")
+
+
 def open_picture(path: Path) -> Image.Image:
     """Open an image file, not yet decoded.
 

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from genie_mini.data.pictures import Canvas, count_pictures, moving_pictures, open_picture
+from genie_mini.data.films import PICTURE_ENDINGS
+from genie_mini.data.pictures import (
+    Canvas,
+    check_not_empty,
+    count_pictures,
+    moving_pictures,
+    open_picture,
+)
 from genie_mini.errors import GenieError
 
-# Formats of one picture a file; .webp, .png and .avif may hold several, which is looked up.
-_STILL = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".tif", ".tiff")
+_STILL = set(PICTURE_ENDINGS) - {".gif", ".apng"}  # some of them may move, which is looked up
 _NUMBERED = re.compile(r"(.*?)(\d+)", re.DOTALL)
 
 
@@ -38,13 +44,12 @@ def _moves(file):
     try:
         with _opened(file) as picture:
             return count_pictures(picture) > 1
-    except (GenieError, OSError):  # reading it will say so
+    except GenieError:  # reading it will say so
         return False
 
 
 def _opened(file):
-    if not file.stat().st_size:  # or a pipe, from which reading would wait
-        raise GenieError("is empty")
+    check_not_empty(file)
     return open_picture(file)
 
 
@@ -65,8 +70,6 @@ def read_sequence(
             frames.append(canvas.draw(shown))
         except GenieError as error:
             skipped[file] = str(error)
-        except OSError as error:
-            skipped[file] = f"cannot be read: {error.strerror}"
     if not frames:
         raise GenieError(skipped[sequence[0]])
     return [np.stack(frames)]

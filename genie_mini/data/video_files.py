@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from genie_mini.data.array_files import ARRAY_READERS
 from genie_mini.data.films import PICTURE_ENDINGS, VIDEO_ENDINGS, read_animation, read_video
-from genie_mini.data.pictures import Canvas
+from genie_mini.data.pictures import Canvas, check_not_empty
 from genie_mini.data.sequences import find_sequences, read_sequence
 from genie_mini.data.videos import draw_starts
 from genie_mini.errors import GenieError
@@ -199,9 +199,8 @@ def read_recordings(file: Path, canvas: Canvas) -> list[np.ndarray]:
         raise GenieError("is of no kind that is read")
     usual = read_animation if ending in PICTURE_ENDINGS else read_video
     read = ARRAY_READERS.get(ending, usual)
+    check_not_empty(file)
     try:
-        if not file.stat().st_size:  # or a pipe, from which reading would wait
-            raise GenieError("is empty")
         return read(file, canvas)
     except (OSError, av.FFmpegError) as error:
         raise GenieError(f"cannot be read: {error.strerror or error}") from error

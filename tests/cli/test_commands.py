@@ -2,6 +2,7 @@
 complain in one line.
 """
 
+import argparse
 import http.client
 import json
 import shutil
@@ -17,6 +18,7 @@ from tiny import tiny_genie
 
 from genie_mini import cli
 from genie_mini.cli import build_parser, main
+from genie_mini.cli.options import chosen_fit
 from genie_mini.data.video_files import VideoFolder
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import save_name_by_hand
@@ -455,3 +457,17 @@ def test_a_recording_that_is_stopped_leaves_no_half_file(tmp_path, monkeypatch, 
     assert main(["record", "--out", str(tmp_path), "--clips", "2"]) == 130
     assert "stopped" in capsys.readouterr().err
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "named, asked, fit",
+    [
+        ("gymnasium:ALE/Breakout-v5", None, "stretch"),
+        ("gymnasium:ALE/Breakout-v5", "crop", "crop"),
+        ("films", None, "crop"),
+        (Path("photo.jpg"), None, "crop"),
+        (None, None, "crop"),
+    ],
+)
+def test_pictures_of_another_shape_are_fitted_as_asked_or_as_is_usual(named, asked, fit):
+    assert chosen_fit(argparse.Namespace(fit=asked), named) == fit

@@ -7,14 +7,10 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from writing import grey_frames
+from writing import grey_frames, greys
 
 from genie_mini.data.video_files import VideoFolder
 from genie_mini.errors import GenieError
-
-
-def greys(path):
-    return [recording[:, 0, 0, 0].tolist() for recording in VideoFolder(path, 16).recordings]
 
 
 def held_by(file):

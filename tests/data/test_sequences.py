@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from writing import grey_frames
+from writing import grey_frames, greys
 
 from genie_mini.data.sources import cached_films
 from genie_mini.data.video_files import VideoFolder
@@ -15,10 +15,6 @@ from genie_mini.errors import GenieError
 def save_picture(path, grey):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (20, 20), (grey,) * 3).save(path)
-
-
-def greys(path):
-    return [recording[:, 0, 0, 0].tolist() for recording in VideoFolder(path, 16).recordings]
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "TIF", "webp"])

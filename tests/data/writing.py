@@ -93,6 +93,11 @@ def seen(path):
     return [numbers(recording) for recording in read(path)]
 
 
+def greys(path):
+    """The greys of each recording of grey frames."""
+    return [recording[:, 0, 0, 0].tolist() for recording in read(path)]
+
+
 def write_animation(path, durations, values=GREYS):
     first, *rest = [Image.fromarray(frame) for frame in grey_frames(values[: len(durations)])]
     kind = {"apng": "PNG"}.get(path.suffix[1:], path.suffix[1:].upper())

@@ -44,9 +44,8 @@ def test_a_small_thing_that_moves_counts_and_the_still_ground_does_not():
     film = torch.full((1, 4, 64, 64, 3), 0.3)
     for t in range(4):
         film[0, t, 20 + 3 * t : 26 + 3 * t, 30:32] = 1.0
-    assert np.allclose(
-        picture_movement(film)[0], [[3.0, 0.0]] * 3, atol=0.6
-    )  # its edges fit elsewhere, too
+    # Blocks that hold an edge of it alone fit elsewhere, too.
+    assert np.allclose(picture_movement(film)[0], [[3.0, 0.0]] * 3, atol=0.6)
 
 
 def test_each_action_gets_the_movement_it_was_inferred_with(monkeypatch):

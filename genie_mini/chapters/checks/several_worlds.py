@@ -12,19 +12,16 @@ from genie_mini.studies.actions_across_worlds import agreement
 _TABLE = RESULTS / "latent_actions" / "across_worlds.json"
 
 
-def _sideways(action, world):
-    """The interval of the movement to the right under an action, from the saved table."""
-    rows = json.loads(_TABLE.read_text(encoding="utf-8"))["rows"]
-    return next(
-        row["right, 95%"] for row in rows if (row["world"], row["action"]) == (world, action)
-    )
-
-
 def _same_side():
+    """The actions whose intervals of the movement to the right lie on one side of 0 in both worlds,
+    from the saved table.
+    """
+    rows = json.loads(_TABLE.read_text(encoding="utf-8"))["rows"]
+    ends = {(row["world"], row["action"]): row["right, 95%"] for row in rows}
     found = set()
     for action in range(8):
-        ends = np.array([_sideways(action, world) for world in ("platformer", "CoinRun")])
-        if (ends > 0).all() or (ends < 0).all():
+        both = np.array([ends["platformer", action], ends["CoinRun", action]])
+        if (both > 0).all() or (both < 0).all():
             found.add(action)
     return found
 

@@ -26,7 +26,8 @@ from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 
 class Rollout:
     """Several worlds advancing together. `frames` (batch, height, width, 3) and `tokens` (batch, N)
-    are their present.
+    are their present, `attended` the ages of the frames that the first of them had before its eyes
+    when it drew its present, the oldest first.
 
     Args:
         genie: a `Genie`.
@@ -55,6 +56,7 @@ class Rollout:
         seen = prompt if genie.config.tokenizer.keeps_detail else decoded
         self._detail = Detail(seen[:, -1], decoded[:, -1])
         self.tokens, self.frames = tokens[:, -1], seen[:, -1]
+        self.attended: list[int] = []
 
     def again(self, seed: int) -> "Rollout":
         """Another roll-out from the present of this one, which goes on as it would have: the same
@@ -91,6 +93,7 @@ class Rollout:
             dynamics.num_actions,
             self.genie.device,
         )
+        self.attended = self._cache.ages
         self.tokens = dynamics.sample(
             self._cache,
             actions,
@@ -135,6 +138,11 @@ class PlaySession:
     def tokens(self) -> Tensor:
         """The present frame's tokens, (N,) int64."""
         return self._rollout.tokens[0]
+
+    @property
+    def attended(self) -> list[int]:
+        """The ages of the frames that the present one was drawn after, the oldest first."""
+        return self._rollout.attended
 
     def step(
         self,

@@ -17,6 +17,7 @@ from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import read_measured_names
 from genie_mini.files import save_table
 from genie_mini.genie import Genie
+from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.outputs import prepare_file
 from genie_mini.studies.tables import EXPERIMENTS, format_rows, run_experiment
 
@@ -30,7 +31,7 @@ def add(commands: Commands) -> None:
         "rerun an experiment on memory",
         "Run one of these on levels that training never saw, print its table, and save it with\n"
         "this command, its seed and the SHA-256 of the weights:\n\n"
-        + "\n".join(f"  {name:10} {experiment.about}" for name, experiment in EXPERIMENTS.items()),
+        + "\n".join(f"  {name:13} {experiment.about}" for name, experiment in EXPERIMENTS.items()),
         "  genie-mini memory recall --weights runs/sparse --out runs/sparse/recall.json\n"
         "  genie-mini memory ablations --cases 64",
     )
@@ -41,6 +42,11 @@ def add(commands: Commands) -> None:
     add_device(parser)
     parser.add_argument(
         "--cases", type=at_least(2), help="levels or clips (default: the experiment's own)"
+    )
+    parser.add_argument(
+        "--lookback",
+        choices=list(LOOKBACKS),
+        help="which earlier frames it looks back at (default: as it was trained)",
     )
     add_seed(parser, "levels and sampling")
     add_out_file(parser, "the table", "memory.json")
@@ -54,10 +60,14 @@ def run(arguments: argparse.Namespace) -> None:
             raise GenieError(f"{name} takes no --{option}: leave it out")
     prepare_file(arguments.out, {"command", "rows"})
     device = choose_device(arguments.device)
-    genie = Genie.from_pretrained(weights).to(device)
+    genie = Genie.from_pretrained(weights)
+    if arguments.lookback is not None:
+        genie = genie.with_lookback(arguments.lookback)
+    genie = genie.to(device)
     rows = run_experiment(genie, name, read_measured_names(weights), arguments.cases, seed)
     words = ["genie-mini", "memory", name, "--weights", weights, "--seed", str(seed)]
     words += ["--cases", str(arguments.cases)] if arguments.cases else []
+    words += ["--lookback", arguments.lookback] if arguments.lookback else []
     # Sums on another device differ in their last digits.
     words += ["--device", device.type] if device.type != "cpu" else []
     try:

@@ -6,9 +6,10 @@ and keeps it when it is finished. `decoder` draws a frame from its tokens in the
 turns one picture into tokens. The latent action model stays
 behind: at play the action comes from a person (paper, Section 2.2).
 
-All shapes are fixed, for one world at a time. The past is a ring of `context - 1` places;
-`attention_mask` says which of them hold a frame. Their order does not matter, since each key was
-turned by its own frame's position.
+All shapes are fixed, for one world at a time. The past has `context - 1` places; `attention_mask`
+says which of them hold a frame. Their order does not matter, since each key was turned by its own
+frame's position. Which frames these are, the last ones or others, the graph need not know
+(`models.lookback`).
 """
 
 import torch

@@ -1,5 +1,7 @@
 """An export, played by onnxruntime: `Rollout` and the scores take it in place of a `Genie`."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ from genie_mini.contract import (
 )
 from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_names import check_action_names
-from genie_mini.export.sessions import VARIANTS, Rings, Session, past_names, past_shape
+from genie_mini.export.sessions import VARIANTS, Pasts, Session, past_names, past_shape
 from genie_mini.genie import Genie
-from genie_mini.models.dynamics import DynamicsModel
+from genie_mini.models.dynamics import DynamicsConfig, DynamicsModel
+from genie_mini.models.lookback import LOOKBACKS, Lookback, reaches
 from genie_mini.models.maskgit import FrameSampler
 from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.models.tokenizer import Tokenizer
@@ -37,6 +40,7 @@ def describe(genie: "Genie | ExportedGenie", action_names: list[str] | None) -> 
         "grid": list(dynamics.grid),
         "numCodes": dynamics.num_codes,
         "context": dynamics.context,
+        "reach": reaches(dynamics.context),
         "minP": genie.dynamics.min_p,
         "keepsDetail": tokenizer.keeps_detail,
         "actionNames": check_action_names(action_names, dynamics.num_actions),
@@ -55,73 +59,78 @@ def past_inputs(config: GenieConfig, stack: STTransformerConfig) -> dict[str, tu
     return {"position": (1,), "attention_mask": (context - 1,), **past}
 
 
-def check_rings(rings: Any, batch: int, session: Session) -> None:
+def check_pasts(pasts: Any, batch: int, session: Session) -> None:
     """Raise a GenieError unless these are the pasts of so many worlds, as a graph keeps them."""
-    shapes = [tensor.shape for tensor in session.empty().tensors]
-    if not isinstance(rings, Rings) or len(rings) != batch:
+    if not isinstance(pasts, Pasts) or len(pasts) != batch:
         raise GenieError(f"the cache must be that of {batch} worlds, from prefill or decode_next")
-    if any([tensor.shape for tensor in ring.tensors] != shapes for ring in rings):
+    if any([tensor.shape for tensor in past.tensors] != session.past for past in pasts):
         raise GenieError("the cache belongs to another graph")
 
 
 class _ExportedDynamics(FrameSampler):
-    """The dynamics model of an export, for `Rollout`: lists of rings take the place of a
+    """The dynamics model of an export, for `Rollout`: lists of pasts take the place of a
     `KVCache`.
     """
 
     def __init__(self, dynamics: DynamicsModel, session: "Session"):
-        self.config, self._session = dynamics.config, session
+        self._session = session
+        self.look_back(dynamics.config)
         self.num_tokens, self.num_actions = dynamics.num_tokens, dynamics.num_actions
         self.mask_token, self.min_p = dynamics.mask_token, dynamics.min_p
+
+    def look_back(self, config: DynamicsConfig) -> None:
+        """Choose earlier frames as this says from now on; all else in it is as it was."""
+        self.config, self._lookback = config, LOOKBACKS[config.lookback](config.context)
 
     @property
     def device(self) -> torch.device:
         """See `FrameSampler.device`."""
         return torch.device("cpu")
 
-    def check_cache(self, cache: Rings, batch: int) -> None:
+    def check_cache(self, cache: Pasts, batch: int) -> None:
         """See `DynamicsModel.check_cache`."""
-        check_rings(cache, batch, self._session)
+        check_pasts(cache, batch, self._session)
 
-    def predict_logits(self, tokens: Tensor, actions: Tensor, rings: "Rings") -> Tensor:
+    def predict_logits(self, tokens: Tensor, actions: Tensor, pasts: "Pasts") -> Tensor:
         """See `DynamicsModel.predict_logits`."""
-        return torch.stack(
-            [self._run(*inputs)[0] for inputs in zip(tokens, actions, rings, strict=True)]
-        )
+        logits = [self._run(*inputs)[0] for inputs in zip(tokens, actions, pasts, strict=True)]
+        return torch.from_numpy(np.stack(logits))
 
-    def prefill(self, tokens: Tensor, actions: Tensor) -> "Rings":
+    def prefill(self, tokens: Tensor, actions: Tensor) -> "Pasts":
         """See `DynamicsModel.prefill`."""
         tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1)
         # nothing led to the first frame
         actions = torch.nn.functional.pad(actions, (1, 0), value=-1)
-        return self._keep(Rings(self._session.empty() for _ in tokens), tokens, actions)
+        pasts = Pasts(self._session.empty(self._lookback) for _ in tokens)
+        return self._keep(pasts, tokens, actions)
 
-    def append(self, rings: "Rings", tokens: Tensor, actions: Tensor) -> "Rings":
+    def append(self, pasts: "Pasts", tokens: Tensor, actions: Tensor) -> "Pasts":
         """See `DynamicsModel.append`."""
         tokens, actions = self.check_clip(tokens, actions, limit=self.mask_token + 1, led=1)
-        self.check_cache(rings, len(tokens))
-        return self._keep(rings, tokens, actions)
+        self.check_cache(pasts, len(tokens))
+        return self._keep(pasts, tokens, actions)
 
-    def _keep(self, rings, tokens, actions):
+    def _keep(self, pasts, tokens, actions):
         for t in range(tokens.shape[1]):
-            rings = Rings(
-                self._run(*inputs)[1]
-                for inputs in zip(tokens[:, t], actions[:, t], rings, strict=True)
-            )
-        return rings
+            frame = tokens[:, t]
+            presents = [
+                self._run(*inputs)[1:] for inputs in zip(frame, actions[:, t], pasts, strict=True)
+            ]
+            pasts = pasts.after(frame.numpy(), presents)
+        return pasts
 
-    def _run(self, tokens, action, ring):
-        logits, *present = self._session.run(
-            ring, tokens=tokens.int().numpy(), action=action[None].int().numpy()
+    def _run(self, tokens, action, past):
+        return self._session.run(
+            past, tokens=tokens.int().numpy(), action=action[None].int().numpy()
         )
-        return torch.from_numpy(logits), ring.after(*present)
 
 
 class _ExportedTokenizer:
     """The tokenizer of an export, for `Rollout` and the scores."""
 
-    def __init__(self, tokenizer: Tokenizer, encoder: Session, decoder: Session):
+    def __init__(self, tokenizer: Tokenizer, encoder: Session, decoder: Session, context: int):
         self.config, self._tokenizer = tokenizer.config, tokenizer
+        self._lookback = Lookback(context)
         self._encoder, self._decoder = encoder, decoder
 
     def encode(self, frames: Tensor) -> Tensor:
@@ -138,8 +147,8 @@ class _ExportedTokenizer:
         """See `Tokenizer.decode`."""
         return self.decode_next(tokens, None)[0]
 
-    def decode_next(self, tokens: Tensor, rings: Rings | None) -> tuple[Tensor, Rings]:
-        """See `Tokenizer.decode_next`; the rings that it returns hold the past too."""
+    def decode_next(self, tokens: Tensor, pasts: Pasts | None) -> tuple[Tensor, Pasts]:
+        """See `Tokenizer.decode_next`; the pasts that it returns hold the past too."""
         tokens = check_indices(
             "tokens",
             tokens,
@@ -147,20 +156,18 @@ class _ExportedTokenizer:
             self.config.quantizer.num_codes,
             torch.device("cpu"),
         )
-        if rings is None:
-            rings = Rings(self._decoder.empty() for _ in tokens)
-        check_rings(rings, len(tokens), self._decoder)
+        if pasts is None:
+            pasts = Pasts(self._decoder.empty(self._lookback) for _ in tokens)
+        check_pasts(pasts, len(tokens), self._decoder)
         frames = []
         for t in range(tokens.shape[1]):
             results = [
-                self._decoder.run(ring, tokens=frame.int().numpy())
-                for frame, ring in zip(tokens[:, t], rings, strict=True)
+                self._decoder.run(past, tokens=frame.int().numpy())
+                for frame, past in zip(tokens[:, t], pasts, strict=True)
             ]
-            rings = Rings(
-                ring.after(*result[1:]) for ring, result in zip(rings, results, strict=True)
-            )
+            pasts = pasts.after(tokens[:, t].numpy(), [result[1:] for result in results])
             frames.append(np.stack([result[0] for result in results]))
-        return torch.from_numpy(np.stack(frames, axis=1)), rings
+        return torch.from_numpy(np.stack(frames, axis=1)), pasts
 
 
 class ExportedGenie:
@@ -189,11 +196,22 @@ class ExportedGenie:
         self.device = torch.device("cpu")
         self.config, self.latent_action_model = config, genie.latent_action_model
         self.dynamics = _ExportedDynamics(genie.dynamics, step)
-        self.tokenizer = _ExportedTokenizer(genie.tokenizer, encoder, decoder)
+        self.tokenizer = _ExportedTokenizer(
+            genie.tokenizer, encoder, decoder, config.dynamics.context
+        )
 
     def eval(self) -> "ExportedGenie":
         """An export does not learn."""
         return self
+
+    def with_lookback(self, lookback: str) -> "ExportedGenie":
+        """See `Genie.with_lookback`; the graphs are the same, and shared."""
+        other = copy.copy(self)
+        dynamics = replace(self.config.dynamics, lookback=lookback)
+        other.config = replace(self.config, dynamics=dynamics)
+        other.dynamics = copy.copy(self.dynamics)
+        other.dynamics.look_back(dynamics)
+        return other
 
     def play(self, prompt: Tensor, seed: int = 0) -> PlaySession:
         """See `Genie.play`."""
@@ -225,7 +243,9 @@ def logit_difference(genie: Genie, exported: ExportedGenie, num_frames: int = 24
     largest = 0.0
     for t in range(1, num_frames):
         ours, theirs = (
-            dynamics.predict_logits(masked.to(device), actions[t].to(device), cache).cpu()
+            dynamics.predict_logits(
+                masked.to(device), actions[t].to(device), cache.preallocate(1)
+            ).cpu()
             for (dynamics, device), cache in zip(models, caches, strict=True)
         )
         largest = max(largest, (ours - theirs).abs().max().item())

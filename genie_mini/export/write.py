@@ -132,9 +132,8 @@ def export(
         is longer than the window.
 
     Raises:
-        ValueError: a variant is unknown, the dynamics model looks back in another way than the
-            paper's, a package for exporting is missing or too old, or float32 logits differ by more
-            than `PARITY`.
+        ValueError: a variant is unknown, the dynamics model keeps no past, a package for exporting
+            is missing or too old, or float32 logits differ by more than `PARITY`.
     """
     check_path("folder", folder)
     _check_variants(variants)
@@ -171,15 +170,9 @@ def check_exportable(genie: Genie) -> None:
     """Make sure that a Genie can be exported, and that what it takes is installed.
 
     Raises:
-        GenieError: its dynamics model looks back in another way than the paper's or keeps no past,
-            or a package is missing or too old.
+        GenieError: its dynamics model keeps no past, or a package is missing or too old.
     """
     check_parts(genie, "config", "tokenizer", "latent_action_model", "dynamics")
-    if genie.config.dynamics.lookback != "recent":
-        raise GenieError(
-            'only the look-back "recent" can be exported, this Genie has '
-            f'"{genie.config.dynamics.lookback}"'
-        )
     if genie.config.dynamics.context < 2:
         raise GenieError("a Genie of context 1 cannot be exported: its graphs keep a past")
     for package, lowest in LOWEST.items():

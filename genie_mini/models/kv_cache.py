@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -27,6 +27,13 @@ class KVCache:
     values: list[Tensor]
     position: int = 0
     free: int = 0
+
+    @property
+    def ages(self) -> list[int]:
+        """How long ago each frame in it was, the oldest first; that of the frame before the next one
+        is 1.
+        """
+        return list(range(self.keys[0].shape[2] - self.free, 0, -1))
 
     def append(self, present: "KVCache", window: int) -> "KVCache":
         """Return a cache that also holds the frames of `present`, and of all no more than the last
@@ -112,12 +119,23 @@ class Archive:
     tokens: Tensor
     lookback: Lookback
 
-    @property
-    def chosen(self) -> KVCache:
-        """The cache of those frames alone that the next frame attends to."""
+    @cached_property
+    def _choice(self) -> Tensor:
+        """The places of those frames that the next frame attends to, (batch, frames) int64."""
         batch, num_frames, _ = self.tokens.shape
         choice = self.lookback.choose(self.tokens, self.cache.position - num_frames)
-        index = choice.nonzero()[:, 1].view(batch, 1, 1, int(choice[0].sum()), 1)
+        return choice.nonzero()[:, 1].view(batch, -1)
+
+    @property
+    def ages(self) -> list[int]:
+        """See `KVCache.ages`; in the first video."""
+        return (self.tokens.shape[1] - self._choice[0]).tolist()
+
+    @cached_property
+    def chosen(self) -> KVCache:
+        """The cache of those frames alone that the next frame attends to."""
+        batch = len(self.tokens)
+        index = self._choice[:, None, None, :, None]
 
         def pick(tensor):  # (batch * N, heads, frames, head width)
             by_video = tensor.unflatten(0, (batch, -1))

@@ -141,3 +141,12 @@ class RetrievalLookback(Lookback):
 
 
 LOOKBACKS = {"recent": Lookback, "sparse": SparseLookback, "retrieval": RetrievalLookback}
+
+
+def reaches(context: int) -> dict[str, int]:
+    """The look-backs that a model of this context can play with, each with its `Lookback.reach`."""
+    return {
+        name: kind(context).reach
+        for name, kind in LOOKBACKS.items()
+        if context > 1 or name == "recent"
+    }

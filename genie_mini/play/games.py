@@ -4,10 +4,11 @@ of `genie-mini play`.
 
 import numpy as np
 
-from genie_mini.contract import shown
+from genie_mini.contract import check_choice, shown
 from genie_mini.errors import GenieError
 from genie_mini.export.runtime import ExportedGenie
 from genie_mini.genie import Genie
+from genie_mini.models.lookback import reaches
 from genie_mini.play.prompts import as_prompt
 from genie_mini.rollout import PlaySession
 
@@ -28,6 +29,9 @@ class Games:
 
     def __init__(self, genie: Genie | ExportedGenie):
         self._genie = genie.eval()
+        config = genie.config.dynamics
+        self._lookbacks = list(reaches(config.context))
+        self._players = {config.lookback: self._genie}  # by look-back, made when it is asked for
         self._sessions: dict[str, PlaySession] = {}  # the one played latest comes last
         self._stopped = False
 
@@ -39,14 +43,14 @@ class Games:
         """Do what an engine of the player asks for (assets/player_engines.js).
 
         Args:
-            message: `{"type": "begin", "game", "seed"}`, or `{"type": "step", "game", "action",
-                "maskgitSteps", "temperature", "minP"}`; "game" may be any name of up to
-                `LONGEST_NAME` characters.
+            message: `{"type": "begin", "game", "seed", "lookback"}`, or `{"type": "step", "game",
+                "action", "maskgitSteps", "temperature", "minP"}`; "game" may be any name of up to
+                `LONGEST_NAME` characters, "lookback" is one of `models.lookback.LOOKBACKS`.
             picture: what to begin from, (height * width * 3) float32 in [0, 1].
 
         Returns:
-            `{"tokens", "steps"}`, the frame's tokens and those after each MaskGIT step, and the
-            frame, in the form of `picture`.
+            `{"tokens", "steps", "attended"}`, the frame's tokens, those after each MaskGIT step and
+            the ages of the frames that it was drawn after, and the frame, in the form of `picture`.
 
         Raises:
             GenieError: something in the message is missing or cannot be done.
@@ -70,7 +74,8 @@ class Games:
                 raise GenieError(f"a message's type is begin or step, got {shown(other)}")
         self._keep(game, session)
         frame = session.frame.cpu().numpy().astype(np.float32)
-        return {"tokens": session.tokens.tolist(), "steps": steps}, frame.tobytes()
+        told = {"tokens": session.tokens.tolist(), "steps": steps, "attended": session.attended}
+        return told, frame.tobytes()
 
     def _go_on(self):
         if self._stopped:
@@ -80,13 +85,16 @@ class Games:
         (seed,) = _numbers(message, seed=int)
         if not 0 <= seed < 2**32:
             raise GenieError(f"a seed lies in [0, 2**32), got {seed}")
+        lookback = check_choice("lookback", message.get("lookback"), self._lookbacks)
         height, width = self._genie.config.tokenizer.image_size
         if len(picture) != height * width * 3 * 4:
             raise GenieError(
                 f"a picture is {height}x{width}x3 float32 numbers, got {len(picture)} bytes"
             )
         pixels = np.frombuffer(picture, "<f4").reshape(height, width, 3)
-        return self._genie.play(as_prompt(pixels, (height, width)), seed)
+        if lookback not in self._players:
+            self._players[lookback] = self._genie.with_lookback(lookback)
+        return self._players[lookback].play(as_prompt(pixels, (height, width)), seed)
 
     def _step(self, game, message, steps):
         if game not in self._sessions:

@@ -33,7 +33,6 @@ def without_past():
 
 
 CANNOT = {
-    'has "sparse"': lambda: tiny_genie().with_lookback("sparse"),
     "context 1": without_past,
     "this Genie: it is on the device meta": lambda: tiny_genie().to("meta"),
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from genie_mini.play.prompts import level_picture
 
-BEGIN = {"type": "begin", "game": "a", "seed": 0}
+BEGIN = {"type": "begin", "game": "a", "seed": 0, "lookback": "recent"}
 STEP = {
     "type": "step",
     "game": "a",

@@ -250,28 +250,40 @@ def test_frames_of_the_same_seed_are_pytorchs(open_page, exported_page):
     """
     page = open_page(exported_page)
     start(page)
-    for min_p, length in ((0, 32), (0.1, 8)):
-        compare_with_pytorch(page, [step % 8 for step in range(length)], min_p)
+    for min_p, length, lookback in (
+        (0, 32, "recent"),
+        (0.1, 8, "recent"),
+        (0, 32, "sparse"),
+        (0, 32, "retrieval"),
+    ):
+        compare_with_pytorch(page, [step % 8 for step in range(length)], min_p, lookback)
 
 
-def compare_with_pytorch(page, actions, min_p):
-    """Play in the page and in PyTorch: the same tokens, nearly the same frames."""
+def compare_with_pytorch(page, actions, min_p, lookback):
+    """Play in the page and in PyTorch: the same tokens after the same past, nearly the same
+    frames.
+    """
     theirs = page.evaluate(
-        """async ([actions, minP]) => {
-          const frames = [await genie.engine.begin("test", await genie.promptPixels(0), 0)];
+        """async ([actions, minP, lookback]) => {
+          const picture = await genie.promptPixels(0);
+          const frames = [await genie.engine.begin("test", picture, 0, lookback)];
           for (const action of actions)
             frames.push(await genie.engine.step("test", action, 4, 1, minP));
-          return frames.map(({ frame, tokens }) => [Array.from(frame), Array.from(tokens)]);
+          return frames.map(({ frame, tokens, attended }) => [
+            Array.from(frame), Array.from(tokens), attended]);
         }""",
-        [actions, min_p],
+        [actions, min_p, lookback],
     )
-    session = Genie.from_pretrained("mini").play(
-        level_picture(HELD_OUT_SEED + PROMPT_LEVELS[0], (64, 64)), seed=0
+    session = (
+        Genie.from_pretrained("mini")
+        .with_lookback(lookback)
+        .play(level_picture(HELD_OUT_SEED + PROMPT_LEVELS[0], (64, 64)), seed=0)
     )
-    for index, (frame, tokens) in enumerate(theirs):
+    for index, (frame, tokens, attended) in enumerate(theirs):
         if index:
             session.step(actions[index - 1], maskgit_steps=4, min_p=min_p)
-        assert tokens == session.tokens.tolist(), f"frame {index}"
+        assert tokens == session.tokens.tolist(), f"frame {index}, {lookback}"
+        assert attended == session.attended, f"frame {index}, {lookback}"
         torch.testing.assert_close(
             torch.tensor(frame).view(64, 64, 3), session.frame, atol=1e-4, rtol=0
         )

@@ -160,7 +160,7 @@ const model = {
 };
 window.answer = () => {
   const frame = new Float32Array(32 * 32 * 3);
-  const message = { id: sent.at(-1).id, tokens: Array(16).fill(0), steps: [] };
+  const message = { id: sent.at(-1).id, tokens: Array(16).fill(0), steps: [], attended: [] };
   for (const react of heard) react(message, [new DataView(frame.buffer)]);
 };
 widget.render({ model, el: document.body });

@@ -47,7 +47,11 @@ def test_the_page_describes_the_world(server):
 def test_a_game_is_what_a_session_plays(server):
     session = tiny_genie().play(torch.from_numpy(PICTURE), seed=7)
     status, answer, frame = begin(server, seed=7)
-    assert status == 200 and answer == {"tokens": session.tokens.tolist(), "steps": []}
+    assert status == 200 and answer == {
+        "tokens": session.tokens.tolist(),
+        "steps": [],
+        "attended": [],
+    }
     torch.testing.assert_close(torch.from_numpy(frame.copy()), session.frame)
     for action in (2, 6):
         status, answer, frame = step(server, action=action)
@@ -57,14 +61,27 @@ def test_a_game_is_what_a_session_plays(server):
         torch.testing.assert_close(torch.from_numpy(frame.copy()), expected)
 
 
+def test_every_game_looks_back_as_it_was_begun(server):
+    session = tiny_genie().with_lookback("sparse").play(torch.from_numpy(PICTURE), seed=7)
+    begin(server, seed=7, lookback="sparse")
+    begin(server, game="b", seed=7)
+    for _ in range(20):
+        session.step(2, 3, 1.0)
+        status, answer, _ = step(server)
+        assert status == 200 and answer["attended"] == session.attended
+        assert answer["tokens"] == session.tokens.tolist()
+        _, answer, _ = step(server, game="b")
+    assert answer["attended"] == list(range(15, 0, -1)) != session.attended
+
+
 def test_a_game_is_the_same_on_every_engine(tmp_path):
     genie = tiny_genie()
     player = choose_engine(genie, "onnxruntime", tmp_path)
     with PlayServer(genie, NAMES) as ours, PlayServer(player, NAMES) as theirs:
         assert ours.page == theirs.page
         for message, picture in (
-            (BEGIN, PICTURE.tobytes()),
-            (STEP, b""),
+            (BEGIN | {"lookback": "retrieval"}, PICTURE.tobytes()),
+            *[(STEP, b"")] * 20,
             (STEP | {"action": 5, "maskgitSteps": 8, "temperature": 1.5, "minP": 0.2}, b""),
             (STEP | {"temperature": 0}, b""),
         ):
@@ -161,6 +178,10 @@ def test_a_bad_picture_is_one_clear_error_and_the_game_goes_on(server, picture, 
         ({"minP": None}, "all numbers"),
         ({"temperature": float("nan")}, "all numbers"),
         ({"type": "begin", "seed": -1}, "a seed lies in"),
+        (
+            {"type": "begin", "seed": 0, "lookback": "all"},
+            "lookback is one of recent, sparse, retrieval",
+        ),
         ({"type": "stop"}, "begin or step"),
         ({"game": "b"}, "no world of the name b"),
     ],

@@ -106,7 +106,7 @@ def test_everything_is_reached_by_tab_and_pressed_by_enter(page):
     assert actions(page) == [5]
     assert reached[:8] == [f"{number} {name}" for number, name in enumerate(NAMES, 1)]
     assert reached[8:10] == ["Pause", "Start again"]
-    controls = ["MaskGIT steps", "Temperature", "Cut the tail", "Slow motion"]
+    controls = ["MaskGIT steps", "Temperature", "Cut the tail", "Looks back at", "Slow motion"]
     controls += [
         "Time goes on by itself",
         "As fast as it can",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from requests_of_players import STEP
+from requests_of_players import BEGIN, STEP
 from tiny import tiny_genie
 
 from genie_mini.errors import GenieError
@@ -75,9 +75,7 @@ def test_the_kernel_plays_what_a_session_plays(talk):
     genie = tiny_genie()
     player, start = Player(genie, action_names=NAMES), torch.rand(32, 32, 3)
     session = genie.play(start, seed=5)
-    answer, frame = talk(
-        player, {"type": "begin", "seed": 5}, [memoryview(start.numpy().tobytes())]
-    )
+    answer, frame = talk(player, BEGIN | {"seed": 5}, [memoryview(start.numpy().tobytes())])
     torch.testing.assert_close(frame, session.frame)
     for action in (1, 6):
         answer, frame = talk(
@@ -95,7 +93,7 @@ def test_the_kernel_plays_what_a_session_plays(talk):
 def test_what_cannot_be_done_is_answered_with_a_reason(talk):
     player = Player(tiny_genie())
     start = memoryview(torch.rand(32, 32, 3).numpy().tobytes())
-    talk(player, {"type": "begin", "seed": 0}, [start])
+    talk(player, BEGIN, [start])
     answer, _ = talk(player, STEP | {"action": 9})
     assert "latent actions are the integers from 0 to 7" in answer["error"]
     answer, _ = talk(player, STEP | {"game": "b", "action": 0})
@@ -115,17 +113,20 @@ START = memoryview(torch.rand(32, 32, 3).numpy().tobytes())
         ({}, []),
         ({"type": None}, []),
         ({"type": "begin"}, [START]),
-        ({"type": "begin", "seed": "zero"}, [START]),
-        ({"type": "begin", "seed": -1}, [START]),
-        ({"type": "begin", "seed": float("nan")}, [START]),
-        ({"type": "begin", "seed": 0}, []),
-        ({"type": "begin", "seed": 0}, None),
-        ({"type": "begin", "seed": 0}, 5),
-        ({"type": "begin", "seed": 0}, [5]),
-        ({"type": "begin", "seed": 0}, ["picture"]),
-        ({"type": "begin", "seed": 0}, [START, START]),
-        ({"type": "begin", "seed": 0}, [START[:100]]),
-        ({"type": "begin", "seed": 0, "game": ["a"]}, [START]),
+        (BEGIN | {"seed": "zero"}, [START]),
+        (BEGIN | {"seed": -1}, [START]),
+        (BEGIN | {"seed": float("nan")}, [START]),
+        (BEGIN | {"lookback": None}, [START]),
+        (BEGIN | {"lookback": ["recent"]}, [START]),
+        (BEGIN | {"lookback": "everything"}, [START]),
+        (BEGIN, []),
+        (BEGIN, None),
+        (BEGIN, 5),
+        (BEGIN, [5]),
+        (BEGIN, ["picture"]),
+        (BEGIN, [START, START]),
+        (BEGIN, [START[:100]]),
+        (BEGIN | {"game": ["a"]}, [START]),
         (STEP | {"action": True}, []),
         (STEP | {"action": 10**5000}, []),
         (STEP | {"temperature": float("inf")}, []),
@@ -137,7 +138,7 @@ def test_a_message_of_the_wrong_types_is_answered_with_a_reason_and_the_game_goe
     talk, content, buffers
 ):
     player = Player(tiny_genie())
-    talk(player, {"type": "begin", "seed": 0}, [START])
+    talk(player, BEGIN, [START])
     answer, frame = talk(player, content, buffers)
     assert answer["error"] and len(answer["error"]) < 300 and frame is None
     assert answer["id"] == (1 if isinstance(content, dict) else None)

@@ -16,6 +16,7 @@ from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.rollout import Rollout
 from genie_mini.studies.budget import budget_rows
 from genie_mini.studies.drift import drift_rows
+from genie_mini.studies.long_games import long_game_rows
 from genie_mini.studies.recall import ExactWindow, recall_rows
 from genie_mini.studies.tables import EXPERIMENTS, Experiment, format_rows, run_experiment
 from genie_mini.world import ACTIONS, Simulation, record
@@ -110,6 +111,30 @@ def test_a_model_that_is_the_simulator_does_not_drift(genie, monkeypatch):
         drift_rows(genie, np.zeros(8, int), cases=2, seed=0)
 
 
+def test_real_games_obey_and_a_dream_that_is_one_gets_what_they_get(genie, monkeypatch):
+    class Film:
+        def __init__(self, genie, prompt, seed):
+            self.t = 0
+
+        def step(self, latent, maskgit_steps):
+            self.t += 1
+            return films[:, self.t] if self.t < 16 else torch.zeros_like(films[:, 0])
+
+    films = torch.from_numpy(record(6, 21, size=32, seed=[0, 31], held_out=True)[0])
+    monkeypatch.setattr("genie_mini.studies.long_games.Rollout", Film)
+    rows = long_game_rows(genie, cases=6, seed=0, num_frames=20)
+    stretches = [(row["from"], row["to"]) for row in rows[:3]]
+    assert stretches == [(1, 16), (17, 20), (1, 20)]
+    real, *played = (rows[first : first + 3] for first in range(0, 15, 3))
+    assert {row["actions"] for row in real} == {"the real game itself"}
+    # at 32 pixels the referee takes a step or two for another
+    assert 0.9 < real[-1]["obeyed_low"] < real[-1]["obeyed"] < real[-1]["obeyed_high"] <= 1
+    for young, old, whole in played:
+        assert young["obeyed"] > 0.9 and young["one_player"] > 0.7
+        assert old["obeyed"] == old["one_player"] == old["one_player_high"] == 0
+        assert 0.6 < whole["one_player"] < 0.8
+
+
 def test_the_budget_is_counted(genie):
     rows = budget_rows(genie, num_frames=2)
     assert [row["lookback"] for row in rows] == list(LOOKBACKS)
@@ -131,7 +156,8 @@ def test_the_budget_is_counted(genie):
 @pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"budget"}))
 def test_every_experiment_leaves_a_table(name, genie, monkeypatch, tmp_path):
     monkeypatch.setattr("genie_mini.studies.recall.AGES", (1, 2))
-    shorter = {"leaks": {"ages": [2]}, "drift": {"num_frames": 2}}.get(name, {})
+    shorter = {name: {"num_frames": 2} for name in ("drift", "long-games")}
+    shorter = {"leaks": {"ages": [2]}, **shorter}.get(name, {})
     short = replace(EXPERIMENTS[name], rows=partial(EXPERIMENTS[name].rows, **shorter))
     monkeypatch.setitem(EXPERIMENTS, name, short)
     rows = run_experiment(genie, name, list(ACTIONS), 12, seed=0)

@@ -38,19 +38,58 @@ class Generator {
   }
 }
 
+/** Which frames the next one attends to, by their times; see models/lookback.py. */
+const LOOKBACKS = {
+  recent: kept => kept.map(({ time }) => time),
+
+  sparse(kept) {
+    const now = kept.at(-1).time + 1;
+    const stride = age => 2 ** Math.floor(Math.log2((age - 1) / RUN + 1));
+    return kept.map(({ time }) => time).filter(time => time % stride(now - time) === 0);
+  },
+
+  retrieval(kept, places) {
+    const times = kept.map(({ time }) => time),
+      length = Math.floor((places + 1) / 2),
+      numOld = Math.max(0, kept.length - (places - length));
+    if (numOld <= length) return times;
+    const now = kept.at(-1).tokens;
+    const alike = kept.map(({ tokens }) => tokens.reduce((n, code, i) => n + (code === now[i]), 0));
+    const before = place => alike[place - 1] ?? 0;
+    const relevance = place => Math.max(before(place), alike[place + 1]) - alike[place];
+    let best = 0;
+    for (let place = 1; place < numOld; place++)
+      if (relevance(place) >= relevance(best)) best = place; // among equals the more recent
+    const ledAway = alike[best + 1] >= before(best); // so what lies behind is older
+    const wished = ledAway ? best - length + 1 : best;
+    const start = Math.min(Math.max(0, wished), numOld - length);
+    return [...times.slice(start, start + length), ...times.slice(numOld)];
+  },
+};
+const RUN = 4; // attended frames after which the sparse window doubles its stride
+
 /**
- * Keys and values of the frames that a graph remembers, for each block
- * (N, heads, places, head width), the oldest overwritten.
+ * The past of one world: places for keys and values of those frames that the next one attends to,
+ * for each block (N, heads, places, head width), and the frames to choose them from.
  */
-class Ring {
-  constructor([numBlocks, ...shape]) {
+class Past {
+  constructor([numBlocks, ...shape], lookback) {
     this.shape = shape;
     this.tensors = {};
     for (let block = 0; block < numBlocks; block++)
       for (const kind of ["keys", "values"])
         this.tensors[`${kind}_${block}`] = new Float32Array(shape.reduce((a, b) => a * b));
-    this.attentionMask = new Uint8Array(shape[2]);
+    this.times = new Array(shape[2]).fill(null); // of the frames in the places
+    this.kept = [];
+    this.choose = LOOKBACKS[lookback];
+    this.reach = world.reach[lookback];
     this.position = 0;
+  }
+
+  /** How long ago the frames in the places were, the oldest first. */
+  ages() {
+    const times = this.times.filter(time => time !== null);
+    return times.map(time => this.position - time).sort((a, b) => b - a);
   }
 
   feed() {
@@ -58,26 +97,38 @@ class Ring {
       name,
       new ort.Tensor("float32", values, this.shape),
     ]);
+    const mask = Uint8Array.from(this.times, time => time !== null);
     return {
       ...Object.fromEntries(past),
-      attention_mask: new ort.Tensor("bool", this.attentionMask, [this.attentionMask.length]),
+      attention_mask: new ort.Tensor("bool", mask, [mask.length]),
       position: new ort.Tensor("float32", [this.position], [1]),
     };
   }
 
-  add(results) {
+  add(tokens, results) {
+    const presents = {};
+    for (const name of Object.keys(this.tensors)) presents[name] = results[`new_${name}`].data;
+    this.kept.push({ time: this.position++, tokens: Array.from(tokens), presents });
+    if (this.kept.length > this.reach) this.kept.shift();
+    const chosen = new Set(this.choose(this.kept, this.times.length));
+    this.times = this.times.map(time => (chosen.has(time) ? time : null));
+    for (const { time, presents } of this.kept)
+      if (chosen.has(time) && !this.times.includes(time)) this.put(time, presents);
+  }
+
+  /** Put a frame in a place that is free. */
+  put(time, presents) {
     const [, , places, width] = this.shape,
-      place = this.position % places;
-    for (const [name, values] of Object.entries(this.tensors)) {
-      const present = results[`new_${name}`].data;
+      place = this.times.indexOf(null);
+    this.times[place] = time;
+    for (const [name, present] of Object.entries(presents)) {
+      const values = this.tensors[name];
       for (let row = 0; row < present.length / width; row++)
         values.set(
           present.subarray(row * width, (row + 1) * width),
           (row * places + place) * width,
         );
     }
-    this.attentionMask[place] = 1;
-    this.position++;
   }
 }
 
@@ -150,9 +201,9 @@ function putBack({ picture, drawn }, frame) {
 
 /** Keep a finished frame in both pasts, and draw it: (height, width, 3) floats in [0, 1]. */
 async function finish(game, tokens, action) {
-  game.past.add(await pass(game, tokens, action));
+  game.past.add(tokens, await pass(game, tokens, action));
   const drawn = await graphs.decoder.run({ tokens: integers(tokens), ...game.drawnPast.feed() });
-  game.drawnPast.add(drawn);
+  game.drawnPast.add(tokens, drawn);
   return drawn.frame.data;
 }
 
@@ -172,21 +223,21 @@ const requests = {
   },
 
   /** Start a game from a picture, (height * width * 3) floats in [0, 1]. */
-  async begin({ game: name, picture, seed }) {
+  async begin({ game: name, picture, seed, lookback }) {
     const [height, width] = world.imageSize;
     const { tokens } = await graphs.encoder.run({
       picture: new ort.Tensor("float32", picture, [height, width, 3]),
     });
     const game = {
-      past: new Ring(world.past.step),
-      drawnPast: new Ring(world.past.decoder),
+      past: new Past(world.past.step, lookback),
+      drawnPast: new Past(world.past.decoder, "recent"),
       generator: new Generator(seed),
     };
     games.set(name, game);
     const drawn = await finish(game, tokens.data, -1);
     // where no detail is kept, nothing is taken to be lost
     game.detail = { picture: world.keepsDetail ? picture : drawn, drawn };
-    return { frame: game.detail.picture.slice(), tokens: tokens.data, steps: [] };
+    return { frame: game.detail.picture.slice(), tokens: tokens.data, steps: [], attended: [] };
   },
 
   /**
@@ -197,6 +248,7 @@ const requests = {
     const began = performance.now(),
       game = games.get(name),
       mask = world.numCodes,
+      attended = game.past.ages(),
       steps = [];
     const numTokens = world.grid[0] * world.grid[1];
     const tokens = new Int32Array(numTokens).fill(mask);
@@ -220,6 +272,7 @@ const requests = {
       frame: putBack(game.detail, await finish(game, tokens, action)),
       tokens,
       steps,
+      attended,
       milliseconds: performance.now() - began,
     };
   },

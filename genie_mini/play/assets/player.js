@@ -2,13 +2,14 @@
 // onnxruntime-web runs the exported world in a worker (`PageEngine`), the page of `genie-mini play`
 // (`ServerEngine`), and JupyterLab through anywidget (`KernelEngine`); in these Python plays.
 //
-// It reads a JSON script inside it: {form, steps, assets, world, prompts, trace, server, naming};
-// see genie_mini/play/widget.py, which writes it. Where the page itself holds the world, `assets`
-// is null; where names of buttons can be kept, `naming` says where. That module also joins this file with those that it imports: an anywidget, and a page
-// opened from disk, can each load one module only.
+// It reads a JSON script inside it: {form, steps, lookback, assets, world, prompts, trace, server,
+// naming}; see genie_mini/play/widget.py, which writes it. Where the page itself holds the world,
+// `assets` is null; where names of buttons can be kept, `naming` says where. That module also joins
+// this file with those that it imports: an anywidget, and a page opened from disk, can each load one
+// module only.
 
 import { AWAY, KernelEngine, PageEngine, ServerEngine } from "./player_engines.js";
-import { ABSENT, BODY, STYLE } from "./player_markup.js";
+import { ABSENT, BODY, LOOKBACKS, STYLE } from "./player_markup.js";
 import { Naming } from "./player_naming.js";
 import { loadImage, paint, pixelsOf, Sketch } from "./player_sketch.js";
 
@@ -46,6 +47,7 @@ export class GeniePlayer extends HTMLElement {
       count: 0,
       arrows: new Set(),
       replaying: null,
+      seen: [], // the pictures of its first world, the newest first
     });
     this.addScreens();
     this.setControls();
@@ -93,8 +95,6 @@ export class GeniePlayer extends HTMLElement {
       Object.assign(canvas, { width, height });
     Object.assign(this.find(".tokens"), { width: world.grid[1] * 24, height: world.grid[0] * 24 });
     Object.assign(this.find(".memory"), { width: world.context * (width + 2) - 2, height });
-    this.find(".remembers").textContent =
-      `What the model has before its eyes: ${world.context - 1} frames and the one it draws.`;
   }
 
   setControls() {
@@ -104,11 +104,16 @@ export class GeniePlayer extends HTMLElement {
     this.find(".steps-value").textContent = this.options.steps;
     this.find(".min-p").value = world.minP;
     this.find(".min-p-value").textContent = world.minP.toFixed(2);
+    const ways = Object.keys(world.reach);
+    this.find(".lookback").append(...ways.map(way => new Option(LOOKBACKS[way], way)));
+    this.find(".lookback").value = this.options.lookback;
     this.find(".slow").checked = form === "maskgit";
     this.find(".clock").checked =
       form === "play" && !matchMedia("(prefers-reduced-motion: reduce)").matches;
     for (const part of this.shadowRoot.querySelectorAll(ABSENT[form])) part.hidden = true;
     this.find(".replay").hidden = !this.options.trace;
+    if (ways.length < 2) this.find(".looks").hidden = true;
+    this.showRemembered([]);
   }
 
   /** Put away, or moved within the page: then it can be played again from the beginning. */
@@ -139,13 +144,17 @@ export class GeniePlayer extends HTMLElement {
     try {
       if (!this.loaded) await this.load();
       await this.idle();
-      const memory = this.find(".memory");
-      memory.getContext("2d").clearRect(0, 0, memory.width, memory.height);
+      this.seen = [];
       this.count = 0;
       for (const [index, screen] of this.screens.entries()) {
         const start = picture && index === 0 ? picture : await this.promptPixels(index);
         const shown = await this.answer(
-          this.engine.begin(this.name(index), start.slice(), this.seed),
+          this.engine.begin(
+            this.name(index),
+            start.slice(),
+            this.seed,
+            this.find(".lookback").value,
+          ),
         );
         paint(screen, shown.frame);
         if (index === 0) this.remember(shown);
@@ -296,18 +305,37 @@ export class GeniePlayer extends HTMLElement {
     }
   }
 
-  remember({ frame, tokens, steps }) {
+  remember({ frame, tokens, steps, attended }) {
     this.frame = frame;
     this.tokens = tokens;
     this.drawTokens(tokens, steps.at(-2));
+    const { imageSize, reach } = this.options.world,
+      picture = new OffscreenCanvas(imageSize[1], imageSize[0]);
+    picture.getContext("2d").drawImage(this.screens[0], 0, 0);
+    this.seen = [picture, ...this.seen].slice(0, 1 + Math.max(...Object.values(reach)));
+    this.showRemembered([...attended, 0]);
+    this.find(".count").textContent = `Frame ${this.count}.`;
+  }
+
+  /** The strip of the frames of these ages, the oldest first, and what is said of them. */
+  showRemembered(ages) {
     const memory = this.find(".memory"),
       context = memory.getContext("2d"),
-      [, width] = this.options.world.imageSize;
-    context.globalCompositeOperation = "copy";
-    context.drawImage(memory, -(width + 2), 0);
-    context.globalCompositeOperation = "source-over";
-    context.drawImage(this.screens[0], memory.width - width, 0);
-    this.find(".count").textContent = `Frame ${this.count}.`;
+      width = this.options.world.imageSize[1] + 2,
+      past = ages.length - 1;
+    context.clearRect(0, 0, memory.width, memory.height);
+    context.fillStyle = "#d97706";
+    for (const [index, age] of ages.entries()) {
+      const x = memory.width + 2 - (ages.length - index) * width;
+      context.drawImage(this.seen[age], x, 0);
+      // those between this one and the one before it are left out
+      if (index && ages[index - 1] - age > 1) context.fillRect(x - 2, 0, 2, memory.height);
+    }
+    const most = this.options.world.context - 1;
+    this.find(".remembers").textContent =
+      `What the model has before its eyes: up to ${most} frames and the one it draws.` +
+      (past > 0 ? ` The oldest of them was ${ages[0]} frame${ages[0] > 1 ? "s" : ""} ago.` : "") +
+      (past > 0 && ages[0] > past ? " A bar stands where frames are left out." : "");
   }
 
   drawTokens(tokens, before) {
@@ -509,7 +537,12 @@ export class GeniePlayer extends HTMLElement {
   }
 
   onKey(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("input, .sketch *"))
+    if (
+      event.ctrlKey ||
+      event.altKey ||
+      event.metaKey ||
+      event.target.matches("input, select, .sketch *")
+    )
       return;
     if (event.key === "Escape") {
       this.setPaused(true);
@@ -542,6 +575,7 @@ export class GeniePlayer extends HTMLElement {
     on(".reset", "click", () => this.begin());
     on(".replay", "click", () => this.replay());
     on(".clock", "change", () => this.run());
+    on(".lookback", "change", () => this.started && this.begin());
     on(".steps", "input", ({ target }) => {
       this.find(".steps-value").textContent = target.value;
     });

@@ -1,8 +1,9 @@
 // Where a <genie-player> gets its frames from: a worker of the page's own, the server of
 // `genie-mini play`, or a notebook's kernel. All begin a game from a picture, (height * width * 3)
-// floats in [0, 1], and answer {frame, tokens, steps}: the frame in the same form, its tokens, and
-// the tokens after each MaskGIT step. `load` may be called again after `stop`, or after an error
-// that is `lost`: the engine has to be loaded anew. One that comes while nothing is asked is told to
+// floats in [0, 1], and a look-back, and answer {frame, tokens, steps, attended}: the frame in the
+// same form, its tokens, the tokens after each MaskGIT step, and the ages of the frames that it was
+// drawn after, the oldest first. `load` may be called again after `stop`, or after an error that is
+// `lost`: the engine has to be loaded anew. One that comes while nothing is asked is told to
 // `onlost`. `slow` is what to say of a late answer.
 
 const LOADING = 60, // seconds of silence after which a worker counts as gone: while it loads,
@@ -146,8 +147,8 @@ export class PageEngine {
     });
   }
 
-  begin(game, picture, seed) {
-    return this.ask("begin", { game, picture, seed });
+  begin(game, picture, seed, lookback) {
+    return this.ask("begin", { game, picture, seed, lookback });
   }
   step(game, action, maskgitSteps, temperature, minP) {
     return this.ask("step", { game, action, maskgitSteps, temperature, minP });
@@ -183,8 +184,8 @@ export class ServerEngine {
     return { ...JSON.parse(new TextDecoder().decode(bytes.subarray(0, end))), frame };
   }
 
-  begin(game, picture, seed) {
-    return this.ask({ type: "begin", game, seed }, picture);
+  begin(game, picture, seed, lookback) {
+    return this.ask({ type: "begin", game, seed, lookback }, picture);
   }
   step(game, action, maskgitSteps, temperature, minP) {
     return this.ask({ type: "step", game, action, maskgitSteps, temperature, minP });
@@ -231,8 +232,8 @@ export class KernelEngine {
     });
   }
 
-  begin(game, picture, seed) {
-    return this.ask({ type: "begin", game, seed }, [picture.buffer]);
+  begin(game, picture, seed, lookback) {
+    return this.ask({ type: "begin", game, seed, lookback }, [picture.buffer]);
   }
   step(game, action, maskgitSteps, temperature, minP) {
     return this.ask({ type: "step", game, action, maskgitSteps, temperature, minP }, []);

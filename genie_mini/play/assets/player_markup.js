@@ -23,6 +23,8 @@ figure { margin: 0; } figcaption, p, .note { margin: .2rem 0; font-size: .85em; 
 button, input[type=file]::file-selector-button { font: inherit; color: inherit; background: #8882;
   border: 1px solid #8889; border-radius: .35rem; padding: .3rem .6rem; min-height: 2rem;
   cursor: pointer; }
+select { font: inherit; color: inherit; background: Canvas; border: 1px solid #8889;
+  border-radius: .35rem; padding: .2rem .4rem; min-height: 2rem; max-width: 100%; }
 button:hover { background: #8884; } button:disabled { opacity: .5; cursor: default; }
 .actions { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr));
   gap: .35rem; max-width: 46rem; margin: .6rem 0; padding: 0; border: 0; }
@@ -88,6 +90,9 @@ export const BODY = `
   <label>Cut the tail (min-p) <input type="range" class="min-p" min="0" max="1" step="0.01">
     <output class="min-p-value"></output></label>
 </div>
+<div class="row looks">
+  <label>Looks back at <select class="lookback"></select></label>
+</div>
 <div class="row">
   <label><input type="checkbox" class="slow"> Slow motion</label>
   <label class="clock-label"><input type="checkbox" class="clock"> Time goes on by itself</label>
@@ -107,10 +112,17 @@ export const BODY = `
 <p class="status note" role="status" aria-live="polite"></p>
 `;
 
+/** What a player calls the ways of looking back (genie_mini/models/lookback.py). */
+export const LOOKBACKS = {
+  recent: "the last frames",
+  sparse: "frames ever further apart",
+  retrieval: "the last frames, and a stretch of old ones that fits",
+};
+
 /** Parts that a form does not show. */
 export const ABSENT = {
   play: ".real",
-  maskgit: ".past, .start, .clock-label, .fast-label",
-  actions: ".past, .start, .clock-label, .fast-label, figure:has(.tokens)",
+  maskgit: ".past, .looks, .start, .clock-label, .fast-label",
+  actions: ".past, .looks, .start, .clock-label, .fast-label, figure:has(.tokens)",
   memory: ".real, .start, .clock-label, .fast-label, figure:has(.tokens)",
 };

@@ -10,11 +10,10 @@ that a choice made here is scored there on levels that it never saw.
 
 import math
 
-import numpy as np
 import torch
 
 from genie_mini import Genie
-from genie_mini.evaluation.intervals import bootstrap_interval
+from genie_mini.evaluation.intervals import mean_interval
 from genie_mini.evaluation.metrics import psnr
 from genie_mini.evaluation.player_detector import count_players
 from genie_mini.evaluation.scores import infer_long
@@ -66,9 +65,7 @@ def main():
             test.float().mean().item() for test in (players > 0, players == 1, players[:, -1] > 0)
         )
         of_levels = (players == 1).double().mean(dim=1).numpy()
-        interval = bootstrap_interval(
-            lambda chosen, shares=of_levels: shares[chosen].mean(), np.arange(LEVELS)
-        )
+        interval = mean_interval(of_levels)
         quality = [psnr(drawn[:, t - 1], frames[:, t]) for t in (1, 4, 16)]
         shares = (present, one, *interval, last)
         print(

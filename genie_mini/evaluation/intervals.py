@@ -79,6 +79,11 @@ def bootstrap_interval(statistic: Statistic, groups: np.ndarray) -> tuple[float,
     return float(low), float(high)
 
 
+def mean_interval(values: np.ndarray) -> tuple[float, float] | None:
+    """`bootstrap_interval` of the mean of values that hang together with no other, (groups,)."""
+    return bootstrap_interval(lambda chosen: float(values[chosen].mean()), np.arange(len(values)))
+
+
 def measured(
     name: str,
     statistic: Statistic,

@@ -30,8 +30,8 @@ class KVCache:
 
     @property
     def ages(self) -> list[int]:
-        """How long ago each frame in it was, the oldest first; that of the frame before the next one
-        is 1.
+        """How long ago each frame in it was, the oldest first; the frame before the next one has
+        the age 1.
         """
         return list(range(self.keys[0].shape[2] - self.free, 0, -1))
 

@@ -1,12 +1,10 @@
 """Does a dream stay a game? Long roll-outs, read by the referee (`evaluation.rules`)."""
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from genie_mini.evaluation.intervals import bootstrap_interval
+from genie_mini.evaluation.intervals import mean_interval
 from genie_mini.evaluation.player_detector import count_players
 from genie_mini.evaluation.rules import judge
 from genie_mini.evaluation.scores import infer_long
@@ -61,10 +59,6 @@ def long_game_rows(genie: Genie, cases: int, seed: int, num_frames: int = LONG_G
     return rows
 
 
-def _mean(shares, chosen):
-    return float(shares[chosen].mean())
-
-
 def _stretches(told: dict, clips: Tensor) -> list[dict]:
     """Rows that begin with what is `told`, of clips whose first frame is the prompt."""
     alone = (count_players(clips[:, 1:]) == 1).numpy()
@@ -77,8 +71,7 @@ def _stretches(told: dict, clips: Tensor) -> list[dict]:
         row = {**told, "from": begin + 1, "to": end}
         for name, good in (("one_player", alone), ("obeyed", obeyed)):
             of_levels = good[:, begin:end].mean(axis=1)
-            interval = bootstrap_interval(partial(_mean, of_levels), np.arange(len(clips)))
-            low, high = interval or (None, None)
+            low, high = mean_interval(of_levels) or (None, None)
             row |= {name: float(of_levels.mean()), f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return rows

@@ -7,6 +7,7 @@ from genie_mini.evaluation.intervals import (
     FEWEST_GROUPS,
     bootstrap_interval,
     independent_groups,
+    mean_interval,
     measured,
 )
 
@@ -28,6 +29,14 @@ def test_an_interval_over_films_holds_the_truth_and_one_over_clips_does_not(monk
     monkeypatch.setattr("genie_mini.evaluation.intervals._RESAMPLES", 300)
     assert covers(groups_known=True) >= 0.9
     assert covers(groups_known=False) < 0.75
+
+
+def test_the_interval_of_a_mean_is_as_wide_as_theory_says():
+    values = np.random.default_rng(0).normal(size=400)
+    low, high = mean_interval(values)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+    assert mean_interval(values[: FEWEST_GROUPS - 1]) is None
 
 
 def test_with_too_few_groups_nothing_is_said():

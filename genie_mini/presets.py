@@ -12,6 +12,9 @@ from genie_mini.models.latent_action import LatentActionConfig
 from genie_mini.models.quantizer import QuantizerConfig
 from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.models.tokenizer import TokenizerConfig
+from genie_mini.world.simulation import FRAMES_PER_SECOND
+
+FRAME_RATES = (0.1, 240.0)  # lowest and highest, frames a second
 
 
 @dataclass(frozen=True)
@@ -20,14 +23,19 @@ class GenieConfig:
 
     Their pictures are of one size; that of the latent action model may be rounded up to its
     patches, as the paper's is, which serves to count parameters but not to play.
+
+    Attributes:
+        tokenizer, latent_action, dynamics: of the networks.
+        frames_per_second: of the films that they learn from, so also of play.
     """
 
     tokenizer: TokenizerConfig
     latent_action: LatentActionConfig
     dynamics: DynamicsConfig
+    frames_per_second: float = float(FRAMES_PER_SECOND)
 
     def __post_init__(self) -> None:
-        check_config(self)
+        check_config(self, frames_per_second=FRAME_RATES)
         tokenizer, latent_action, dynamics = self.tokenizer, self.latent_action, self.dynamics
         patch = latent_action.patch_size
         padded = tuple(math.ceil(side / patch) * patch for side in tokenizer.image_size)

@@ -30,7 +30,7 @@ from genie_mini.genie import Genie, in_windows
 from genie_mini.models.maskgit import fill_in, mask_schedule
 from genie_mini.models.quantizer import QuantizerConfig
 from genie_mini.models.st_transformer import STTransformerConfig
-from genie_mini.presets import GenieConfig
+from genie_mini.presets import FRAME_RATES, GenieConfig
 from genie_mini.rollout import PlaySession, Rollout
 from genie_mini.world import record
 
@@ -290,6 +290,8 @@ def config_doors(config: GenieConfig) -> dict[str, Door]:
                 values = no_numbers(0, 1e6)
             elif field.name == "min_p":
                 values = NO_SHARES
+            elif field.name == "frames_per_second":
+                values = no_numbers(*FRAME_RATES)
             elif isinstance(good, bool):
                 words = st.sampled_from(
                     [None, 0, 1, "True", [], np.bool_(True), torch.tensor(True)]

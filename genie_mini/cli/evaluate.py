@@ -123,7 +123,7 @@ def _run_on_films(arguments):
     page = out.with_suffix(".html")
     if page.exists() and not out.exists():
         raise GenieError(f"{page} is there, and no report: give another name as --out")
-    [films] = films_of(arguments, [arguments.data], genie.config.tokenizer.image_size)
+    [films] = films_of(arguments, [arguments.data], genie.config)
     train, held_out = (CachedVideos(films, split) for split in SPLITS)
     meanings = _meanings(arguments, films, held_out.source) if arguments.names else None
     report = evaluate_videos(

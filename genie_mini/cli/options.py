@@ -12,6 +12,7 @@ from genie_mini.errors import GenieError
 from genie_mini.files import ships, weights_folder
 from genie_mini.hub import fetch, is_copy, is_hub_id
 from genie_mini.outputs import prepare_folder, user_cache
+from genie_mini.presets import GenieConfig
 from genie_mini.training.config import LAST_SEED, MOST
 
 Commands = argparse._SubParsersAction  # argparse has no public word for it
@@ -165,15 +166,13 @@ def check_films(arguments: argparse.Namespace) -> None:
         check_used(arguments, option, "data")
 
 
-def films_of(
-    arguments: argparse.Namespace, data: Sequence[str], image_size: tuple[int, int]
-) -> list[Path]:
+def films_of(arguments: argparse.Namespace, data: Sequence[str], config: GenieConfig) -> list[Path]:
     """The folders of the cache with the films that --data names, decoded if they were not before.
 
     Args:
         arguments: of the command.
         data: each --data.
-        image_size: (height, width) of the frames, pixels.
+        config: of the Genie that is to see them: size and rate of the frames.
 
     Raises:
         GenieError: they cannot be had, or --policy is given and nobody plays.
@@ -186,7 +185,14 @@ def films_of(
     prepare_folder(cache)
     policy = arguments.policy or USUAL_POLICY
     return [
-        cached_films(text, image_size, cache, fit=chosen_fit(arguments, text), policy=policy)
+        cached_films(
+            text,
+            config.tokenizer.image_size,
+            cache,
+            fit=chosen_fit(arguments, text),
+            policy=policy,
+            frames_per_second=config.frames_per_second,
+        )
         for text in data
     ]
 

@@ -18,6 +18,7 @@ from genie_mini.cli.options import (
     add_precision,
     add_seed,
     check_films,
+    check_used,
     films_of,
 )
 from genie_mini.cli.train_options import (
@@ -30,6 +31,7 @@ from genie_mini.cli.train_options import (
 from genie_mini.data.cache import SPLITS, CachedVideos
 from genie_mini.data.platformer import PlatformerVideos
 from genie_mini.data.several_worlds import SeveralWorlds
+from genie_mini.data.sources import is_game
 from genie_mini.data.videos import Videos
 from genie_mini.device import choose_device
 from genie_mini.errors import GenieError
@@ -121,7 +123,7 @@ def _train(arguments, device):
         videos = PlatformerVideos(size[0], returning=arguments.lookback is not None)
         film = torch.from_numpy(record(1, FILM_FRAMES, size=size[0], held_out=True)[0][0])
     else:
-        folders = films_of(arguments, arguments.data, size)
+        folders = films_of(arguments, arguments.data, genie.config)
         videos, held_out = (_of_folders(folders, split) for split in SPLITS)
         film = _film_of(held_out if held_out.longest > 1 else videos)
         # Of films that training does not see, if any are held out.
@@ -194,6 +196,9 @@ def _film_of(films: CachedVideos | SeveralWorlds) -> Tensor:
 
 def _check_pairs(arguments):
     """Refuse an option that another leaves nothing to do for."""
+    check_used(arguments, "fps", "data")
+    if arguments.fps is not None and all(map(is_game, arguments.data)):
+        raise GenieError(f"--fps is for films, and {', '.join(arguments.data)} is a game")
     if arguments.steps is not None and arguments.minutes is not None:
         raise GenieError(
             "--minutes decides how many steps there are, and --steps says so: leave one of them out"
@@ -202,6 +207,11 @@ def _check_pairs(arguments):
         raise GenieError(
             "--from names the Genie that --lookback goes on from: give --lookback too, or leave "
             "--from out"
+        )
+    if arguments.lookback is not None and arguments.fps is not None:
+        raise GenieError(
+            "--fps is for new networks, --lookback goes on from a Genie that has its own (--from): "
+            "leave one of them out"
         )
     if arguments.lookback is not None and arguments.tokenizer is not None:
         raise GenieError(
@@ -226,6 +236,8 @@ def _what_to_train(arguments):
     if arguments.lookback is None:
         config = training_config(arguments.preset, arguments.steps, **options)
         genie = Genie.from_preset(arguments.preset)
+        if arguments.fps is not None:
+            genie.config = replace(genie.config, frames_per_second=arguments.fps)
         num_patches = on_first(lambda: patches_of_run(arguments.out))
         if num_patches is None and arguments.tokenizer == "patches":  # still to be counted
             num_patches = genie.config.tokenizer.quantizer.num_codes

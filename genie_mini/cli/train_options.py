@@ -5,12 +5,14 @@ import argparse
 from genie_mini.cli.options import add_films, at_least, between
 from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.models.tokenizer import CODEBOOKS
+from genie_mini.presets import FRAME_RATES
 from genie_mini.training.config import (
     DEFAULT_MINUTES,
     LEAST_MINUTES,
     MOST_MINUTES,
     TRAINING_PRESETS,
 )
+from genie_mini.world.simulation import FRAMES_PER_SECOND
 
 TOKENIZERS = ("auto", *CODEBOOKS)
 # Options that are settings of the training, by the same names.
@@ -32,6 +34,14 @@ def add_what(parser: argparse.ArgumentParser) -> None:
         "--data`. Given more than once, it names several worlds, which get the same share of the "
         "clips (default: the platformer, filmed anew for every step)",
         several=True,
+    )
+    parser.add_argument(
+        "--fps",
+        type=between(*FRAME_RATES),
+        metavar="N",
+        help="frames a second to which the videos of --data are brought, and at which the Genie is "
+        f"played (default: {FRAMES_PER_SECOND}); arrays, numbered pictures and games are taken "
+        "frame by frame",
     )
     parser.add_argument(
         "--steps",

@@ -1,4 +1,4 @@
-"""Films as recordings: decoded as a player shows them, ten frames a second.
+"""Films as recordings: decoded as a player shows them, at the frame rate that is asked for.
 
 Video files are decoded by PyAV, animated pictures by Pillow.
 """
@@ -74,15 +74,17 @@ class FilmFrame:
 
 
 class _Recording:
-    """Frames in a row, put down ten a second: each is shown from its time until the next one's."""
+    """Frames in a row, put down so many a second: each is shown from its time until the next
+    one's.
+    """
 
-    def __init__(self, first: FilmFrame):
-        self.start, self.shown = first.time, first
+    def __init__(self, first: FilmFrame, frames_per_second: float):
+        self.start, self.shown, self.frames_per_second = first.time, first, frames_per_second
         self.frames: list[np.ndarray] = []
 
     def follows(self, frame: FilmFrame) -> bool:
         """Whether this is the next frame, and not one after a jump of the clock."""
-        return -1 / FRAMES_PER_SECOND < frame.time - self.shown.time <= LONGEST_STILL
+        return -1 / self.frames_per_second < frame.time - self.shown.time <= LONGEST_STILL
 
     def add(self, frame: FilmFrame) -> None:
         """Put down the frame that was shown until now."""
@@ -97,13 +99,13 @@ class _Recording:
 
     def _show_until(self, seconds):
         pixels = None
-        while len(self.frames) / FRAMES_PER_SECOND < seconds - _GRACE:
+        while len(self.frames) / self.frames_per_second < seconds - _GRACE:
             pixels = self.shown.draw() if pixels is None else pixels
             self.frames.append(pixels)
 
 
-def at_ten_a_second(film: Iterator[FilmFrame]) -> list[np.ndarray]:
-    """Cut a film into recordings, (frames, height, width, 3) uint8 at ten frames a second.
+def at_rate(film: Iterator[FilmFrame], frames_per_second: float) -> list[np.ndarray]:
+    """Cut a film into recordings, (frames, height, width, 3) uint8, at so many frames a second.
 
     Where the clock jumps back, as in files that were joined, or ahead by more than `LONGEST_STILL`,
     another recording begins.
@@ -115,12 +117,12 @@ def at_ten_a_second(film: Iterator[FilmFrame]) -> list[np.ndarray]:
             continue
         if recording:
             recordings.append(recording.end())
-        recording = _Recording(frame)
+        recording = _Recording(frame, frames_per_second)
     return recordings + [recording.end()] if recording else []
 
 
-def read_animation(file: Path, canvas: Canvas) -> list[np.ndarray]:
-    """Read an animated picture; see `at_ten_a_second`.
+def read_animation(file: Path, canvas: Canvas, frames_per_second: float) -> list[np.ndarray]:
+    """Read an animated picture; see `at_rate`.
 
     Raises:
         GenieError: it does not move, has too many pixels, or cannot be decoded.
@@ -128,7 +130,7 @@ def read_animation(file: Path, canvas: Canvas) -> list[np.ndarray]:
     with open_picture(file) as picture:
         if count_pictures(picture) == 1:
             raise GenieError("is a still picture")
-        return at_ten_a_second(_animation_frames(picture, file, canvas))
+        return at_rate(_animation_frames(picture, file, canvas), frames_per_second)
 
 
 def _animation_frames(picture, file, canvas):
@@ -143,8 +145,8 @@ def _animation_frames(picture, file, canvas):
         _log.warning("%s is damaged and was read for %.1f seconds: %s", file, time, error)
 
 
-def read_video(file: Path, canvas: Canvas) -> list[np.ndarray]:
-    """Decode a video file; see `at_ten_a_second`.
+def read_video(file: Path, canvas: Canvas, frames_per_second: float) -> list[np.ndarray]:
+    """Decode a video file; see `at_rate`.
 
     Raises:
         GenieError: it has no pictures, or too many pixels.
@@ -161,7 +163,7 @@ def read_video(file: Path, canvas: Canvas) -> list[np.ndarray]:
             raise GenieError("has no codec that is known")
         check_pixels(stream.width, stream.height)
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
-        recordings = at_ten_a_second(_video_frames(container, stream, file, canvas))
+        recordings = at_rate(_video_frames(container, stream, file, canvas), frames_per_second)
     if not recordings:
         raise GenieError("has no frame that can be decoded")
     return recordings

@@ -4,6 +4,7 @@ procgen:GAME.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from genie_mini.data.cache import Film, FilmSource, fill_cache
 from genie_mini.data.film_actions import actions_file, read_film_actions
@@ -30,24 +31,32 @@ class VideoFiles:
     Args:
         path: the folder or file.
         canvas: size and fit of the frames.
+        frames_per_second: that video files and animated pictures are brought to.
 
     Raises:
         GenieError: there is nothing of a kind that is read.
     """
 
-    def __init__(self, path: str | Path, canvas: Canvas):
+    def __init__(
+        self,
+        path: str | Path,
+        canvas: Canvas,
+        frames_per_second: float = FRAMES_PER_SECOND,
+    ):
         self._path, self._canvas = Path(path), canvas
         self._files, self._skipped = find_files(self._path)
         folder = self._path if self._path.is_dir() else self._path.parent
         self._actions = {file: actions_file(folder, file) for file in self._files}
         self.image_size = (canvas.height, canvas.width)
-        self.frames_per_second = float(FRAMES_PER_SECOND)
-        self.identity = {
+        self.frames_per_second = float(frames_per_second)
+        self.identity: dict[str, Any] = {
             "kind": "files",
             "files": [[self._name(file), *_size_and_time(file)] for file in self._files],
             "image_size": list(self.image_size),
             "fit": canvas.fit,
         }
+        if frames_per_second != FRAMES_PER_SECOND:
+            self.identity["frames_per_second"] = frames_per_second
         known = {file: told for file, told in self._actions.items() if told.exists()}
         if known:
             self.identity["truth"] = [
@@ -62,7 +71,8 @@ class VideoFiles:
             GenieError: none can be read, or true actions do not fit their film.
         """
         skipped = dict(self._skipped)
-        for file, recordings in read_files(self._path, self._files, skipped, self._canvas):
+        rate = self.frames_per_second
+        for file, recordings in read_files(self._path, self._files, skipped, self._canvas, rate):
             actions = read_film_actions(self._actions[file], list(map(len, recordings)))
             for number, moments in enumerate(zip(recordings, actions, strict=True), start=1):
                 name = self._name(file) + (f" ({number})" if len(recordings) > 1 else "")
@@ -95,7 +105,11 @@ def usual_fit(text: str) -> str:
 
 
 def source_from(
-    text: str, image_size: tuple[int, int], fit: str | None = None, policy: str = USUAL_POLICY
+    text: str,
+    image_size: tuple[int, int],
+    fit: str | None = None,
+    policy: str = USUAL_POLICY,
+    frames_per_second: float = FRAMES_PER_SECOND,
 ) -> FilmSource:
     """The films that a text names.
 
@@ -106,6 +120,7 @@ def source_from(
         image_size: (height, width) of the frames, pixels.
         fit: how pictures of another shape get it, one of `pictures.FITS`; `usual_fit` by default.
         policy: who plays a game, one of `gymnasium_envs.POLICIES`.
+        frames_per_second: of films; a game is filmed at every step.
 
     Raises:
         GenieError: there is no such thing, or nothing to see in it.
@@ -115,7 +130,7 @@ def source_from(
         return GymnasiumSource(text.removeprefix(GYMNASIUM), canvas, GYMNASIUM_FRAMES, policy)
     if text.startswith(PROCGEN):
         return GymnasiumSource(text, canvas, PROCGEN_FRAMES, policy, longest=PROCGEN_LONGEST)
-    return VideoFiles(text, canvas)
+    return VideoFiles(text, canvas, frames_per_second)
 
 
 def cached_films(
@@ -125,17 +140,18 @@ def cached_films(
     *,
     fit: str | None = None,
     policy: str = USUAL_POLICY,
+    frames_per_second: float = FRAMES_PER_SECOND,
     progress: bool = True,
 ) -> Path:
     """The folder of the cache that holds the films which a text names, filled if need be.
 
     Args:
-        text, image_size, fit, policy: see `source_from`.
+        text, image_size, fit, policy, frames_per_second: see `source_from`.
         root: folder of all caches; `user_cache` by default.
         progress: show how many frames there are.
 
     Raises:
         GenieError: see `source_from`, or there are no frames.
     """
-    source = source_from(text, image_size, fit, policy)
+    source = source_from(text, image_size, fit, policy, frames_per_second)
     return fill_cache(source, root or user_cache(), progress=progress)

@@ -18,6 +18,7 @@ from genie_mini.data.pictures import Canvas, check_not_empty
 from genie_mini.data.sequences import find_sequences, read_sequence
 from genie_mini.data.videos import draw_starts
 from genie_mini.errors import GenieError
+from genie_mini.world.simulation import FRAMES_PER_SECOND
 
 ENDINGS = (*ARRAY_READERS, *VIDEO_ENDINGS, *PICTURE_ENDINGS)
 
@@ -52,7 +53,7 @@ class VideoFolder:
         path, canvas = Path(path), Canvas(size, fit)
         files, self.skipped = find_files(path)
         self.recordings: list[np.ndarray] = []
-        reading = read_files(path, files, self.skipped, canvas)
+        reading = read_files(path, files, self.skipped, canvas, FRAMES_PER_SECOND)
         for _, recordings in tqdm(reading, "reading", len(files), unit="file", delay=5):
             self.recordings += recordings
 
@@ -105,7 +106,11 @@ def find_files(path: Path) -> tuple[list[Path], dict[Path, str]]:
 
 
 def read_files(
-    path: Path, files: list[Path], skipped: dict[Path, str], canvas: Canvas
+    path: Path,
+    files: list[Path],
+    skipped: dict[Path, str],
+    canvas: Canvas,
+    frames_per_second: float,
 ) -> Iterator[tuple[Path, list[np.ndarray]]]:
     """The recordings in each of the files that `find_files` found at `path`, (frames, height,
     width, 3) uint8 each; those of a sequence of pictures stand with its first file. Files that
@@ -126,7 +131,7 @@ def read_files(
             if file in sequences:
                 recordings = read_sequence(sequences[file], skipped, canvas)
             else:
-                recordings = read_recordings(file, canvas)
+                recordings = read_recordings(file, canvas, frames_per_second)
         except GenieError as error:
             if file == path:
                 raise GenieError(f"{file} {error}") from error
@@ -188,8 +193,9 @@ def tell_skipped(folder: Path, skipped: dict[Path, str]) -> str:
     return "; ".join(sentences)
 
 
-def read_recordings(file: Path, canvas: Canvas) -> list[np.ndarray]:
-    """Read one file as recordings, (frames, height, width, 3) uint8 each.
+def read_recordings(file: Path, canvas: Canvas, frames_per_second: float) -> list[np.ndarray]:
+    """Read one file as recordings, (frames, height, width, 3) uint8 each; at so many frames a
+    second, unless it is an array, of which nobody knows.
 
     Raises:
         GenieError: the file cannot be used. The message goes on from the file's name.
@@ -197,10 +203,11 @@ def read_recordings(file: Path, canvas: Canvas) -> list[np.ndarray]:
     ending = file.suffix.lower()
     if ending not in ENDINGS:
         raise GenieError("is of no kind that is read")
-    usual = read_animation if ending in PICTURE_ENDINGS else read_video
-    read = ARRAY_READERS.get(ending, usual)
     check_not_empty(file)
     try:
-        return read(file, canvas)
+        if ending in ARRAY_READERS:
+            return ARRAY_READERS[ending](file, canvas)
+        read = read_animation if ending in PICTURE_ENDINGS else read_video
+        return read(file, canvas, frames_per_second)
     except (OSError, av.FFmpegError) as error:
         raise GenieError(f"cannot be read: {error.strerror or error}") from error

@@ -38,6 +38,7 @@ def describe(genie: "Genie | ExportedGenie", action_names: list[str] | None) -> 
     return {
         "imageSize": list(tokenizer.image_size),
         "grid": list(dynamics.grid),
+        "framesPerSecond": genie.config.frames_per_second,
         "numCodes": dynamics.num_codes,
         "context": dynamics.context,
         "reach": reaches(dynamics.context),

@@ -51,7 +51,7 @@ class GenieEnv(gymnasium.Env):
             no such way to render.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": FRAMES_PER_SECOND}  # as most Genies
 
     def __init__(
         self,
@@ -66,6 +66,7 @@ class GenieEnv(gymnasium.Env):
             genie = Genie.from_pretrained(genie)
         check_parts(genie, "config", "dynamics", "play")
         self.genie = genie.eval()
+        self.metadata = {**self.metadata, "render_fps": self.genie.config.frames_per_second}
         rows, columns = self.genie.config.dynamics.grid
         self.maskgit_steps = check_integer("maskgit_steps", maskgit_steps, 1, rows * columns)
         self.temperature = check_temperature(temperature)

@@ -17,11 +17,13 @@ from genie_mini import cli
 from genie_mini.cli import main
 from genie_mini.data.cache import SPLITS, CachedVideos
 from genie_mini.data.sources import cached_films
+from genie_mini.errors import GenieError
 from genie_mini.evaluation.action_grid import draw_strip
 from genie_mini.files import WEIGHTS, to_uint8
 from genie_mini.genie import Genie
 from genie_mini.models.patch_tokenizer import to_levels
 from genie_mini.play.prompts import saved_prompts
+from genie_mini.play.widget import player_options
 from genie_mini.training import budget
 from genie_mini.training.config import DEFAULT_MINUTES, LOOKBACK_TRAINING
 from genie_mini.training.phases import build_phases
@@ -373,6 +375,31 @@ def test_a_genie_without_a_checkpoint_is_not_replaced(trained, clips, wrong):
     assert content(trained) == before
 
 
+def test_a_genie_is_scored_and_played_at_the_rate_of_its_films_and_goes_on_at_no_other(
+    tmp_path, wrong, monkeypatch
+):
+    pictures = [Image.new("L", (32, 32), number) for number in range(200)]
+    film = tmp_path / "film.gif"
+    pictures[0].save(film, save_all=True, append_images=pictures[1:], duration=50)
+    words = ["train", "--data", str(film), "--steps", "1", "--out", str(tmp_path / "run")]
+    assert main([*words, "--fps", "20"]) == 0
+    genie = Genie.from_pretrained(tmp_path / "run")
+    options = player_options(genie, prompts=[torch.zeros(32, 32, 3)])
+    assert genie.config.frames_per_second == options["world"]["framesPerSecond"] == 20
+    assert "frames_per_second 20.0, now 10.0" in wrong(*words)
+    seen = []
+
+    def look(genie, *films, **_):
+        seen.extend(films)
+        raise GenieError("looked at")
+
+    monkeypatch.setattr(cli.evaluate, "evaluate_videos", look)
+    assert "looked at" in wrong("evaluate", "--weights", tmp_path / "run", *words[1:3])
+    train, held_out, _ = seen
+    assert train.stretches[0].frames + held_out.stretches[0].frames == 200
+    assert train.frames_per_second == 20
+
+
 # options that others leave nothing to do for
 
 
@@ -387,6 +414,11 @@ def test_options_that_would_be_ignored_are_refused(tmp_path, weights, wrong):
     assert not out.exists()
     own = wrong("train", "--lookback", "sparse", "--tokenizer", "auto", "--out", out)
     assert "--tokenizer is for new networks" in own and "leave one of them out" in own
+    slow = wrong("train", "--lookback", "sparse", "--data", tmp_path, "--fps", "5", "--out", out)
+    assert "--fps is for new networks" in slow and "leave one of them out" in slow
+    assert "--fps is for --data, which is not given" in wrong("train", "--fps", "5", "--out", out)
+    game = wrong("train", "--data", "procgen:coinrun", "--fps", "5", "--out", out)
+    assert "--fps is for films, and procgen:coinrun is a game" in game
     assert not out.exists()
     nothing = wrong("train", "--lookback", "sparse", "--from", "", "--out", out)
     assert "must be a path, got ''" in nothing, "an empty name is not the name that was left out"

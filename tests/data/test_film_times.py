@@ -104,14 +104,14 @@ def test_a_frame_that_is_a_little_late_begins_nothing():
         films.FilmFrame(time, 0.1, lambda value=value: np.full((1, 1, 3), value, np.uint8))
         for value, time in enumerate([0.0, 0.1, 0.09, 0.2])
     ]
-    (recording,) = films.at_ten_a_second(iter(frames))
+    (recording,) = films.at_rate(iter(frames), 10)
     assert recording[:, 0, 0, 0].tolist() == [0, 2, 3]
 
 
 @pytest.mark.parametrize("start", [-1e18, 1e18])
 def test_no_clock_is_too_far_off(start):
     frame = films.FilmFrame(start, 1e18, lambda: np.zeros((1, 1, 3), np.uint8))
-    assert [len(recording) for recording in films.at_ten_a_second(iter([frame]))] == [1]
+    assert [len(recording) for recording in films.at_rate(iter([frame]), 10)] == [1]
 
 
 def test_one_frame_is_a_recording(tmp_path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from genie_mini.data.films import LONGEST_STILL, FilmFrame, at_ten_a_second
+from genie_mini.data.films import LONGEST_STILL, FilmFrame, at_rate
 from genie_mini.data.pictures import read_picture
 from genie_mini.data.video_files import VideoFolder
 from genie_mini.errors import GenieError
@@ -114,7 +114,7 @@ def test_any_times_give_what_a_player_shows(start, gaps, lasts):
         FilmFrame(time / 100, lasts / 100, lambda value=value: np.full((1, 1, 3), value, np.uint8))
         for value, time in enumerate(times)
     )
-    found = [recording[:, 0, 0, 0].tolist() for recording in at_ten_a_second(film)]
+    found = [recording[:, 0, 0, 0].tolist() for recording in at_rate(film, 10)]
     longest = round(100 * LONGEST_STILL)
     expected, run = [], []
     for value, time in [*enumerate(times), (None, None)]:

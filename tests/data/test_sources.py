@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import pytest
+from writing import GREYS, grey_frames, write_video
 
 from genie_mini.data import video_files
 from genie_mini.data.cache import CachedVideos
@@ -45,12 +46,30 @@ def test_a_file_alone_is_a_source_too(folder):
     assert list(films_of(source_from(str(folder / "b.npy"), (16, 16)))) == ["b.npy"]
 
 
+def test_films_are_brought_to_the_rate_that_is_asked_for_and_arrays_are_as_they_are(folder):
+    write_video(folder / "film.mp4", grey_frames(), 20)
+
+    def source(**options):
+        return source_from(str(folder), (16, 16), **options)
+
+    for rate, expected in ((5, GREYS[::4]), (20.0, GREYS), (40, np.repeat(GREYS, 2))):
+        films = films_of(source(frames_per_second=rate))
+        assert np.abs(films["film.mp4"][:, 8, 8, 0] - np.array(expected, float)).max() < 6
+        assert len(films["b.npy"]) == len(films_of(source())["b.npy"])
+    assert (
+        source(frames_per_second=10).identity
+        == source().identity
+        != (source(frames_per_second=5).identity)
+    )
+    assert source(frames_per_second=5).frames_per_second == 5
+
+
 def test_films_are_decoded_again_when_a_file_has_changed(folder, tmp_path, monkeypatch):
     read, asked = video_files.read_recordings, []
 
-    def counted(file, canvas):
+    def counted(file, canvas, frames_per_second):
         asked.append(file.name)
-        return read(file, canvas)
+        return read(file, canvas, frames_per_second)
 
     monkeypatch.setattr(video_files, "read_recordings", counted)
 

@@ -13,7 +13,6 @@ import { ABSENT, BODY, LOOKBACKS, STYLE } from "./player_markup.js";
 import { Naming } from "./player_naming.js";
 import { loadImage, paint, pixelsOf, Sketch } from "./player_sketch.js";
 
-const FRAME_TIME = 100; // milliseconds: ten frames a second, as in the videos
 const FORMS = { play: 1, maskgit: 1, actions: 4, memory: 1 }; // worlds side by side
 const SLOW = 350; // milliseconds a step in slow motion
 const LATE = 5000; // milliseconds after which a word is due of an answer that has not come
@@ -252,7 +251,7 @@ export class GeniePlayer extends HTMLElement {
         if (action === null) break;
         const began = performance.now();
         await this.advance(action);
-        const left = FRAME_TIME - (performance.now() - began);
+        const left = 1000 / this.options.world.framesPerSecond - (performance.now() - began);
         if (left > 0 && !this.find(".fast").checked) await pause(left);
       }
     } catch (error) {

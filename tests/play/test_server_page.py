@@ -117,6 +117,28 @@ def test_everything_is_reached_by_tab_and_pressed_by_enter(page):
         assert name.startswith(control), reached
 
 
+def test_another_look_back_begins_anew_and_the_strip_shows_what_it_fetched(page):
+    remembered = "genie.find('.remembers').textContent"
+    assert page.evaluate("genie.find('.lookback').value") == "recent"
+    press(page, "Digit1", 2)
+    assert "The oldest of them was 2 frames ago." in page.evaluate(remembered)
+    page.get_by_label("Looks back at").select_option("sparse")
+    wait(page, "genie.begun === 2 && genie.count === 0")
+    assert page.evaluate("genie.asked.at(-1).lookback") == "sparse"
+    page.locator("genie-player .worlds").focus()
+    press(page, "Digit1", 4)
+    assert "left out" not in page.evaluate(remembered)
+    press(page, "Digit2", 20)
+    assert page.evaluate(remembered).endswith(
+        "The oldest of them was 24 frames ago. A bar stands where frames are left out."
+    )
+    strip = "genie.find('.memory').getContext('2d').getImageData({}, 5, 1, 1).data[3]"
+    width = page.evaluate("genie.find('.memory').width")
+    # a frame is 32 wide, and 2 apart: the last is drawn, and the four before are neighbours
+    gaps = [page.evaluate(strip.format(width - 34 * place + 1)) > 0 for place in range(1, 11)]
+    assert gaps == [False] * 4 + [True] * 6
+
+
 def test_start_again_brings_back_the_same_frames(page):
     first = page.evaluate("genie.pixels()")
     press(page, "Digit2")

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from genie_mini.evaluation.intervals import mean_interval
+from genie_mini.evaluation.metrics import psnr
 from genie_mini.evaluation.player_detector import count_players
 from genie_mini.evaluation.rules import judge
 from genie_mini.evaluation.scores import infer_long
@@ -17,6 +18,8 @@ LONG_GAME = 256  # frames
 _ENDS = (16, 64, 128, LONG_GAME)  # of the stretches that the table tells of
 _HELD = 4  # frames for which random play holds an action
 _STEPS = (PLAY_MASKGIT_STEPS, PLAY_MASKGIT_STEPS // 2)
+STEPS_GAME = 64  # frames
+_COUNTS = (1, 2, 4, 8, 25)  # the last is the paper's
 
 
 def long_game_rows(genie: Genie, cases: int, seed: int, num_frames: int = LONG_GAME) -> list[dict]:
@@ -36,9 +39,7 @@ def long_game_rows(genie: Genie, cases: int, seed: int, num_frames: int = LONG_G
         `one_player` and `obeyed`, each with a 95% interval over levels (`_low`, `_high`; None for
         fewer than five levels).
     """
-    size = genie.config.tokenizer.image_size[0]
-    recorded, _ = record(cases, num_frames + 1, size=size, seed=[seed, 31], held_out=True)
-    films = torch.from_numpy(recorded)
+    films = _films(genie, cases, num_frames, seed)
     changes = -(-num_frames // _HELD)
     drawn = np.random.default_rng([seed, 37]).integers(
         genie.config.dynamics.num_actions, size=(cases, changes)
@@ -50,28 +51,71 @@ def long_game_rows(genie: Genie, cases: int, seed: int, num_frames: int = LONG_G
     rows = _stretches({"actions": "the real game itself", "steps": 0}, films)
     for count in _STEPS:
         for name, latent in plays.items():
-            rollout = Rollout(genie, films[:, :1], seed=seed)
-            frames = [
-                rollout.step(latent[:, t].to(genie.device), count).cpu() for t in range(num_frames)
-            ]
-            dream = torch.cat([films[:, :1], torch.stack(frames, dim=1)], dim=1)
+            dream = _dream(genie, films, latent, count, seed)
             rows += _stretches({"actions": name, "steps": count}, dream)
     return rows
 
 
+def steps_rows(genie: Genie, cases: int, seed: int, num_frames: int = STEPS_GAME) -> list[dict]:
+    """What MaskGIT's steps are worth: the same real games, dreamt with few steps and with many.
+
+    Args:
+        genie, cases, seed, num_frames: see `long_game_rows`.
+
+    Returns:
+        A row for each number of steps: the shares `one_player` and `obeyed` of all frames, each
+        with its interval, and `psnr_4`, how near frame 4 is to the real one, dB.
+    """
+    films = _films(genie, cases, num_frames, seed)
+    latent, rows = infer_long(genie, films), []
+    for count in (count for count in _COUNTS if count <= genie.dynamics.num_tokens):
+        dream = _dream(genie, films, latent, count, seed)
+        near = psnr(dream[:, 4], films[:, 4])
+        [shares] = _shares(dream, slice(None))
+        rows.append({"steps": count, **shares, "psnr_4": near})
+    return rows
+
+
+def _films(genie, cases, num_frames, seed):
+    """Real games, (cases, num_frames + 1, size, size, 3)."""
+    size = genie.config.tokenizer.image_size[0]
+    recorded, _ = record(cases, num_frames + 1, size=size, seed=[seed, 31], held_out=True)
+    return torch.from_numpy(recorded)
+
+
+def _dream(genie, films, latent, count, seed):
+    """The first frame of each film, and what comes of latent actions, (cases, frames)."""
+    rollout = Rollout(genie, films[:, :1], seed=seed)
+    frames = [rollout.step(now.to(genie.device), count).cpu() for now in latent.unbind(dim=1)]
+    return torch.cat([films[:, :1], torch.stack(frames, dim=1)], dim=1)
+
+
 def _stretches(told: dict, clips: Tensor) -> list[dict]:
     """Rows that begin with what is `told`, of clips whose first frame is the prompt."""
-    alone = (count_players(clips[:, 1:]) == 1).numpy()
-    obeyed = judge(clips).obeyed
-    last = alone.shape[1]
+    last = clips.shape[1] - 1
     ends = [end for end in _ENDS if end < last] + [last]
-    stretches = [*zip([0, *ends], ends, strict=False), (0, last)]
+    stretches = dict.fromkeys([*zip([0, *ends], ends, strict=False), (0, last)])
+    shares = _shares(clips, *(slice(*stretch) for stretch in stretches))
+    return [
+        {**told, "from": begin + 1, "to": end, **share}
+        for (begin, end), share in zip(stretches, shares, strict=True)
+    ]
+
+
+def _shares(clips: Tensor, *stretches: slice) -> list[dict]:
+    """For each stretch of the frames after the first, how many show exactly one player, and how
+    many obey the rules; with intervals over clips.
+    """
+    seen = {
+        "one_player": (count_players(clips[:, 1:]) == 1).numpy(),
+        "obeyed": judge(clips).obeyed,
+    }
     rows = []
-    for begin, end in dict.fromkeys(stretches):
-        row = {**told, "from": begin + 1, "to": end}
-        for name, good in (("one_player", alone), ("obeyed", obeyed)):
-            of_levels = good[:, begin:end].mean(axis=1)
-            low, high = mean_interval(of_levels) or (None, None)
-            row |= {name: float(of_levels.mean()), f"{name}_low": low, f"{name}_high": high}
+    for stretch in stretches:
+        row: dict[str, float | None] = {}
+        for name, good in seen.items():
+            of_clips = good[:, stretch].mean(axis=1)
+            low, high = mean_interval(of_clips) or (None, None)
+            row |= {name: float(of_clips.mean()), f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return rows

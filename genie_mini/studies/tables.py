@@ -18,7 +18,7 @@ from genie_mini.studies.ablations import ablations, influence
 from genie_mini.studies.attention import attention_rows
 from genie_mini.studies.budget import budget_rows
 from genie_mini.studies.drift import drift_rows
-from genie_mini.studies.long_games import long_game_rows
+from genie_mini.studies.long_games import long_game_rows, steps_rows
 from genie_mini.studies.recall import recall_rows
 from genie_mini.world.recording import record
 from genie_mini.world.simulation import ACTIONS
@@ -78,6 +78,9 @@ EXPERIMENTS = {
     "drift": Experiment("how far roll-outs stray", drift_rows, cases=16),
     "long-games": Experiment(
         "does a long dream stay a game", long_game_rows, cases=32, takes=("cases", "seed")
+    ),
+    "steps": Experiment(
+        "what MaskGIT steps are worth", steps_rows, cases=64, takes=("cases", "seed")
     ),
     "budget": Experiment("what the window costs", budget_rows, cases=1, takes=()),
 }

@@ -16,7 +16,7 @@ from genie_mini.models.lookback import LOOKBACKS
 from genie_mini.rollout import Rollout
 from genie_mini.studies.budget import budget_rows
 from genie_mini.studies.drift import drift_rows
-from genie_mini.studies.long_games import long_game_rows
+from genie_mini.studies.long_games import long_game_rows, steps_rows
 from genie_mini.studies.recall import ExactWindow, recall_rows
 from genie_mini.studies.tables import EXPERIMENTS, Experiment, format_rows, run_experiment
 from genie_mini.world import ACTIONS, Simulation, record
@@ -135,6 +135,23 @@ def test_real_games_obey_and_a_dream_that_is_one_gets_what_they_get(genie, monke
         assert 0.6 < whole["one_player"] < 0.8
 
 
+def test_steps_are_scored_by_what_comes_of_them(genie, monkeypatch):
+    class Film:
+        def __init__(self, genie, prompt, seed):
+            self.t = 0
+
+        def step(self, latent, maskgit_steps):
+            self.t += 1
+            return films[:, self.t] * (maskgit_steps > 1)
+
+    films = torch.from_numpy(record(6, 11, size=32, seed=[0, 31], held_out=True)[0])
+    monkeypatch.setattr("genie_mini.studies.long_games.Rollout", Film)
+    worst, *others = steps_rows(genie, cases=6, seed=0, num_frames=10)
+    assert [row["steps"] for row in (worst, *others)] == [1, 2, 4, 8], "it has 16 tokens"
+    assert worst["obeyed"] == worst["one_player"] == 0 and worst["psnr_4"] < 30
+    assert all(row["obeyed"] > 0.9 and row["psnr_4"] > 100 for row in others)
+
+
 def test_the_budget_is_counted(genie):
     rows = budget_rows(genie, num_frames=2)
     assert [row["lookback"] for row in rows] == list(LOOKBACKS)
@@ -156,7 +173,9 @@ def test_the_budget_is_counted(genie):
 @pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"budget"}))
 def test_every_experiment_leaves_a_table(name, genie, monkeypatch, tmp_path):
     monkeypatch.setattr("genie_mini.studies.recall.AGES", (1, 2))
-    shorter = {name: {"num_frames": 2} for name in ("drift", "long-games")}
+    shorter = {name: {"num_frames": 2} for name in ("drift", "long-games")} | {
+        "steps": {"num_frames": 4}
+    }
     shorter = {"leaks": {"ages": [2]}, **shorter}.get(name, {})
     short = replace(EXPERIMENTS[name], rows=partial(EXPERIMENTS[name].rows, **shorter))
     monkeypatch.setitem(EXPERIMENTS, name, short)

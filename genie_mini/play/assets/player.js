@@ -328,7 +328,7 @@ export class GeniePlayer extends HTMLElement {
       const x = memory.width + 2 - (ages.length - index) * width;
       context.drawImage(this.seen[age], x, 0);
       // those between this one and the one before it are left out
-      if (index && ages[index - 1] - age > 1) context.fillRect(x - 2, 0, 2, memory.height);
+      if (index && ages[index - 1] - age > 1) context.fillRect(x - 3, 0, 4, memory.height);
     }
     const most = this.options.world.context - 1;
     this.find(".remembers").textContent =

@@ -24,7 +24,8 @@ button, input[type=file]::file-selector-button { font: inherit; color: inherit; 
   border: 1px solid #8889; border-radius: .35rem; padding: .3rem .6rem; min-height: 2rem;
   cursor: pointer; }
 select { font: inherit; color: inherit; background: Canvas; border: 1px solid #8889;
-  border-radius: .35rem; padding: .2rem .4rem; min-height: 2rem; max-width: 100%; }
+  border-radius: .35rem; padding: .2rem .4rem; min-height: 2rem; min-width: 0; max-width: 100%; }
+.looks label { flex-wrap: wrap; min-width: 0; max-width: 100%; }
 button:hover { background: #8884; } button:disabled { opacity: .5; cursor: default; }
 .actions { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr));
   gap: .35rem; max-width: 46rem; margin: .6rem 0; padding: 0; border: 0; }

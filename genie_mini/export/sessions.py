@@ -69,7 +69,8 @@ class Past:
         """The past with one more frame in it, tokens (N,); those that the next frame attends to are
         in the places, each where it was if it was in one.
         """
-        kept = (*self.kept, _Frame(tokens, presents))[-self.lookback.reach :]
+        kept = (*self.kept, _Frame(tokens, presents))
+        kept = kept[max(0, len(kept) - self.lookback.reach) :]
         position = self.position + 1
         first = position - len(kept)
         seen = torch.from_numpy(np.stack([frame.tokens for frame in kept]))[None]

@@ -114,12 +114,12 @@ class RetrievalLookback(Lookback):
     @property
     def reach(self) -> int:
         """See `Lookback.reach`. In training it is all frames of a clip."""
-        return LONGEST_REACH
+        return max(LONGEST_REACH, self.slots)
 
     def choose(self, tokens: Tensor, first: int) -> Tensor:
         """Recent ones and a stretch; see `Lookback.choose`."""
         batch, num_frames, _ = tokens.shape
-        length = (self.slots + 1) // 2
+        length = min((self.slots + 1) // 2, self.slots - 1)  # the last frame is always seen
         num_old = max(0, num_frames - (self.slots - length))
         chosen = torch.ones(batch, num_frames, dtype=torch.bool, device=tokens.device)
         if num_old > length:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from genie_mini.evaluation.intervals import mean_interval
-from genie_mini.evaluation.metrics import psnr
+from genie_mini.evaluation.metrics import in_batches, psnr
 from genie_mini.evaluation.player_detector import count_players
 from genie_mini.evaluation.rules import judge
 from genie_mini.evaluation.scores import infer_long
@@ -37,7 +37,8 @@ def long_game_rows(genie: Genie, cases: int, seed: int, num_frames: int = LONG_G
     Returns:
         A row for each way to play and each stretch of frames, `from` to `to`: the shares
         `one_player` and `obeyed`, each with a 95% interval over levels (`_low`, `_high`; None for
-        fewer than five levels).
+        fewer than five levels). Neither asks that anything happens: a picture that stands still
+        has one player, and obeys as long as nobody hangs in the air.
     """
     films = _films(genie, cases, num_frames, seed)
     changes = -(-num_frames // _HELD)
@@ -106,10 +107,8 @@ def _shares(clips: Tensor, *stretches: slice) -> list[dict]:
     """For each stretch of the frames after the first, how many show exactly one player, and how
     many obey the rules; with intervals over clips.
     """
-    seen = {
-        "one_player": (count_players(clips[:, 1:]) == 1).numpy(),
-        "obeyed": judge(clips).obeyed,
-    }
+    players = in_batches(count_players, clips[:, 1:])
+    seen = {"one_player": (players == 1).numpy(), "obeyed": judge(clips).obeyed}
     rows = []
     for stretch in stretches:
         row: dict[str, float | None] = {}

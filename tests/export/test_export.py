@@ -11,6 +11,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from doors import NO_MIN_P, NO_TEMPERATURES, Door, find_escape, no_frames, no_indices
@@ -20,6 +21,7 @@ from tiny import tiny_genie
 from genie_mini.errors import GenieError
 from genie_mini.export.graphs import GRAPHS
 from genie_mini.export.runtime import ExportedGenie
+from genie_mini.export.sessions import Past
 from genie_mini.export.write import LOWEST, VARIANTS, export
 from genie_mini.genie import Genie
 from genie_mini.models.lookback import LOOKBACKS
@@ -95,6 +97,24 @@ def test_an_export_looks_back_as_pytorch_does(exported, lookback):
         theirs.step(actions, maskgit_steps=4)
         assert torch.equal(ours.tokens, theirs.tokens) and ours.attended == theirs.attended
     assert (ours.attended == list(range(15, 0, -1))) == (lookback == "recent")
+
+
+@pytest.mark.parametrize("context", [2, 6, 16])
+@pytest.mark.parametrize("name", LOOKBACKS)
+def test_a_past_holds_the_frames_that_are_chosen_and_keeps_no_others(name, context):
+    lookback = LOOKBACKS[name](context)
+    tokens = np.random.default_rng(0).integers(3, size=(200, 4))
+    shape = (4, 1, context - 1, 1)
+    past = Past(lookback, [np.zeros(shape, np.float32)], np.full(context - 1, -1))
+    for time, frame in enumerate(tokens):
+        past = past.after(frame, np.full((4, 1, 1, 1), time, np.float32))
+        first = max(0, time + 1 - lookback.reach)
+        seen = torch.from_numpy(tokens[first : time + 1])[None]
+        chosen = first + lookback.choose(seen, first)[0].numpy().nonzero()[0]
+        assert sorted(past.times[past.times >= 0]) == list(chosen)
+        filled = past.tensors[0][0, 0, past.times >= 0, 0]
+        assert (filled == past.times[past.times >= 0]).all()
+    assert len(past.kept) == min(200, lookback.reach)
 
 
 def test_a_genie_that_looks_back_in_another_way_is_checked_against_its_export(tmp_path):

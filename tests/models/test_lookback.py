@@ -99,6 +99,17 @@ def test_retrieval_fetches_a_stretch_that_lies_behind_what_is_seen_now():
     assert lookback.choose(come, 0)[0].nonzero()[:, 0].tolist() == [*range(4, 12), *range(41, 48)]
 
 
+@pytest.mark.parametrize("name", LOOKBACKS)
+@pytest.mark.parametrize("context", [2, 3, 200])
+def test_in_any_context_the_last_frame_is_seen_and_no_more_than_fit(name, context):
+    lookback = LOOKBACKS[name](context)
+    tokens = torch.randint(2, (2, 260, 3), generator=torch.Generator().manual_seed(0))
+    for end in (*range(1, 12), 130, 260):
+        first = max(0, end - lookback.reach)
+        choice = lookback.choose(tokens[:, first:end], first)
+        assert choice[:, -1].all() and (choice.sum(dim=1) <= context - 1).all()
+
+
 def model(name, context=6, seed=0):
     torch.manual_seed(seed)
     stack = STTransformerConfig(num_blocks=2, width=16, num_heads=2)

@@ -44,13 +44,13 @@ const LOOKBACKS = {
 
   sparse(kept) {
     const now = kept.at(-1).time + 1;
-    const stride = age => 2 ** Math.floor(Math.log2((age - 1) / RUN + 1));
+    const stride = age => 2 ** (31 - Math.clz32(Math.floor((age - 1) / RUN + 1)));
     return kept.map(({ time }) => time).filter(time => time % stride(now - time) === 0);
   },
 
   retrieval(kept, places) {
     const times = kept.map(({ time }) => time),
-      length = Math.floor((places + 1) / 2),
+      length = Math.min(Math.floor((places + 1) / 2), places - 1),
       numOld = Math.max(0, kept.length - (places - length));
     if (numOld <= length) return times;
     const now = kept.at(-1).tokens;

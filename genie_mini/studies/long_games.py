@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from genie_mini.evaluation.intervals import mean_interval
 from genie_mini.evaluation.metrics import in_batches, psnr
@@ -87,7 +88,8 @@ def _films(genie, cases, num_frames, seed):
 def _dream(genie, films, latent, count, seed):
     """The first frame of each film, and what comes of latent actions, (cases, frames)."""
     rollout = Rollout(genie, films[:, :1], seed=seed)
-    frames = [rollout.step(now.to(genie.device), count).cpu() for now in latent.unbind(dim=1)]
+    playing = tqdm(latent.unbind(dim=1), f"{count} steps a frame", unit="frame", delay=5)
+    frames = [rollout.step(now.to(genie.device), count).cpu() for now in playing]
     return torch.cat([films[:, :1], torch.stack(frames, dim=1)], dim=1)
 
 

@@ -589,6 +589,9 @@ def score_doors(genie: Genie, folder: Path) -> dict[str, Door]:
             st.sampled_from([(), (clips, clips[:1]), (clips, 3), (torch.tensor(1),)]),
         ),
         "in_batches, function": Door(lambda value: metrics.in_batches(value, clips), NO_FUNCTIONS),
+        "wilson": Door(lambda value: metrics.wilson(value, 10), no_integers(0, 10)),
+        "wilson, trials": Door(lambda value: metrics.wilson(3, value), no_integers(3)),
+        "wilson, deviations": Door(lambda value: metrics.wilson(3, 10, value), no_numbers(0, 100)),
         # any number of axes before the last three will do
         **{
             find.__name__: Door(find, frames.filter(lambda value: getattr(value, "ndim", 0) <= 5))

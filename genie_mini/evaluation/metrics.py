@@ -10,6 +10,7 @@ from torch import Tensor
 from genie_mini.contract import (
     check_callable,
     check_integer,
+    check_number,
     check_range,
     check_tensor,
     is_dense,
@@ -75,3 +76,18 @@ def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int = 16
         for start in range(0, len(tensors[0]), size)
     ]
     return torch.cat(parts)
+
+
+def wilson(successes: int, trials: int, deviations: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval for a share: where the truth lies with 95% (at 1.96 standard
+    deviations).
+    """
+    trials = check_integer("trials", trials, 1)
+    successes = check_integer("successes", successes, 0, trials)
+    deviations = check_number("deviations", deviations, 0, 100)
+    share, spread = successes / trials, deviations**2 / trials
+    middle = (share + spread / 2) / (1 + spread)
+    reach = (
+        deviations / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
+    )
+    return max(0.0, middle - reach), min(1.0, middle + reach)

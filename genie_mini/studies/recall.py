@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from genie_mini.errors import GenieError
-from genie_mini.evaluation.intervals import mean_interval
+from genie_mini.evaluation.metrics import wilson
 from genie_mini.genie import Genie
 from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.rollout import Rollout
@@ -44,8 +44,8 @@ class Recall:
     Attributes:
         age: frames since the landmark was last in view.
         recall: share of right answers, mean of both twins; one half is chance, one the oracle.
-        low, high: its 95% interval, over pairs, since twins that were drawn alike are one right and
-            one wrong; None for fewer than five pairs.
+        low, high: Wilson's interval of 95% for it, over all worlds. Twins that were drawn alike are
+            one right and one wrong, so near chance the interval is on the wide side.
         drawn_where_it_was: share of worlds with the landmark that show it again.
         drawn_where_none_was: share of worlds without it that show it.
         returned: share of all worlds whose camera came back to its place.
@@ -54,8 +54,8 @@ class Recall:
 
     age: int
     recall: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     drawn_where_it_was: float
     drawn_where_none_was: float
     returned: float
@@ -119,7 +119,7 @@ def _score(age, with_landmark, without):
     without.
     """
     answers = torch.stack([with_landmark[0], ~without[0]])
-    low, high = mean_interval(answers.double().mean(dim=0).numpy()) or (None, None)
+    low, high = wilson(int(answers.sum()), answers.numel())
     where, none = (drawn.float().mean().item() for drawn, _ in (with_landmark, without))
     returned = torch.stack([with_landmark[1], without[1]]).eq(0).float().mean().item()
     return Recall(

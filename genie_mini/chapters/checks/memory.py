@@ -8,6 +8,7 @@ import torch
 
 from genie_mini.chapters.checks import exercise, expect, expect_entries
 from genie_mini.chapters.checks.world import floor_without_end
+from genie_mini.evaluation.metrics import wilson
 from genie_mini.models.lookback import RUN, SparseLookback
 from genie_mini.studies.recall import recall
 from genie_mini.studies.twin_worlds import Simulated, twin_worlds
@@ -66,15 +67,6 @@ def check_ages(answer) -> str:
     return f"no frame of a window of sixteen shows the landmark to the last frame of {lost}"
 
 
-def _wilson(successes, trials, deviations=1.96):
-    share, spread = successes / trials, deviations**2 / trials
-    middle = (share + spread / 2) / (1 + spread)
-    reach = (
-        deviations / (1 + spread) * math.sqrt(share * (1 - share) / trials + spread / (4 * trials))
-    )
-    return max(0.0, middle - reach), min(1.0, middle + reach)
-
-
 def _symmetric(successes, trials):
     share = successes / trials
     reach = 1.96 * math.sqrt(share * (1 - share) / trials)
@@ -87,13 +79,13 @@ def _symmetric_and_cut(successes, trials):
 
 
 def _around_the_share(successes, trials):
-    low, high = _wilson(successes, trials)
+    low, high = wilson(successes, trials)
     share, reach = successes / trials, (high - low) / 2
     return max(0.0, share - reach), min(1.0, share + reach)
 
 
 def _not_divided(successes, trials):
-    low, high = _wilson(successes, trials)
+    low, high = wilson(successes, trials)
     return low * (1 + 1.96**2 / trials), high * (1 + 1.96**2 / trials)
 
 
@@ -102,9 +94,9 @@ def _not_divided(successes, trials):
     _symmetric_and_cut,
     _around_the_share,
     _not_divided,
-    lambda successes, trials: _wilson(successes, trials, deviations=1.0),
-    lambda successes, trials: _wilson(successes, trials, deviations=1.645),
-    lambda successes, trials: _wilson(successes, trials)[::-1],
+    lambda successes, trials: wilson(successes, trials, deviations=1.0),
+    lambda successes, trials: wilson(successes, trials, deviations=1.645),
+    lambda successes, trials: wilson(successes, trials)[::-1],
 )
 def check_wilson(answer) -> None:
     """A function (successes, trials) that gives Wilson's interval of 95% for a share: low
@@ -125,7 +117,7 @@ def check_wilson(answer) -> None:
             low <= high,
             f"{what} the lower end, {low:.3f}, lies above the upper one, {high:.3f}",
         )
-        lowest, highest = _wilson(successes, trials)
+        lowest, highest = wilson(successes, trials)
         expect(
             math.isclose(low, lowest, abs_tol=5e-4) and math.isclose(high, highest, abs_tol=5e-4),
             f"{what} the interval goes from {lowest:.3f} to {highest:.3f}, not from "

@@ -56,7 +56,7 @@ class VideoFiles:
             "fit": canvas.fit,
         }
         if frames_per_second != FRAMES_PER_SECOND:
-            self.identity["frames_per_second"] = frames_per_second
+            self.identity["frames_per_second"] = self.frames_per_second
         known = {file: told for file, told in self._actions.items() if told.exists()}
         if known:
             self.identity["truth"] = [

@@ -26,7 +26,7 @@ def past_names(num_blocks: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Frame:
+class KeptFrame:
     """A frame that is kept: its tokens, (N,), and keys and values of each block in turn."""
 
     tokens: np.ndarray
@@ -48,7 +48,7 @@ class Past:
     lookback: Lookback
     tensors: list[np.ndarray]
     times: np.ndarray
-    kept: tuple[_Frame, ...] = ()
+    kept: tuple[KeptFrame, ...] = ()
     position: int = 0
 
     @property
@@ -69,7 +69,7 @@ class Past:
         """The past with one more frame in it, tokens (N,); those that the next frame attends to are
         in the places, each where it was if it was in one.
         """
-        kept = (*self.kept, _Frame(tokens, presents))
+        kept = (*self.kept, KeptFrame(tokens, presents))
         kept = kept[max(0, len(kept) - self.lookback.reach) :]
         position = self.position + 1
         first = position - len(kept)

@@ -333,8 +333,9 @@ export class GeniePlayer extends HTMLElement {
     const most = this.options.world.context - 1;
     this.find(".remembers").textContent =
       `What the model has before its eyes: up to ${most} frames and the one it draws.` +
-      (past > 0 ? ` The oldest of them was ${ages[0]} frame${ages[0] > 1 ? "s" : ""} ago.` : "") +
-      (past > 0 && ages[0] > past ? " A bar stands where frames are left out." : "");
+      (ages[0] > past
+        ? ` A bar stands where frames are left out; the oldest was ${ages[0]} frames ago.`
+        : "");
   }
 
   drawTokens(tokens, before) {

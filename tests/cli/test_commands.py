@@ -210,6 +210,24 @@ def test_memory_saves_a_table_beside_what_made_it(tmp_path, weights, capsys):
     assert str(out) in capsys.readouterr().out
 
 
+def test_memory_may_look_back_in_another_way_than_the_weights(tmp_path, weights, monkeypatch):
+    seen = []
+
+    def run(genie, *_):
+        seen.append(genie.config.dynamics.lookback)
+        return [{"shares": 1}]
+
+    monkeypatch.setattr(cli.memory, "run_experiment", run)
+    words = ["memory", "recall-played", "--weights", str(weights), "--out"]
+    for number, more in enumerate(([], ["--lookback", "retrieval"])):
+        assert main([*words, str(tmp_path / f"{number}.json"), *more]) == 0
+    assert seen == ["recent", "retrieval"]
+    told = json.loads((tmp_path / "1.json").read_text())["command"]
+    assert (
+        told == f"genie-mini memory recall-played --weights {weights} --seed 0 --lookback retrieval"
+    )
+
+
 def test_export_writes_files_and_says_how_exact_they_are(tmp_path, weights, capsys):
     assert main(["export", "--weights", str(weights), "--out", str(tmp_path / "onnx")]) == 0
     said = capsys.readouterr()

@@ -129,7 +129,7 @@ class Archive:
     @property
     def ages(self) -> list[int]:
         """See `KVCache.ages`; in the first video."""
-        return (self.tokens.shape[1] - self._choice[0]).tolist()
+        return (self.tokens.shape[1] - self._choice[0]).cpu().tolist()
 
     @cached_property
     def chosen(self) -> KVCache:

@@ -21,11 +21,10 @@ import traitlets
 from IPython.display import HTML
 from torch import Tensor
 
-from genie_mini.contract import check_choice, check_integer
+from genie_mini.contract import check_integer
 from genie_mini.errors import GenieError
 from genie_mini.export.runtime import ExportedGenie, describe
 from genie_mini.genie import Genie
-from genie_mini.models.lookback import reaches
 from genie_mini.models.maskgit import PLAY_MASKGIT_STEPS
 from genie_mini.play.games import Games
 from genie_mini.play.images import data_uri, to_uint8
@@ -87,7 +86,6 @@ def player_options(
     steps: int = PLAY_MASKGIT_STEPS,
     recording: dict | None = None,
     weights: str = "mini",
-    lookback: str | None = None,
 ) -> dict:
     """What a player needs to know.
 
@@ -102,12 +100,10 @@ def player_options(
         steps: MaskGIT steps of a frame, at first; no more than a frame has tokens.
         recording: a game to replay, from `recorded_game`.
         weights: which of `PAGE_FILES` a built page plays.
-        lookback: which earlier frames it looks back at, at first, a key of
-            `models.lookback.LOOKBACKS`; None is the way in which it was trained.
 
     Raises:
-        GenieError: the form or the look-back is unknown, there is no prompt or one that cannot be
-            used, the steps are no integer from 1 up, or there is not one name for each action.
+        GenieError: the form is unknown, there is no prompt or one that cannot be used, the steps
+            are no integer from 1 up, or there is not one name for each action.
     """
     if form not in FORMS:
         raise GenieError(f"a player's form is one of {', '.join(FORMS)}, got {form!r}")
@@ -119,13 +115,10 @@ def player_options(
         raise GenieError("a player begins from pictures, one at least, each (height, width, 3)")
     rows, columns = genie.config.dynamics.grid
     steps = check_integer("steps", steps, 1, told="steps are an integer from 1 up")
-    dynamics = genie.config.dynamics
-    if lookback is not None:
-        check_choice("lookback", lookback, reaches(dynamics.context))
     return {
         "form": form,
         "steps": min(steps, rows * columns),
-        "lookback": lookback or dynamics.lookback,
+        "lookback": genie.config.dynamics.lookback,
         "assets": PAGE_FILES[weights],
         "world": describe(genie, action_names),
         "prompts": [

@@ -87,17 +87,24 @@ def test_the_player_is_found_where_he_is():
         assert np.array_equal(places[:, 0].numpy(), simulation.y * size // 64)
 
 
-def test_a_model_that_is_the_simulator_does_not_drift(genie, monkeypatch):
+def film_of(draw):
+    """In place of a `Rollout`: its frames are draw(t, MaskGIT steps), t from 1."""
+
     class Film:
         def __init__(self, genie, prompt, seed):
             self.t = 0
 
-        def step(self, latent, temperature):
+        def step(self, latent, maskgit_steps=8, temperature=1.0):
             self.t += 1
-            return frames[:, self.t + 4]
+            return draw(self.t, maskgit_steps)
 
+    return Film
+
+
+def test_a_model_that_is_the_simulator_does_not_drift(genie, monkeypatch):
     frames = torch.from_numpy(record(2, 5 + 12, size=32, seed=[0, 29], held_out=True)[0])
-    monkeypatch.setattr("genie_mini.studies.drift.Rollout", Film)
+    film = film_of(lambda t, _: frames[:, t + 4])
+    monkeypatch.setattr("genie_mini.studies.drift.Rollout", film)
     rows = drift_rows(genie, NAMES, cases=2, seed=0, num_frames=12)
     assert all(row["psnr"] == pytest.approx(120) and row["player_pixels"] < 1 for row in rows)
     assert all(row["psnr_still"] < 40 for row in rows)
@@ -112,16 +119,9 @@ def test_a_model_that_is_the_simulator_does_not_drift(genie, monkeypatch):
 
 
 def test_real_games_obey_and_a_dream_that_is_one_gets_what_they_get(genie, monkeypatch):
-    class Film:
-        def __init__(self, genie, prompt, seed):
-            self.t = 0
-
-        def step(self, latent, maskgit_steps):
-            self.t += 1
-            return films[:, self.t] if self.t < 16 else torch.zeros_like(films[:, 0])
-
     films = torch.from_numpy(record(6, 21, size=32, seed=[0, 31], held_out=True)[0])
-    monkeypatch.setattr("genie_mini.studies.long_games.Rollout", Film)
+    film = film_of(lambda t, _: films[:, t] * (t < 16))
+    monkeypatch.setattr("genie_mini.studies.long_games.Rollout", film)
     rows = long_game_rows(genie, cases=6, seed=0, num_frames=20)
     stretches = [(row["from"], row["to"]) for row in rows[:3]]
     assert stretches == [(1, 16), (17, 20), (1, 20)]
@@ -136,16 +136,9 @@ def test_real_games_obey_and_a_dream_that_is_one_gets_what_they_get(genie, monke
 
 
 def test_steps_are_scored_by_what_comes_of_them(genie, monkeypatch):
-    class Film:
-        def __init__(self, genie, prompt, seed):
-            self.t = 0
-
-        def step(self, latent, maskgit_steps):
-            self.t += 1
-            return films[:, self.t] * (maskgit_steps > 1)
-
     films = torch.from_numpy(record(6, 11, size=32, seed=[0, 31], held_out=True)[0])
-    monkeypatch.setattr("genie_mini.studies.long_games.Rollout", Film)
+    film = film_of(lambda t, steps: films[:, t] * (steps > 1))
+    monkeypatch.setattr("genie_mini.studies.long_games.Rollout", film)
     worst, *others = steps_rows(genie, cases=6, seed=0, num_frames=10)
     assert [row["steps"] for row in (worst, *others)] == [1, 2, 4, 8], "it has 16 tokens"
     assert worst["obeyed"] == worst["one_player"] == 0 and worst["psnr_4"] < 30

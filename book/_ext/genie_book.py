@@ -105,10 +105,31 @@ def drop_thebe(app, pagename, templatename, context, doctree):
     ]
 
 
+def share_contents(app, pagename, templatename, context, doctree):
+    """Resolve the table of contents once for all pages that it does not name, those of the source
+    code: it differs between them only by their depth in the site, and to do it anew for each would
+    take two fifths of the build.
+    """
+    if doctree is not None:
+        return
+    resolve, shared = context["toctree"], app.genie_contents
+
+    def contents(**options):
+        key = pagename.count("/"), *sorted(options.items())
+        if key not in shared:
+            shared[key] = resolve(**options)
+        return shared[key]
+
+    context["toctree"] = contents
+
+
 def setup(app):
+    app.genie_contents = {}
     app.connect("builder-inited", place_browser_code)
     app.connect("builder-inited", write_colours)
     app.connect("html-page-context", drop_thebe, priority=900)
+    # before the theme, which calls it
+    app.connect("html-page-context", share_contents, priority=100)
     app.add_css_file("genie-colours.css")
     app.add_js_file(None, body=REQUIRE_PATHS, priority=100)
     # Without this the theme's Font Awesome replaces the icons inside live widgets, and Play's

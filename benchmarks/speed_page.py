@@ -1,5 +1,5 @@
 """Write the book's page of speed, book/speed.md, from the tables of `benchmarks/speed.py` and, in
-files called gpu-NAME.json, of `benchmarks/gpu.py`:
+files called gpu-NAME.json and peers-NAME.json, of `benchmarks/gpu.py` and `benchmarks/peers.py`:
 
     python benchmarks/speed_page.py
 
@@ -12,16 +12,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "genie_mini" / "chapters" / "results" / "speed"
 PAGE = ROOT / "book" / "speed.md"
-# Seconds of the fastest of four open implementations of Genie, at the setting "peers": one thread,
-# float32, four clips, as they were in November 2026. One that cannot do it, or leaves out the
-# attention's projections, is not counted.
-OTHERS = {
-    ("tokenizer", "peers"): 3.9,
-    ("latent_action_model", "peers"): 4.9,
-    ("latent_action_model", "peers, 16"): 0.27,
-    ("dynamics", "peers"): 2.6,
-}
-OTHERS_FRAME = 2.4  # of 25 MaskGIT steps
 HEAD = """# How fast it is
 
 One section for each processor that was measured, each by one run of the command that stands there,
@@ -31,13 +21,24 @@ attention; the rate at which the same machine multiplied 1024×1024 matrices of 
 minute is what this is a share of (with bfloat16 it may be above one). "MB" is by how much a step
 raises the memory of its process. Times are medians.
 
-The sizes are those of `mini` (64 tokens a frame), and those at which other people's Genies were
-measured in November 2026, on another day and machine, with one thread: 256 tokens a frame, width
-128, 4 blocks and 4 heads, 1024 codes; for the latent action model, patches of 4 and of 16 pixels.
-"Others" is the fastest of four, so it says little beside a processor that multiplies more slowly
-than theirs. And ours does more in a step of the dynamics model: it runs each clip twice, clean and
-masked, and twice more to guess ({doc}`dynamics`); theirs run it once.
+The sizes are those of `mini` (64 tokens a frame), and those at which other people's Genies are
+measured further down: 256 tokens a frame, width 128, 4 blocks and 4 heads, 1024 codes; for the
+latent action model, patches of 4 and of 16 pixels.
 """
+PEERS_HEAD = """## Other people's Genies
+
+The same steps by their own code, in float32, with one thread, at their own choice of whatever these
+sizes leave open; "this book's" are from the section of the same processor. Each row is one core's,
+and each step had a process of its own. A step's memory is by how much it raises what its process
+holds.
+
+"""
+PEERS = {
+    "tinyworlds": "TinyWorlds",
+    "open-genie": "Open-Genie",
+    "jafar": "Jafar",
+    "jasmine": "Jasmine",
+}
 GPU_HEAD = """## GPUs
 
 A training step is the same here, of more clips, and products are in bfloat16 where the GPU has it.
@@ -81,25 +82,21 @@ def number(value: float | None) -> str:
 def training(rows: list[dict]) -> str:
     lines = []
     for row in rows:
-        here, others = row["network"], None
-        if row["precision"] == "float32":
-            others = OTHERS.get((here, row["setting"]))
-        times = (row["seconds"], row["GFLOP"], row["share of the matrix rate"], row["MB"], others)
-        lines.append([NETWORKS[here], sizes(row["setting"]), row["precision"], *map(number, times)])
+        values = (row["seconds"], row["GFLOP"], row["share of the matrix rate"], row["MB"])
+        kind = [NETWORKS[row["network"]], sizes(row["setting"]), row["precision"]]
+        lines.append([*kind, *map(number, values)])
     head = ["training step", "sizes", "precision", "seconds", "GFLOP", "share of the rate", "MB"]
-    return table([*head, "others, seconds"], lines)
+    return table(head, lines)
 
 
 def play(rows: list[dict]) -> str:
     lines = []
     for row in rows:
-        compared = (row["setting"], row["MaskGIT steps"], row["worlds"]) == ("peers", 25, 1)
         values = [row["tokens a frame"], row["MaskGIT steps"], row["worlds"]]
-        times = (row["seconds"] / row["worlds"], OTHERS_FRAME if compared else None)
         frames = f"{row['frames a second']:.1f}"
-        lines.append([*map(str, values), number(times[0]), frames, number(times[1])])
+        lines.append([*map(str, values), number(row["seconds"] / row["worlds"]), frames])
     head = ["tokens a frame", "MaskGIT steps", "worlds at once", "seconds a frame"]
-    return table([*head, "frames a second", "others, seconds"], lines)
+    return table([*head, "frames a second"], lines)
 
 
 def section(content: dict) -> str:
@@ -113,6 +110,51 @@ def section(content: dict) -> str:
         f"{training(content['training'])}\n{play(content['play'])}\n"
         f"{table(['other', 'seconds'], other)}"
     )
+
+
+def own_rows(content: dict) -> dict[str, dict]:
+    """What this book's code takes for the rows of `benchmarks/peers.py`."""
+    rows = {}
+    for row in content["training"]:
+        setting, _, patch = row["setting"].partition(", ")
+        if setting == "peers" and row["precision"] == "float32":
+            rows[", ".join(filter(None, (row["network"], patch)))] = row
+    for row in content["play"]:
+        if (row["setting"], row["worlds"]) == ("peers", 1):
+            rows[f"frame, {row['MaskGIT steps']} steps"] = row
+    return rows
+
+
+def peers_section(own: dict, peers: list[dict]) -> str:
+    """Other people's code beside this book's, on the processor that both were measured on."""
+    columns = {"this book's": own_rows(own)}
+    columns |= {
+        PEERS[content["peer"]]: {row["network"]: row for row in content["rows"]}
+        for content in peers
+    }
+    networks = dict.fromkeys(row["network"] for content in peers for row in content["rows"])
+    parts, notes = [], []
+    for unit in ("seconds", "MB"):
+        lines = []
+        for network in networks:
+            name, *more = network.split(", ", 1)
+            told = ", ".join([NETWORKS.get(name, name), *more])
+            values = (rows.get(network, {}).get(unit) for rows in columns.values())
+            lines.append([told, *map(number, values)])
+        parts.append(table([unit, *columns], lines))
+    for content in peers:
+        rates = f"{content['matrix GFLOP/s']:.0f} GFLOP/s of float32 matrices"
+        versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
+        notes.append(
+            f"- **{PEERS[content['peer']]}**, commit {content['commit']}: `{content['command']}`, "
+            f"commit {content['code']} of this book; {versions}; {rates}.\n"
+        )
+        for row in content["rows"]:
+            if told := row["why"] and f"not measured, `{row['why'].replace('`', '')}`":
+                notes.append(f"  - {row['network']}: {told}\n")
+            elif "note" in row:
+                notes.append(f"  - {row['network']}: {row['note']}.\n")
+    return PEERS_HEAD + "\n".join(parts) + "\n" + "".join(notes)
 
 
 def blocks(row: dict) -> str:
@@ -195,15 +237,20 @@ def gpu_section(content: dict) -> str:
 def page(contents: list[dict]) -> str:
     """The whole page, Markdown."""
     gpus = [content for content in contents if "gpu" in content]
-    others = [section(content) for content in contents if "gpu" not in content]
-    gpu_parts = [GPU_HEAD, *map(gpu_section, gpus)] if gpus else []
-    return "\n".join([HEAD, *others, *gpu_parts])
+    peers = [content for content in contents if "peer" in content]
+    processors = [content for content in contents if content not in (*gpus, *peers)]
+    parts = [HEAD, *map(section, processors)]
+    for own in processors:
+        beside = [content for content in peers if content["processor"] == own["processor"]]
+        parts += [peers_section(own, beside)] if beside else []
+    parts += [GPU_HEAD, *map(gpu_section, gpus)] if gpus else []
+    return "\n".join(parts)
 
 
 def main() -> None:
     files = sorted(RESULTS.glob("*.json"))
     contents = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    if all("gpu" in content for content in contents):
+    if all("gpu" in content or "peer" in content for content in contents):
         raise SystemExit(f"no processor's table lies in {RESULTS}: run benchmarks/speed.py first")
     PAGE.write_text(page(contents), encoding="utf-8", newline="\n")
     print(f"{PAGE}: {len(files)} tables")

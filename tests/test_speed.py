@@ -97,21 +97,47 @@ def test_the_page_holds_command_processor_commit_and_every_number():
     text = speed_page.page([content])
     for what in ("command", "processor", "commit", "torch"):
         assert content[what] and content[what] in text
-    assert "| dynamics | others' | float32 | 0.512 | 12.3 | 0.66 | 210 | 2.6 |" in text
-    assert "| 256 | 25 | 1 | 0.2 | 5.0 | 2.4 |" in text
+    assert "| dynamics | others' | float32 | 0.512 | 12.3 | 0.66 | 210 |" in text
+    assert "| 256 | 25 | 1 | 0.2 | 5.0 |" in text
     assert "| export | 10 |" in text
+    assert "TinyWorlds" not in text
+
+
+def test_other_peoples_code_stands_beside_ours_of_the_same_processor():
+    own = measured()
+    rows = [
+        {"network": "dynamics", "seconds": 1.25, "MB": 640.0, "why": None, "note": "more inside"},
+        {"network": "latent_action_model", "seconds": None, "MB": None, "why": "Error: `64x3`"},
+        {"network": "frame, 25 steps", "seconds": 4.5, "MB": 80.0, "why": None},
+    ]
+    other = {"peer": "tinyworlds", "commit": "abc1234", "command": "python benchmarks/peers.py"}
+    other |= {"code": "def5678", "processor": own["processor"], "versions": {"torch": "2.13"}}
+    other |= {"matrix GFLOP/s": 77.0, "rows": rows}
+    text = speed_page.page([own, other])
+    assert "| seconds | this book's | TinyWorlds |" in text
+    assert "| dynamics | 0.512 | 1.25 |" in text and "| dynamics | 210 | 640 |" in text
+    assert "| frame, 25 steps | 0.2 | 4.5 |" in text and "| frame, 25 steps |  | 80 |" in text
+    assert (
+        "| latent actions |  |  |" in text
+        and "latent_action_model: not measured, `Error: 64x3`" in text
+    )
+    assert "commit abc1234" in text and "more inside" in text
+    elsewhere = speed_page.page([own, other | {"processor": "another"}])
+    assert "TinyWorlds" not in elsewhere
 
 
 def test_the_page_in_the_book_is_made_of_the_tables_that_lie_there():
     contents = [json.loads(path.read_text(encoding="utf-8")) for path in TABLES]
-    if all("gpu" in content for content in contents):  # those are in book/scaling.md, too
+    if all(
+        "gpu" in content or "peer" in content for content in contents
+    ):  # those are in book/scaling.md, too
         assert not speed_page.PAGE.exists(), "book/speed.md without a processor"
         return
     assert speed_page.PAGE.read_text(encoding="utf-8") == speed_page.page(contents)
     assert "file: speed" in (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
     for content in contents:
         assert content["commit"] and content["command"].endswith(".json")
-        if "gpu" in content:
+        if "gpu" in content or "peer" in content:
             continue
         networks = {(row["network"], row["setting"]) for row in content["training"]}
         assert networks == set(speed.TRAININGS)

@@ -17,7 +17,6 @@ import gc
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
@@ -26,7 +25,6 @@ from pathlib import Path
 import speed
 import torch
 from machine import processor
-from torch.utils.flop_counter import FlopCounterMode
 
 from genie_mini.data import PlatformerVideos
 from genie_mini.device import DEVICES, choose_device, choose_precision
@@ -99,11 +97,7 @@ def timed_step(step: Step, device: torch.device, precision: torch.dtype) -> dict
         torch.cuda.reset_peak_memory_stats()
     row = asdict(step) | {"precision": str(precision).removeprefix("torch.")}
     if not step.compiled and not step.recompute:
-        # The counter cannot follow a part of a network that is passed without gradients, as in the
-        # latent action model of `pocket`.
-        with suppress(AssertionError), FlopCounterMode(display=False) as counter:
-            run()
-            row["TFLOP a clip"] = counter.get_total_flops() / 1e12 / step.clips
+        row["TFLOP a clip"] = speed.operations(run) / 1e12 / step.clips
     if step.compiled:
         row["first step, seconds"] = speed.once(run, device)
     row["seconds"] = speed.seconds(run, device=device)

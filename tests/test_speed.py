@@ -65,6 +65,15 @@ def test_what_a_step_computes_grows_with_its_clips(monkeypatch):
     assert one["MB"] == 3.0
 
 
+def test_what_runs_without_gradients_is_counted_too(make_genie):
+    plain, surprised = (
+        speed.operations(speed.training_step(genie, "latent_action_model", 1, torch.float32))
+        for genie in (make_genie(size=32, surprise=seen) for seen in (False, True))
+    )
+    # to foresee the frames is a pass of the decoder more
+    assert surprised > 1.1 * plain > 0
+
+
 def test_the_memory_of_a_step_is_seen_in_a_process_of_its_own():
     memory = speed.memory_of_a_step("dynamics", "mini", 1, torch.float32)  # of the real size
     assert 10e6 < memory < 1e9

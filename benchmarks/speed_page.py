@@ -27,10 +27,15 @@ latent action model, patches of 4 and of 16 pixels.
 """
 PEERS_HEAD = """## Other people's Genies
 
-The same steps by their own code, in float32, with one thread, at their own choice of whatever these
-sizes leave open; "this book's" are from the section of the same processor. Each row is one core's,
-and each step had a process of its own. A step's memory is by how much it raises what its process
-holds.
+The same steps by their own code, on one core, in float32, each in a process of its own; "this
+book's" are from the section of the same processor. What these sizes leave open is as they have it.
+"MB" is by how much a step raises what its process holds.
+
+A training step takes about as long here as there: most of it is the same matrix products, for which
+no code is faster than the machine. A step of the dynamics model does more here: it passes each clip
+twice, clean and masked, and twice more to guess ({doc}`dynamics`); some of theirs encode the clip
+in each step instead, which is told below. A frame at play is several times as fast, since here the
+past is kept and there it is computed anew at every MaskGIT step.
 
 """
 PEERS = {
@@ -144,7 +149,7 @@ def peers_section(own: dict, peers: list[dict]) -> str:
         parts.append(table([unit, *columns], lines))
     for content in peers:
         rates = f"{content['matrix GFLOP/s']:.0f} GFLOP/s of float32 matrices"
-        versions = ", ".join(f"{name} {number}" for name, number in content["versions"].items())
+        versions = ", ".join(f"{name} {told}" for name, told in sorted(content["versions"].items()))
         notes.append(
             f"- **{PEERS[content['peer']]}**, commit {content['commit']}: `{content['command']}`, "
             f"commit {content['code']} of this book; {versions}; {rates}.\n"

@@ -114,6 +114,33 @@ def recall(start, worlds: TwinWorlds, ages: Sequence[int], *, unseen: bool = Fal
     return [_score(age, readings[0][age], readings[1][age]) for age in ages]
 
 
+def recall_by_way(start, worlds: TwinWorlds, ways: Sequence[int]) -> list[Recall]:
+    """Ask for the landmark after each way: so many dashes to the right and at once as many back.
+
+    It is out of view until the last dash, so the age is twice the way. The way out is one roll-out
+    for all ways, and each way back branches off from it.
+
+    Args:
+        start: as `recall` has it.
+        worlds: from `twin_worlds`, with room for the longest way.
+        ways: dashes, each from 1 to `twin_worlds.FARTHEST`.
+
+    Returns:
+        One `Recall` a way, in the order of `ways`.
+    """
+    readings = []
+    for prompt, simulation in zip(worlds.prompts, worlds.simulations, strict=True):
+        world, found = start(prompt, simulation), {}
+        for way in range(1, max(ways) + 1):
+            world.step(DASH_RIGHT)
+            if way in ways:
+                back = world.fork()
+                pictures = [back.step(DASH_LEFT) for _ in range(way)]
+                found[way] = read_landmark(pictures[-1], worlds, standing=False)
+        readings.append(found)
+    return [_score(2 * way, readings[0][way], readings[1][way]) for way in ways]
+
+
 def _score(age, with_landmark, without):
     """A `Recall` of what was read, (drawn, shift), in the worlds with the landmark and in those
     without.
@@ -177,6 +204,7 @@ def read_landmark(pictures: Tensor, worlds: TwinWorlds, standing: bool) -> tuple
 
 AGES = (*range(1, 21), 24, 28, 32, 36, 40)
 FAR_AGES = (60, 80, 100, 120)  # asked where the look-back reaches as far
+WAYS = (1, 2, 3, 5, 7)  # dashes; the longest are as old as a window of sixteen frames can hold
 OLDEST_EXACT = 20  # an exact window is asked no further: nothing older than the window can reach it
 
 
@@ -241,3 +269,22 @@ def recall_rows(
                 played(ExactWindow), worlds, [age for age in AGES if age <= OLDEST_EXACT]
             )
     return [{"model": name, **asdict(row)} for name, rows in curves.items() for row in rows]
+
+
+def way_rows(genie: Genie, names: np.ndarray, cases: int, seed: int) -> list[dict]:
+    """Recall against the length of the way there and back, as played and by the oracle."""
+    size = genie.config.tokenizer.image_size[0]
+    worlds = twin_worlds(max(1, cases // 2), size, seed, dashes=max(WAYS))
+
+    def played(prompt, simulation):
+        return Dreamt(Rollout(genie, prompt, seed=seed), names)
+
+    def oracle(prompt, simulation):
+        return Simulated(simulation, size)
+
+    curves = {"played": played, "oracle": oracle}
+    return [
+        {"model": name, "way": way, **asdict(row)}
+        for name, start in curves.items()
+        for way, row in zip(WAYS, recall_by_way(start, worlds, WAYS), strict=True)
+    ]

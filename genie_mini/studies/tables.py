@@ -19,7 +19,7 @@ from genie_mini.studies.attention import attention_rows
 from genie_mini.studies.budget import budget_rows
 from genie_mini.studies.drift import drift_rows
 from genie_mini.studies.long_games import long_game_rows, steps_rows
-from genie_mini.studies.recall import recall_rows
+from genie_mini.studies.recall import recall_rows, way_rows
 from genie_mini.world.recording import record
 from genie_mini.world.simulation import ACTIONS
 
@@ -63,6 +63,7 @@ EXPERIMENTS = {
         partial(recall_rows, played_alone=True),
         cases=256,
     ),
+    "recall-way": Experiment("recall against the length of the way", way_rows, cases=256),
     "ablations": Experiment(
         "spatial, temporal and action memory switched off",
         ablations,

@@ -29,6 +29,7 @@ LANDMARKS = {
     BRICK: 2,
 }
 SHOWN = 8  # frames of the prompt
+FARTHEST = SCREEN // TILE  # dashes of a way: a screen further on
 _PLAYED = (NOTHING, DASH_LEFT, DASH_RIGHT)
 _LEFT_OF_PLAYER = PLAYER_SCREEN_X // TILE  # columns between the screen's left edge and the player
 
@@ -53,18 +54,21 @@ class TwinWorlds:
     size: int
 
 
-def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0) -> TwinWorlds:
-    """Build pairs of held-out levels for `recall`.
+def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0, dashes: int = 1) -> TwinWorlds:
+    """Build pairs of held-out levels for `recall`, with level ground for so many dashes to the
+    right.
 
     Flowers, coins and bricks take turns as the landmark. It stands where the level generator could
     have put it, in a column that is otherwise free, and nothing else on the screen depends on
     whether it does. Creatures are kept away: one that walks past would hide it.
 
     Raises:
-        ValueError: num_pairs is less than one.
+        ValueError: num_pairs is less than one, or dashes lead nowhere or off the level.
     """
     if num_pairs < 1:
         raise GenieError(f"recall needs at least one pair of worlds, got {num_pairs}")
+    if not 1 <= dashes <= FARTHEST:
+        raise GenieError(f"a way takes from 1 to {FARTHEST} dashes, got {dashes}")
     rng = np.random.default_rng([seed, 5])
     seeds: list[int] = []
     sought: list[tuple[int, int, int]] = []  # column, row, kind
@@ -72,7 +76,7 @@ def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0) -> TwinWorlds
         level = HELD_OUT_SEED + int(rng.integers(HELD_OUT_SEED))
         kind = list(LANDMARKS)[len(seeds) % len(LANDMARKS)]
         tiles = build_level(level).tiles
-        sites = _sites(tiles)
+        sites = _sites(tiles, dashes)
         if len(sites):
             column = rng.choice(sites)
             surface = np.flatnonzero(tiles[:, column] == GRASS)[0] - 1
@@ -96,14 +100,15 @@ def twin_worlds(num_pairs: int, size: int = SCREEN, seed: int = 0) -> TwinWorlds
     return TwinWorlds(simulations, prompts, rows, kinds, size)
 
 
-def _sites(tiles):
+def _sites(tiles, dashes):
     """Columns of a level, tiles (rows, columns), that are free and from which the player can dash
-    two columns on and back.
+    so many columns on and back.
     """
     ground = np.argmax(tiles == GRASS, axis=0)
     free = (np.where(np.arange(ROWS)[:, None] < ground, tiles, EMPTY) == EMPTY).all(axis=0)
     columns = np.arange(FIRST, COLUMNS - 2 * SCREEN // TILE)
-    flat = ground[columns + _LEFT_OF_PLAYER] == ground[columns + _LEFT_OF_PLAYER + 1]
+    heights = ground[columns[:, None] + _LEFT_OF_PLAYER + np.arange(dashes + 1)]
+    flat = (heights == heights[:, :1]).all(axis=1)
     return columns[free[columns] & flat]
 
 

@@ -8,8 +8,9 @@ import torch
 
 from genie_mini.evaluation.metrics import wilson
 from genie_mini.rollout import Rollout
-from genie_mini.studies.recall import OLDEST, read_landmark, recall
+from genie_mini.studies.recall import OLDEST, read_landmark, recall, recall_by_way
 from genie_mini.studies.twin_worlds import (
+    FARTHEST,
     LANDMARKS,
     SHOWN,
     Dreamt,
@@ -81,6 +82,39 @@ class Amnesiac:
         fork.worlds = [world.fork() for world in self.worlds]
         fork.generator = self.generator
         return fork
+
+
+@pytest.mark.parametrize("way", range(1, FARTHEST + 1))
+def test_the_landmark_is_out_of_view_until_the_last_dash_of_a_way(way):
+    worlds = twin_worlds(10, size=32, seed=4, dashes=way)
+    first, second = (Simulated(simulation, 32) for simulation in worlds.simulations)
+    start = worlds.prompts[:, :, -1]
+    for step, action in enumerate([DASH_RIGHT] * way + [DASH_LEFT] * way, start=1):
+        pictures = torch.stack([first.step(action), second.step(action)])
+        differ = (pictures[0] != pictures[1]).any(dim=(1, 2, 3))
+        assert (differ == (step == 2 * way)).all()
+    back = (pictures - start).abs().mean(dim=(2, 3, 4))
+    assert back.max() < 0.05, "all but the player looks as it did"
+
+
+def test_who_reads_the_simulator_recalls_after_any_way_and_who_forgets_none():
+    worlds = twin_worlds(12, size=32, seed=1, dashes=5)
+    ways = [1, 2, 5]
+    for result, way in zip(
+        recall_by_way(lambda prompt, simulation: Simulated(simulation, 32), worlds, ways),
+        ways,
+        strict=True,
+    ):
+        assert result.recall == result.returned == 1.0
+        assert (result.age, result.cases) == (2 * way, 24)
+    forgets = recall_by_way(lambda prompt, simulation: Amnesiac(worlds, seed=0), worlds, ways)
+    assert [result.recall for result in forgets] == [0.5] * 3
+
+
+@pytest.mark.parametrize("dashes", [0, -1, FARTHEST + 1])
+def test_a_way_that_leads_nowhere_or_off_the_level_is_refused(dashes):
+    with pytest.raises(ValueError, match=f"from 1 to {FARTHEST} dashes, got {dashes}"):
+        twin_worlds(1, size=32, dashes=dashes)
 
 
 def test_a_model_without_memory_gets_chance(worlds):

@@ -166,6 +166,7 @@ def test_the_budget_is_counted(genie):
 @pytest.mark.parametrize("name", sorted(set(EXPERIMENTS) - {"budget"}))
 def test_every_experiment_leaves_a_table(name, genie, monkeypatch, tmp_path):
     monkeypatch.setattr("genie_mini.studies.recall.AGES", (1, 2))
+    monkeypatch.setattr("genie_mini.studies.recall.WAYS", (1, 2))
     shorter = {name: {"num_frames": 2} for name in ("drift", "long-games")} | {
         "steps": {"num_frames": 4}
     }

@@ -37,6 +37,18 @@ def read_table(name: str) -> list[dict]:
     return content["rows"]
 
 
+def with_interval(row: dict, name: str) -> str:
+    """A share of a table's row and its 95% interval, as a reader wants them: "0.71 (0.64-0.78)".
+
+    Args:
+        row: holds it, and its ends as `low` and `high`, or `NAME_low` and `NAME_high` where it
+            holds several; None for both where they are not known.
+        name: of the share.
+    """
+    low, high = (row.get(f"{name}_{end}", row.get(end)) for end in ("low", "high"))
+    return f"{row[name]:.2f}" + (f" ({low:.2f}-{high:.2f})" if low is not None else "")
+
+
 def read_scores(name: str) -> dict[str, dict]:
     """The scores of a Genie whose weights do not ship, by the scores' names, as `genie-mini
     evaluate --data` writes them; prints the commands that made them, the minutes of training, the

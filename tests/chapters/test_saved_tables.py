@@ -8,6 +8,7 @@ from genie_mini.chapters.tables import (
     read_table,
     read_trainings,
     read_watched,
+    with_interval,
 )
 from genie_mini.errors import GenieError
 
@@ -41,3 +42,15 @@ def test_a_table_that_is_not_there_is_named():
     for read in (read_table, read_scores, read_trainings, read_watched):
         with pytest.raises(GenieError, match="there is no table 'memory/reccall'"):
             read("memory/reccall")
+
+
+@pytest.mark.parametrize(
+    "row, told",
+    [
+        ({"recall": 0.75, "low": 0.5, "high": 0.875}, "0.75 (0.50-0.88)"),
+        ({"age": 2, "obeyed": 0.5, "obeyed_low": 0.25, "obeyed_high": 0.75}, "0.50 (0.25-0.75)"),
+        ({"obeyed": 0.5, "obeyed_low": None, "obeyed_high": None}, "0.50"),
+    ],
+)
+def test_a_share_is_told_with_its_interval_where_one_is_known(row, told):
+    assert with_interval(row, list(row)[-3]) == told

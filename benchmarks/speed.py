@@ -20,6 +20,7 @@ import resource
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -39,6 +40,8 @@ from genie_mini.models.st_transformer import STTransformerConfig
 from genie_mini.models.tokenizer import TokenizerConfig
 from genie_mini.presets import PRESETS, GenieConfig
 from genie_mini.rollout import Rollout
+from genie_mini.training.config import TRAINING_PRESETS
+from genie_mini.training.preparation import prepare
 from genie_mini.world import record
 
 BATCH, REPEATS = 4, 5  # clips of a training step; times of each, of which the median counts
@@ -56,6 +59,9 @@ def peers(latent_patch: int = 4) -> GenieConfig:
     )
 
 
+# One clip at a time, computed again where its gradients are (`--gradient-accumulation 4`); what is
+# learnt is the same.
+LESS_MEMORY = replace(TRAINING_PRESETS["mini"], gradient_accumulation=BATCH)
 CPU = torch.device("cpu")
 STATUS = Path("/proc/self/status")  # on Linux
 SETTINGS = PRESETS | {"peers": peers, "peers, 16": lambda: peers(latent_patch=16)}
@@ -132,10 +138,13 @@ def training_step(
     return step
 
 
-def new_genie(setting: str) -> Genie:
+def new_genie(setting: str, less_memory: bool = False) -> Genie:
     """Untrained, of a setting's sizes; the same each time."""
     torch.manual_seed(0)
-    return Genie(SETTINGS[setting]())
+    genie = Genie(SETTINGS[setting]())
+    if less_memory:
+        prepare(genie, LESS_MEMORY)
+    return genie
 
 
 def most_held() -> int:
@@ -146,20 +155,22 @@ def most_held() -> int:
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _raised_by_steps(part, setting, batch, precision, count) -> int:
+def _raised_by_steps(part, setting, batch, precision, less_memory, count) -> int:
     torch.set_num_threads(count)
-    step = training_step(new_genie(setting), part, batch, precision)
+    step = training_step(new_genie(setting, less_memory), part, batch, precision)
     before = most_held()
     step()
     step()
     return most_held() - before
 
 
-def memory_of_a_step(part: str, setting: str, batch: int, precision: torch.dtype) -> int:
+def memory_of_a_step(
+    part: str, setting: str, batch: int, precision: torch.dtype, less_memory: bool = False
+) -> int:
     """Bytes by which two steps raise the most that a process has held: a new one, whose memory
     nothing else has raised before.
     """
-    arguments = part, setting, batch, precision, torch.get_num_threads()
+    arguments = part, setting, batch, precision, less_memory, torch.get_num_threads()
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_raised_by_steps, arguments)
 
@@ -188,20 +199,29 @@ def operations(step) -> int:
     return counter.get_total_flops()
 
 
-def train_row(part: str, setting: str, precision: torch.dtype, batch: int = BATCH) -> dict:
-    """A training step: time, what it computes, as a share of the machine's rate, and memory."""
-    step = training_step(new_genie(setting), part, batch, precision)
-    computed = operations(step)
+def train_row(
+    part: str,
+    setting: str,
+    precision: torch.dtype,
+    batch: int = BATCH,
+    less_memory: bool = False,
+) -> dict:
+    """A training step: time, what it computes, as a share of the machine's rate, and memory. What
+    is computed again to save memory is not counted as computed.
+    """
+    step = training_step(new_genie(setting, less_memory), part, batch, precision)
+    computed = operations(training_step(new_genie(setting), part, batch, precision))
     taken, rate = seconds(step), matrix_rate()
     return {
         "network": part,
         "setting": setting,
         "precision": str(precision).removeprefix("torch."),
         "clips": batch,
+        "less memory": less_memory,
         "seconds": taken,
         "GFLOP": computed / 1e9,
         "share of the matrix rate": computed / taken / rate,
-        "MB": memory_of_a_step(part, setting, batch, precision) / 1e6,
+        "MB": memory_of_a_step(part, setting, batch, precision, less_memory) / 1e6,
     }
 
 
@@ -261,6 +281,10 @@ def measure(log=print) -> dict:
     for (part, setting), precision in itertools.product(TRAININGS, precisions):
         training.append(train_row(part, setting, precision))
         log(training[-1], flush=True)
+    for part, setting in TRAININGS:
+        if setting != "mini":
+            training.append(train_row(part, setting, torch.float32, less_memory=True))
+            log(training[-1], flush=True)
     for setting in ("mini", "peers"):
         genie = new_genie(setting).eval()
         for steps in STEPS:

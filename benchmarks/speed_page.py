@@ -19,7 +19,8 @@ on a machine that did nothing else. GPUs come last. A training step is the loss 
 frames, its gradient, and AdamW. What it computes is what PyTorch counts of its matrix products and
 attention; the rate at which the same machine multiplied 1024×1024 matrices of float32 in the same
 minute is what this is a share of (with bfloat16 it may be above one). "MB" is by how much a step
-raises the memory of its process. Times are medians.
+raises the memory of its process; with *less memory* one clip is computed at a time, and once more
+where its gradients are (`--gradient-accumulation 4`). Times are medians.
 
 The sizes are those of `mini` (64 tokens a frame), and those at which other people's Genies are
 measured further down: 256 tokens a frame, width 128, 4 blocks and 4 heads, 1024 codes; for the
@@ -88,7 +89,8 @@ def training(rows: list[dict]) -> str:
     lines = []
     for row in rows:
         values = (row["seconds"], row["GFLOP"], row["share of the matrix rate"], row["MB"])
-        kind = [NETWORKS[row["network"]], sizes(row["setting"]), row["precision"]]
+        less = " (less memory)" if row["less memory"] else ""
+        kind = [NETWORKS[row["network"]], sizes(row["setting"]), row["precision"] + less]
         lines.append([*kind, *map(number, values)])
     head = ["training step", "sizes", "precision", "seconds", "GFLOP", "share of the rate", "MB"]
     return table(head, lines)
@@ -117,22 +119,23 @@ def section(content: dict) -> str:
     )
 
 
-def own_rows(content: dict) -> dict[str, dict]:
+def own_rows(content: dict, less_memory: bool) -> dict[str, dict]:
     """What this book's code takes for the rows of `benchmarks/peers.py`."""
     rows = {}
     for row in content["training"]:
         setting, _, patch = row["setting"].partition(", ")
-        if setting == "peers" and row["precision"] == "float32":
+        asked = setting == "peers" and row["precision"] == "float32"
+        if asked and row["less memory"] == less_memory:
             rows[", ".join(filter(None, (row["network"], patch)))] = row
     for row in content["play"]:
-        if (row["setting"], row["worlds"]) == ("peers", 1):
+        if (row["setting"], row["worlds"]) == ("peers", 1) and not less_memory:
             rows[f"frame, {row['MaskGIT steps']} steps"] = row
     return rows
 
 
 def peers_section(own: dict, peers: list[dict]) -> str:
     """Other people's code beside this book's, on the processor that both were measured on."""
-    columns = {"this book's": own_rows(own)}
+    columns = {"this book's": own_rows(own, False), "less memory": own_rows(own, True)}
     columns |= {
         PEERS[content["peer"]]: {row["network"]: row for row in content["rows"]}
         for content in peers

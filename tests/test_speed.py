@@ -65,6 +65,17 @@ def test_what_a_step_computes_grows_with_its_clips(monkeypatch):
     assert one["MB"] == 3.0
 
 
+def test_less_memory_computes_one_clip_at_a_time_and_counts_no_work_twice(monkeypatch):
+    monkeypatch.setattr(speed, "memory_of_a_step", lambda *arguments: arguments[-1] * 1e6)
+    assert speed.new_genie("mini", less_memory=True).dynamics.num_parts == speed.BATCH
+    plain, less = (
+        speed.train_row("dynamics", "mini", torch.float32, 2, less_memory=less)
+        for less in (False, True)
+    )
+    assert plain["GFLOP"] == less["GFLOP"]
+    assert (plain["MB"], less["MB"], less["less memory"]) == (0, 1, True)
+
+
 def test_what_runs_without_gradients_is_counted_too(make_genie):
     plain, surprised = (
         speed.operations(speed.training_step(genie, "latent_action_model", 1, torch.float32))
@@ -89,13 +100,19 @@ def test_frames_a_second_are_of_all_worlds(worlds):
 def measured():
     """A table as `speed.measure` makes it, of one row each."""
     step = {"network": "dynamics", "setting": "peers", "precision": "float32", "clips": 4}
-    step |= {"seconds": 0.512, "GFLOP": 12.3, "share of the matrix rate": 0.66, "MB": 210.0}
+    step |= {
+        "less memory": False,
+        "seconds": 0.512,
+        "GFLOP": 12.3,
+        "share of the matrix rate": 0.66,
+        "MB": 210.0,
+    }
     frame = {"setting": "peers", "tokens a frame": 256, "MaskGIT steps": 25, "worlds": 1}
     frame |= {"seconds": 0.2, "frames a second": 5.0}
     return {
         **speed.about("python benchmarks/speed.py a.json"),
         "matrix GFLOP/s": 50.0,
-        "training": [step],
+        "training": [step, step | {"less memory": True, "seconds": 0.75, "MB": 60.0}],
         "play": [frame],
         "other": [{"what": "export", "seconds": 10.0}],
     }
@@ -107,6 +124,7 @@ def test_the_page_holds_command_processor_commit_and_every_number():
     for what in ("command", "processor", "commit", "torch"):
         assert content[what] and content[what] in text
     assert "| dynamics | others' | float32 | 0.512 | 12.3 | 0.66 | 210 |" in text
+    assert "| dynamics | others' | float32 (less memory) | 0.75 | 12.3 | 0.66 | 60 |" in text
     assert "| 256 | 25 | 1 | 0.2 | 5.0 |" in text
     assert "| export | 10 |" in text
     assert "TinyWorlds" not in text
@@ -123,11 +141,13 @@ def test_other_peoples_code_stands_beside_ours_of_the_same_processor():
     other |= {"code": "def5678", "processor": own["processor"], "versions": {"torch": "2.13"}}
     other |= {"matrix GFLOP/s": 77.0, "rows": rows}
     text = speed_page.page([own, other])
-    assert "| seconds | this book's | TinyWorlds |" in text
-    assert "| dynamics | 0.512 | 1.25 |" in text and "| dynamics | 210 | 640 |" in text
-    assert "| frame, 25 steps | 0.2 | 4.5 |" in text and "| frame, 25 steps |  | 80 |" in text
+    assert "| seconds | this book's | less memory | TinyWorlds |" in text
+    assert "| dynamics | 0.512 | 0.75 | 1.25 |" in text
+    assert "| dynamics | 210 | 60 | 640 |" in text
+    assert "| frame, 25 steps | 0.2 |  | 4.5 |" in text
+    assert "| frame, 25 steps |  |  | 80 |" in text
     assert (
-        "| latent actions |  |  |" in text
+        "| latent actions |  |  |  |" in text
         and "latent_action_model: not measured, `Error: 64x3`" in text
     )
     assert "commit abc1234" in text and "more inside" in text

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import speed
 import torch
-from machine import processor
+from machine import matrix_rate, once, processor, seconds
 
 from genie_mini.data import PlatformerVideos
 from genie_mini.device import DEVICES, choose_device, choose_precision
@@ -99,8 +99,8 @@ def timed_step(step: Step, device: torch.device, precision: torch.dtype) -> dict
     if not step.compiled and not step.recompute:
         row["TFLOP a clip"] = speed.operations(run) / 1e12 / step.clips
     if step.compiled:
-        row["first step, seconds"] = speed.once(run, device)
-    row["seconds"] = speed.seconds(run, device=device)
+        row["first step, seconds"] = once(run, device)
+    row["seconds"] = seconds(run, device=device)
     if device.type == "cuda":
         row["GB"] = torch.cuda.max_memory_allocated() / 1e9
     return row
@@ -217,7 +217,7 @@ def machine(device: torch.device) -> dict:
     """The device, and how fast it multiplies matrices."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     rates = {
-        str(dtype).removeprefix("torch."): speed.matrix_rate(dtype, device) / 1e12
+        str(dtype).removeprefix("torch."): matrix_rate(dtype, device) / 1e12
         for dtype in dict.fromkeys([torch.float32, choose_precision("auto", device)])
     }
     return {"gpu": name, "matrix TFLOP/s": rates, "published TFLOP/s": PUBLISHED.get(name)}

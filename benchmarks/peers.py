@@ -16,19 +16,16 @@ import argparse
 import ctypes
 import importlib
 import json
-import multiprocessing
 import os
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from machine import commit, processor
+from machine import alone, commit, matrix_rate, most_held, once, processor
 
 BATCH, FRAMES, SIZE, REPEATS, MASKGIT_STEPS = 4, 16, 64, 3, 25
 WIDTH, FEEDFORWARD, BLOCKS, HEADS, CODES, ACTIONS, PATCH = 128, 512, 4, 4, 1024, 8, 4
@@ -62,7 +59,6 @@ PEERS = {
     }),
 }  # fmt: skip
 LIBRARIES = {"torch", "jax", "jaxlib", "flax", "optax", "lightning", "torchvision"}
-STATUS, MATRIX = Path("/proc/self/status"), 1024
 ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
@@ -78,24 +74,13 @@ def patch_of(network: str) -> int:
     return 16 if network.endswith(", 16") else PATCH
 
 
-def most_held() -> int:
-    """The most memory that this process has held, bytes, since `forget_peak`."""
-    return 1024 * int(STATUS.read_text().partition("VmHWM:")[2].split()[0])
-
-
 def forget_peak() -> None:
     """The most that was held becomes what is held now (Linux): a compiler may have held more."""
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def once(function: Callable) -> float:
-    began = time.perf_counter()
-    function()
-    return time.perf_counter() - began
-
-
-def row(peer: str, checkout: str, network: str, repeats: int) -> dict:
+def row(peer: str, checkout: str, network: str) -> dict:
     """One measurement, in a process of its own."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -105,9 +90,10 @@ def row(peer: str, checkout: str, network: str, repeats: int) -> dict:
         work = getattr(module, peer.replace("-", "_"))(network)
         forget_peak()
         before = most_held()
-        first = [once(work.run), once(work.run)]
+        work.run()
+        work.run()
         held = (most_held() - before) / 1e6
-        taken = statistics.median([once(work.run) for _ in range(repeats)] or first)
+        taken = statistics.median(once(work.run) for _ in range(REPEATS))
     except Exception as error:
         why = f"{type(error).__name__}: {' '.join(str(error).split())}"
         return {"network": network, "seconds": None, "MB": None, "why": why[:300]}
@@ -120,25 +106,17 @@ def row(peer: str, checkout: str, network: str, repeats: int) -> dict:
     }
 
 
-def alone(function: Callable, *arguments):
-    """The result of a call in a new process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(function, arguments)
-
-
-def matrix_rate() -> float:
-    """GFLOP/s of a product of float32 matrices by PyTorch, as in speed.py."""
+def rate() -> float:
+    """`matrix_rate` of one thread."""
     torch.set_num_threads(1)
-    left, right = torch.randn(2, MATRIX, MATRIX)
-    times = [once(lambda: left @ right) for _ in range(10)]
-    return 2 * MATRIX**3 / statistics.median(times[1:]) / 1e9
+    return matrix_rate()
 
 
-def measure(peer: str, checkout: Path, networks: list[str], repeats: int, log=print) -> list[dict]:
+def measure(peer: str, checkout: Path, networks: list[str], log=print) -> list[dict]:
     """The rows of a peer."""
     rows = []
     for network in networks:
-        rows.append(alone(row, peer, str(checkout.resolve()), network, repeats))
+        rows.append(alone(row, peer, str(checkout.resolve()), network))
         if network in PEERS[peer][1]:
             rows[-1]["note"] = PEERS[peer][1][network]
         log(rows[-1], flush=True)
@@ -153,7 +131,6 @@ def main() -> None:
     parser.add_argument("checkout", type=Path)
     parser.add_argument("out", type=Path, metavar="OUT.json")
     parser.add_argument("--only", action="append", help="a network; may be repeated")
-    parser.add_argument("--repeats", type=int, default=REPEATS, help="0: one of the first two")
     asked = parser.parse_args()
     os.environ["XLA_FLAGS"] = ONE_THREAD
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core, here and in what it starts
@@ -162,22 +139,16 @@ def main() -> None:
     versions = {found.name: found.version for found in distributions() if found.name in LIBRARIES}
     content = {
         "peer": asked.peer,
-        "commit": head_of(asked.checkout),
+        "commit": commit(asked.checkout),
         "command": f"OMP_NUM_THREADS=1 python benchmarks/peers.py {' '.join(words)}",
         "code": commit(),
         "processor": processor(),
         "threads": 1,
         "versions": versions,
-        "matrix GFLOP/s": alone(matrix_rate),
-        "rows": measure(asked.peer, asked.checkout, networks, asked.repeats),
+        "matrix GFLOP/s": alone(rate) / 1e9,
+        "rows": measure(asked.peer, asked.checkout, networks),
     }
     asked.out.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def head_of(checkout: Path) -> str:
-    """The commit of a checkout, short."""
-    asked = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

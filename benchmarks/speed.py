@@ -14,17 +14,14 @@ import argparse
 import functools
 import itertools
 import json
-import multiprocessing
 import platform
-import resource
-import statistics
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from machine import commit, processor
+from machine import CPU, REPEATS, alone, commit, matrix_rate, most_held, processor, seconds
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -44,8 +41,7 @@ from genie_mini.training.config import TRAINING_PRESETS
 from genie_mini.training.preparation import prepare
 from genie_mini.world import record
 
-BATCH, REPEATS = 4, 5  # clips of a training step; times of each, of which the median counts
-MATRIX, GPU_MATRIX = 1024, 8192  # side of the matrices whose product is the machine's rate
+BATCH = 4  # clips of a training step
 STEPS = (1, 4, 8, 25)  # MaskGIT steps of a frame
 
 
@@ -62,8 +58,6 @@ def peers(latent_patch: int = 4) -> GenieConfig:
 # One clip at a time, computed again where its gradients are (`--gradient-accumulation 4`); what is
 # learnt is the same.
 LESS_MEMORY = replace(TRAINING_PRESETS["mini"], gradient_accumulation=BATCH)
-CPU = torch.device("cpu")
-STATUS = Path("/proc/self/status")  # on Linux
 SETTINGS = PRESETS | {"peers": peers, "peers, 16": lambda: peers(latent_patch=16)}
 # What is trained at which setting: the latent action model's patches are its own.
 TRAININGS = [
@@ -75,29 +69,6 @@ TRAININGS = [
     ("latent_action_model", "peers, 16"),
     ("dynamics", "peers"),
 ]
-
-
-def once(function, device: torch.device = CPU) -> float:
-    """The time of a call, with all that it has told the device to do."""
-    began = time.perf_counter()
-    function()
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
-    return time.perf_counter() - began
-
-
-def seconds(function, repeats: int = REPEATS, device: torch.device = CPU) -> float:
-    """The median time of a call, after one to warm up."""
-    once(function, device)
-    return statistics.median(once(function, device) for _ in range(repeats))
-
-
-def matrix_rate(dtype: torch.dtype = torch.float32, device: torch.device = CPU) -> float:
-    """Floating-point operations a second of a product of matrices."""
-    # A GPU multiplies in a moment, and needs many of them to raise its clock.
-    side, repeats = (MATRIX, 9) if device.type == "cpu" else (GPU_MATRIX, 30)
-    left, right = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
-    return 2 * side**3 / seconds(lambda: left @ right, repeats, device)
 
 
 @functools.cache
@@ -147,14 +118,6 @@ def new_genie(setting: str, less_memory: bool = False) -> Genie:
     return genie
 
 
-def most_held() -> int:
-    """The most memory that this process has held, bytes."""
-    if STATUS.exists():  # where ru_maxrss begins with what the process that started this one held
-        return 1024 * int(STATUS.read_text().partition("VmHWM:")[2].split()[0])
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 def _raised_by_steps(part, setting, batch, precision, less_memory, count) -> int:
     torch.set_num_threads(count)
     step = training_step(new_genie(setting, less_memory), part, batch, precision)
@@ -170,9 +133,8 @@ def memory_of_a_step(
     """Bytes by which two steps raise the most that a process has held: a new one, whose memory
     nothing else has raised before.
     """
-    arguments = part, setting, batch, precision, less_memory, torch.get_num_threads()
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_raised_by_steps, arguments)
+    count = torch.get_num_threads()
+    return alone(_raised_by_steps, part, setting, batch, precision, less_memory, count)
 
 
 class NoModules:
@@ -210,7 +172,8 @@ def train_row(
     is computed again to save memory is not counted as computed.
     """
     step = training_step(new_genie(setting, less_memory), part, batch, precision)
-    computed = operations(training_step(new_genie(setting), part, batch, precision))
+    plain = training_step(new_genie(setting), part, batch, precision) if less_memory else step
+    computed = operations(plain)
     taken, rate = seconds(step), matrix_rate()
     return {
         "network": part,

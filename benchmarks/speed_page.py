@@ -242,11 +242,16 @@ def gpu_section(content: dict) -> str:
     )
 
 
+def of_processors(contents: list[dict]) -> list[dict]:
+    """The tables of this book's code on a processor."""
+    return [content for content in contents if not {"gpu", "peer"} & content.keys()]
+
+
 def page(contents: list[dict]) -> str:
     """The whole page, Markdown."""
     gpus = [content for content in contents if "gpu" in content]
     peers = [content for content in contents if "peer" in content]
-    processors = [content for content in contents if content not in (*gpus, *peers)]
+    processors = of_processors(contents)
     parts = [HEAD, *map(section, processors)]
     for own in processors:
         beside = [content for content in peers if content["processor"] == own["processor"]]
@@ -258,7 +263,7 @@ def page(contents: list[dict]) -> str:
 def main() -> None:
     files = sorted(RESULTS.glob("*.json"))
     contents = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    if all("gpu" in content or "peer" in content for content in contents):
+    if not of_processors(contents):
         raise SystemExit(f"no processor's table lies in {RESULTS}: run benchmarks/speed.py first")
     PAGE.write_text(page(contents), encoding="utf-8", newline="\n")
     print(f"{PAGE}: {len(files)} tables")

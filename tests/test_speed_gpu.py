@@ -12,6 +12,7 @@ from tiny import tiny_genie
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import gpu  # noqa: E402
+import machine  # noqa: E402
 import speed  # noqa: E402
 import speed_page  # noqa: E402
 
@@ -23,7 +24,7 @@ def small(monkeypatch):
     """Tiny sizes, and matrices of a moment."""
     for name in speed.SETTINGS:
         monkeypatch.setitem(speed.SETTINGS, name, lambda: tiny_genie().config)
-    monkeypatch.setattr(speed, "MATRIX", 100)
+    monkeypatch.setattr(machine, "MATRIX", 100)
 
 
 def measured():

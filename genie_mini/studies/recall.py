@@ -242,6 +242,16 @@ class ExactWindow(Rollout):
         return frames
 
 
+def _played(genie: Genie, names: np.ndarray, seed: int, kind: type[Rollout] = Rollout):
+    """A `start` for `recall`: this Genie, as a roll-out of this kind."""
+    return lambda prompt, simulation: Dreamt(kind(genie, prompt, seed=seed), names)
+
+
+def _oracle(size: int):
+    """A `start` for `recall`: the simulator itself, in pictures of this size."""
+    return lambda prompt, simulation: Simulated(simulation, size)
+
+
 def recall_rows(
     genie: Genie, names: np.ndarray, cases: int, seed: int, played_alone: bool = False
 ) -> list[dict]:
@@ -250,23 +260,19 @@ def recall_rows(
 
     With `played_alone` only the first, for the comparison of models; the others take twice as long.
     """
-    worlds = twin_worlds(max(1, cases // 2), genie.config.tokenizer.image_size[0], seed)
-
-    def played(kind):
-        return lambda prompt, simulation: Dreamt(kind(genie, prompt, seed=seed), names)
-
-    def oracle(prompt, simulation):
-        return Simulated(simulation, worlds.size)
-
+    size = genie.config.tokenizer.image_size[0]
+    worlds = twin_worlds(max(1, cases // 2), size, seed)
     reach = genie.dynamics.lookback.reach
     ages = [*AGES, *(age for age in FAR_AGES if age <= reach)]
-    curves = {"played": recall(played(Rollout), worlds, ages)}
+    curves = {"played": recall(_played(genie, names, seed), worlds, ages)}
     if not played_alone:
-        curves["never seen"] = recall(played(Rollout), worlds, ages[1:], unseen=True)
-        curves["oracle"] = recall(oracle, worlds, ages)
+        curves["never seen"] = recall(_played(genie, names, seed), worlds, ages[1:], unseen=True)
+        curves["oracle"] = recall(_oracle(size), worlds, ages)
         if genie.config.dynamics.lookback == "recent":
             curves["exact window"] = recall(
-                played(ExactWindow), worlds, [age for age in AGES if age <= OLDEST_EXACT]
+                _played(genie, names, seed, ExactWindow),
+                worlds,
+                [age for age in AGES if age <= OLDEST_EXACT],
             )
     return [{"model": name, **asdict(row)} for name, rows in curves.items() for row in rows]
 
@@ -275,14 +281,7 @@ def way_rows(genie: Genie, names: np.ndarray, cases: int, seed: int) -> list[dic
     """Recall against the length of the way there and back, as played and by the oracle."""
     size = genie.config.tokenizer.image_size[0]
     worlds = twin_worlds(max(1, cases // 2), size, seed, dashes=max(WAYS))
-
-    def played(prompt, simulation):
-        return Dreamt(Rollout(genie, prompt, seed=seed), names)
-
-    def oracle(prompt, simulation):
-        return Simulated(simulation, size)
-
-    curves = {"played": played, "oracle": oracle}
+    curves = {"played": _played(genie, names, seed), "oracle": _oracle(size)}
     return [
         {"model": name, "way": way, **asdict(row)}
         for name, start in curves.items()
